@@ -1,0 +1,1 @@
+"""Calibration: from one labelled run to a compiled decoder; needs torch."""

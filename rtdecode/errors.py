@@ -1,0 +1,33 @@
+"""Errors, named by their consequence."""
+
+from collections.abc import Sequence
+
+
+class RtdecodeError(Exception):
+    """Any error that rtdecode raises on purpose; its message says what to do."""
+
+
+class ConfigError(RtdecodeError):
+    """Refuse to start: a setting, path or port is wrong.
+
+    Parameters
+    ----------
+    problems
+        Every problem found, so that the operator mends them in one go.
+    """
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class BundleError(ConfigError):
+    """Refuse to start: the decoder bundle is incomplete, altered or of another version."""
+
+
+class VolumeError(RtdecodeError):
+    """An object or volume cannot be used; it becomes `Skipped` and the run goes on."""
+
+
+class RunError(RtdecodeError):
+    """Stop the run and keep everything recorded so far."""
