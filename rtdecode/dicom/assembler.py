@@ -1,0 +1,308 @@
+"""Slabs of one run -> whole volumes. The ledger drives it live, `assemble` over a finished folder.
+
+Most headers say which volume a slice belongs to and how many slices make one. Where they do not,
+they are learnt once from the series itself: the slices of a volume from the first volume that
+another one follows, the volume from InstanceNumber and the first place that is scanned twice.
+"""
+
+import logging
+import math
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from rtdecode.dicom.geometry import even_order
+from rtdecode.dicom.values import Series, Slab
+from rtdecode.errors import VolumeError
+from rtdecode.types import Float32, Float64, Identity, Stamps, Volume, frozen
+
+_log = logging.getLogger(__name__)
+
+_SAME_PLACE_MM = 1e-2
+_DAY_S = 86400.0
+
+
+@dataclass(slots=True)
+class _Partial:
+    """The slabs of one volume so far."""
+
+    slabs: list[Slab] = field(default_factory=list)
+    stamps: Stamps = field(default_factory=Stamps)
+
+    @property
+    def slices(self) -> int:
+        return sum(slab.data.shape[2] for slab in self.slabs)
+
+
+@dataclass(slots=True)
+class _Timeline:
+    """Acquisition clock of the run, relative to its first volume."""
+
+    index: int = -1
+    acquisition_clock_s: float | None = None
+    trigger_clock_s: float | None = None
+    last_s: float = -math.inf
+
+    def acquired_s(self, index: int, repetition_s: float, slabs: list[Slab]) -> float:
+        """Return seconds since volume 0, from the first clock that runs like the volumes do."""
+        nominal = index * (0.0 if math.isnan(repetition_s) else repetition_s)
+        acquisition = min(s.acquisition_clock_s for s in slabs)
+        trigger = min(s.trigger_clock_s for s in slabs)
+        acquired = nominal
+        if self.index < 0:
+            self.index = index
+            self.acquisition_clock_s = None if math.isnan(acquisition) else acquisition
+            self.trigger_clock_s = None if math.isnan(trigger) else trigger
+        else:
+            begun = self.index * (0.0 if math.isnan(repetition_s) else repetition_s)
+            for origin, clock in (
+                (self.acquisition_clock_s, acquisition),
+                (self.trigger_clock_s, trigger),
+            ):
+                if origin is None or math.isnan(clock):
+                    continue
+                elapsed = (clock - origin) % _DAY_S  # a run may pass midnight
+                if self._is_sane(elapsed, begun, index - self.index, repetition_s):
+                    acquired = begun + elapsed
+                    break
+        self.last_s = acquired
+        return acquired
+
+    def _is_sane(self, elapsed: float, begun: float, volumes: int, repetition_s: float) -> bool:
+        """Whether a clock advanced, and neither half nor twice as far as the volumes did."""
+        if begun + elapsed <= self.last_s:
+            return False
+        return math.isnan(repetition_s) or 0.5 <= elapsed / (volumes * repetition_s) <= 2.0
+
+
+class Assembler:
+    """Puts the slabs of one run together; knows nothing of order of arrival, gaps or time.
+
+    Parameters
+    ----------
+    series
+        The run's series, as its first object gives it.
+    """
+
+    def __init__(self, series: Series) -> None:
+        self.series = series
+        self._partials: dict[int, _Partial] = {}
+        self._unplaced: list[tuple[Slab, Stamps]] = []
+        self._slices: int | None = None
+        self._period: int | None = None
+        self._by_place = False
+        self._timeline = _Timeline()
+        self._warned_clash = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is held."""
+        return not self._partials and not self._unplaced
+
+    def index_of(self, slab: Slab) -> int | None:
+        """Return which volume, from 0, a slab gives to; `None` while that is unknown."""
+        if slab.temporal is not None:
+            return slab.temporal - 1
+        return None if self._period is None else (slab.instance - 1) // self._period
+
+    def hold(self, slab: Slab, stamps: Stamps) -> bool:
+        """Keep a slab; return whether it is the first at its place and time."""
+        index = self.index_of(slab)
+        if index is not None:
+            return self._insert(index, slab, stamps)
+        if any(s.instance == slab.instance and _same_place(s, slab) for s, _ in self._unplaced):
+            return False
+        self._unplaced.append((slab, stamps))
+        self._learn_period(slab)
+        return True
+
+    def finish(self) -> None:
+        """Settle, as no slab will come any more, what is still unknown."""
+        by_place: list[list[tuple[Slab, Stamps]]] = []
+        for slab, stamps in sorted(self._unplaced, key=lambda held: held[0].instance):
+            for held in by_place:
+                if _same_place(held[0][0], slab):
+                    held.append((slab, stamps))
+                    break
+            else:
+                by_place.append([(slab, stamps)])
+        if self._unplaced and self._slices is None:
+            self._slices = len(by_place)
+        self._unplaced.clear()
+        # Each place was scanned once a volume: its n-th image belongs to the n-th volume.
+        for held in by_place:
+            for index, (slab, stamps) in enumerate(held):
+                self._insert(index, slab, stamps)
+        if self._slices is None and self._partials:
+            self._slices = max(p.slices for p in self._partials.values())
+
+    def indices(self) -> list[int]:
+        """Return the volumes of which something is held, in order."""
+        return sorted(self._partials)
+
+    def is_whole(self, index: int) -> bool:
+        """Whether every slice of a volume is held."""
+        partial = self._partials.get(index)
+        if partial is None:
+            return False
+        expected = partial.slabs[0].slices or self._slices
+        return expected is not None and partial.slices >= expected
+
+    def describe(self, index: int) -> str:
+        """Say how much of a volume is held."""
+        partial = self._partials.get(index)
+        if partial is None:
+            return "no image of it came"
+        expected = partial.slabs[0].slices or self._slices
+        return f"{partial.slices} of {expected or 'an unknown number of'} slices came"
+
+    def drop(self, index: int) -> None:
+        """Forget a volume."""
+        self._partials.pop(index, None)
+
+    def take(self, index: int) -> Volume:
+        """Return a whole volume and forget it; volumes must be taken in order.
+
+        Raises
+        ------
+        VolumeError
+            Its slices do not make one volume. It is forgotten all the same.
+        """
+        partial = self._partials.pop(index)
+        data, affine = _stack(partial.slabs)
+        repetition_s = self.series.repetition_time_s
+        return Volume(
+            index=index,
+            data=data,
+            affine=affine,
+            acquired_s=self._timeline.acquired_s(index, repetition_s, partial.slabs),
+            repetition_time_s=repetition_s,
+            identity=Identity(self.series.digest, self.series.series_number, index + 1),
+            stamps=partial.stamps,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return what was learnt, for JSON; held slabs are not part of it."""
+        series = asdict(self.series)
+        if math.isnan(self.series.repetition_time_s):
+            series["repetition_time_s"] = None
+        timeline = asdict(self._timeline)
+        if math.isinf(self._timeline.last_s):
+            timeline["last_s"] = None
+        return {
+            "series": series,
+            "slices": self._slices,
+            "period": self._period,
+            "timeline": timeline,
+        }
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> Self:
+        """Return an assembler that has learnt what `state` holds."""
+        series = dict(state["series"])
+        repetition_s = series.pop("repetition_time_s")
+        assembler = cls(
+            Series(
+                digest=series["digest"],
+                series_number=series["series_number"],
+                matrix=(series["matrix"][0], series["matrix"][1]),
+                echo_time_ms=series["echo_time_ms"],
+                repetition_time_s=math.nan if repetition_s is None else repetition_s,
+                image_type=tuple(series["image_type"]),
+                volumes=series["volumes"],
+            )
+        )
+        assembler._slices = state["slices"]
+        assembler._period = state["period"]
+        timeline = dict(state["timeline"])
+        if timeline["last_s"] is None:
+            timeline["last_s"] = -math.inf
+        assembler._timeline = _Timeline(**timeline)
+        return assembler
+
+    def _insert(self, index: int, slab: Slab, stamps: Stamps) -> bool:
+        self._learn_slices(index, slab, stamps)
+        partial = self._partials.setdefault(index, _Partial())
+        for other in partial.slabs:
+            if _same_place(other, slab):
+                self._warn_of_clash(index, other, slab)
+                return False
+        if partial.slabs and self.is_whole(index):
+            return False
+        partial.slabs.append(slab)
+        partial.stamps = stamps
+        return True
+
+    def _learn_slices(self, index: int, slab: Slab, stamps: Stamps) -> None:
+        """Take the first volume as whole when an image of the next one comes."""
+        if slab.slices is not None or self._slices is not None:
+            return
+        earlier = [i for i in self._partials if i < index]
+        if earlier:
+            first = self._partials[min(earlier)]
+            self._slices, first.stamps = first.slices, stamps
+
+    def _learn_period(self, slab: Slab) -> None:
+        """Learn images per volume when a place is scanned for the second time.
+
+        Images are numbered volume by volume here. Where they are numbered place by place, the
+        second place comes after a repeat of the first, and only the end of the series tells.
+        """
+        earlier = [s for s, _ in self._unplaced[:-1]]
+        again = next((s for s in earlier if _same_place(s, slab)), None)
+        if self._by_place or again is None:
+            return
+        period = slab.instance - again.instance
+        if period < 2 or all(_same_place(s, slab) for s in earlier):
+            self._by_place = True
+            return
+        self._period = period
+        firsts = [s for s in earlier if self.index_of(s) == self.index_of(again)]
+        # The volume's last number is there: then all of it should be, else no more is exported.
+        full = max(s.instance for s in firsts) % period == 0
+        self._slices = period if full else len(firsts)
+        unplaced, self._unplaced = self._unplaced, []
+        for held, stamps in unplaced:
+            self._insert((held.instance - 1) // period, held, stamps)
+        for index, partial in self._partials.items():
+            if self.is_whole(index):
+                partial.stamps = unplaced[-1][1]
+
+    def _warn_of_clash(self, index: int, held: Slab, slab: Slab) -> None:
+        if held.instance != slab.instance and not self._warned_clash:
+            self._warned_clash = True
+            _log.warning(
+                "series %d: images %d and %d both claim one slice of volume %d; the first is kept. "
+                "If this goes on, the series does not number its volumes",
+                self.series.series_number,
+                held.instance,
+                slab.instance,
+                index,
+            )
+
+
+def _same_place(one: Slab, other: Slab) -> bool:
+    return abs(one.location_mm - other.location_mm) < _SAME_PLACE_MM
+
+
+def _stack(slabs: list[Slab]) -> tuple[Float32, Float64]:
+    """Return a volume's data and affine from the slabs that make it."""
+    if len(slabs) == 1:
+        return slabs[0].data, slabs[0].affine
+    groups: dict[int, int] = defaultdict(int)
+    for slab in slabs:
+        groups[slab.data.shape[2]] += 1
+        if np.abs(slab.affine[:3, :2] - slabs[0].affine[:3, :2]).max() > 1e-3:
+            raise VolumeError("has slices of several orientations: they do not make one volume")
+    if set(groups) != {1}:
+        raise VolumeError(f"comes in blocks of {sorted(groups)} slices, which are not put together")
+    ordered = [slabs[i] for i in even_order(np.array([s.location_mm for s in slabs]))]
+    affine = ordered[0].affine.copy()
+    affine[:3, 2] = (ordered[-1].affine[:3, 3] - affine[:3, 3]) / (len(ordered) - 1)
+    data = np.empty((*ordered[0].data.shape[:2], len(ordered)), np.float32)
+    for at, slab in enumerate(ordered):
+        data[:, :, at] = slab.data[:, :, 0]
+    data.setflags(write=False)
+    return data, frozen(affine, np.float64)

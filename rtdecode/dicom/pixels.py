@@ -1,0 +1,171 @@
+"""Stored pixel values of one object, native or compressed, and their scaling."""
+
+import struct
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtdecode.dicom import tags
+from rtdecode.dicom.header import Header
+from rtdecode.dicom.read import NATIVE
+from rtdecode.errors import VolumeError
+from rtdecode.types import Float32
+
+MAX_PIXELS = 2**28
+"""No object may claim more: 200 volumes of 104 x 90 x 72 are 2**27."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """From stored to reported values: `stored * slope + intercept`."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def apply(self, stored: NDArray[np.integer[Any]]) -> Float32:
+        """Return reported values, C-contiguous."""
+        values = stored.astype(np.float32, order="C")
+        if self.slope != 1.0:
+            values *= np.float32(self.slope)
+        if self.intercept != 0.0:
+            values += np.float32(self.intercept)
+        return values
+
+
+def philips_scaling(slope: float, intercept: float, scale_slope: float) -> Scaling:
+    """Return Philips' floating-point scaling (Chenevert et al. 2014, PMC3998685), as dcm2niix does.
+
+    The standard slope and intercept only map to the display; the private scale slope undoes that.
+    """
+    if slope * scale_slope == 0:
+        return Scaling(slope, intercept)
+    return Scaling(1.0 / scale_slope, intercept / (slope * scale_slope))
+
+
+def stored_pixels(header: Header) -> NDArray[np.integer[Any]]:
+    """Return the stored values of an object as (frames, rows, columns).
+
+    Raises
+    ------
+    VolumeError
+        No pixels, fewer than claimed, more than `MAX_PIXELS`, colour, or undecodable.
+    """
+    value = header.elements.get(tags.PIXEL_DATA)
+    if value is None:
+        raise VolumeError("has no pixel data: it is not an image, or only its beginning")
+    rows, columns, bits, stored, signed = _layout(header)
+    frames = header.count(tags.FRAMES) or 1
+    pixels = frames * rows * columns
+    if pixels > MAX_PIXELS:
+        raise VolumeError(
+            f"claims {frames} frames of {rows} x {columns} pixels; at most {MAX_PIXELS} pixels are "
+            "read from one object"
+        )
+    dataset = header.dataset
+    if not value.encapsulated:
+        if dataset.transfer_syntax not in NATIVE:
+            raise VolumeError(
+                f"says its pixels are compressed ({dataset.transfer_syntax}) and they are not"
+            )
+        dtype = np.dtype(f"{dataset.order}{'i' if signed else 'u'}{bits // 8}")
+        expected, present = pixels * dtype.itemsize, value.stop - value.start
+        if present < expected:
+            raise VolumeError(
+                f"is truncated: {frames} x {rows} x {columns} pixels need {expected} bytes and "
+                f"{present} are there"
+            )
+        flat = np.frombuffer(dataset.content, dtype, pixels, value.start)
+    else:
+        flat = _decode(header, value.start, value.stop, rows, columns, frames)
+    image = flat.reshape(frames, rows, columns)
+    return _within_stored_bits(image, bits, stored, signed=signed)
+
+
+def _layout(header: Header) -> tuple[int, int, int, int, bool]:
+    """Return rows, columns, bits allocated, bits stored and whether values are signed."""
+    rows, columns = header.count(tags.ROWS), header.count(tags.COLUMNS)
+    bits = header.count(tags.BITS_ALLOCATED)
+    if rows is None or columns is None or bits is None:
+        raise VolumeError("does not say how many pixels it has: it is not an image")
+    if (header.count(tags.SAMPLES_PER_PIXEL) or 1) != 1:
+        raise VolumeError("is a colour image")
+    if bits not in (8, 16, 32):
+        raise VolumeError(f"has {bits} bits a pixel; 8, 16 and 32 can be read")
+    stored = header.count(tags.BITS_STORED) or bits
+    if stored > bits:
+        raise VolumeError(f"is damaged: {stored} bits stored of {bits} allocated")
+    return rows, columns, bits, stored, header.number(tags.PIXEL_SIGNED) == 1
+
+
+def _within_stored_bits(
+    image: NDArray[np.integer[Any]], bits: int, stored: int, *, signed: bool
+) -> NDArray[np.integer[Any]]:
+    """Drop what lies above the stored bits: overlays, or an overflow as dcm2niix mends it."""
+    if stored == bits:
+        return image
+    ceiling = 1 << (stored - 1 if signed else stored)
+    if image.max() < ceiling and (not signed or image.min() >= -ceiling):
+        return image
+    if not signed:
+        return image & image.dtype.type(ceiling - 1)
+    spare = image.dtype.type(bits - stored)
+    return (image << spare) >> spare
+
+
+def _decode(
+    header: Header, start: int, stop: int, rows: int, columns: int, frames: int
+) -> NDArray[np.integer[Any]]:
+    """Decode encapsulated pixels with whichever of pydicom's plugins is installed."""
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import UID
+
+    syntax = header.dataset.transfer_syntax
+    bits, signed = header.count(tags.BITS_ALLOCATED), header.number(tags.PIXEL_SIGNED) == 1
+    decoder: Any  # pydicom declares every option to be a dictionary of all options
+    try:
+        decoder = get_decoder(UID(syntax))
+    except NotImplementedError as problem:
+        raise VolumeError(f"is compressed in a way that cannot be read ({syntax})") from problem
+    if not decoder.is_available:
+        raise VolumeError(
+            f"is compressed as {decoder.UID.name} and no decoder for it is installed: "
+            + "; ".join(decoder.missing_dependencies)
+        )
+    try:
+        with warnings.catch_warnings():  # what is wrong is raised below or does not matter
+            warnings.simplefilter("ignore")
+            image, _ = decoder.as_array(
+                header.dataset.content[start:stop],
+                raw=True,
+                rows=rows,
+                columns=columns,
+                number_of_frames=frames,
+                samples_per_pixel=1,
+                photometric_interpretation="MONOCHROME2",
+                bits_allocated=bits,
+                bits_stored=header.count(tags.BITS_STORED) or bits,
+                pixel_representation=int(signed),
+                pixel_keyword="PixelData",
+            )
+    except (
+        # What pydicom and its plugins are known to raise on damaged input.
+        ValueError,
+        RuntimeError,
+        AttributeError,
+        TypeError,
+        IndexError,
+        KeyError,
+        OSError,
+        EOFError,
+        struct.error,
+    ) as problem:
+        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        raise VolumeError(f"has damaged compressed pixels: {reason}") from problem
+    if image.size != frames * rows * columns:
+        raise VolumeError(
+            f"has {image.size} pixels after decoding and claims {frames} x {rows} x {columns}"
+        )
+    return image

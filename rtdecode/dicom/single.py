@@ -1,0 +1,97 @@
+"""Classic MR objects of one slice each, as GE and Philips (and some Siemens sequences) export."""
+
+import math
+
+import numpy as np
+
+from rtdecode.dicom import tags
+from rtdecode.dicom.geometry import plane, slice_spacing_mm
+from rtdecode.dicom.header import Header, clock_s
+from rtdecode.dicom.pixels import Scaling, philips_scaling, stored_pixels
+from rtdecode.dicom.values import Slab
+from rtdecode.errors import VolumeError
+
+
+def single_slabs(header: Header) -> tuple[Slab, ...]:
+    """Return the one slice of a classic object."""
+    picture = stored_pixels(header)
+    if len(picture) != 1:
+        raise VolumeError(f"is a classic image of {len(picture)} frames; one can be read")
+    flat = plane(header.vector(tags.ORIENTATION, 6), header.vector(tags.PIXEL_SPACING, 2))
+    position = np.array(header.vector(tags.POSITION, 3))
+    # The neighbours' positions decide in the volume; this is for a volume of one slice.
+    step = flat.normal * (slice_spacing_mm(header) or 1.0)
+    instance = header.count(tags.INSTANCE_NUMBER) or 0
+    slices = _slices(header)
+    acquisition, trigger = classic_clocks(header)
+    rows = picture.shape[1]
+    return (
+        Slab(
+            data=classic_scaling(header).apply(picture[:, ::-1].transpose(2, 1, 0)),
+            affine=flat.affine(position, step, rows),
+            location_mm=flat.location_mm(position),
+            temporal=_temporal(header, instance, slices),
+            instance=instance,
+            slices=slices,
+            acquisition_clock_s=acquisition,
+            trigger_clock_s=trigger,
+        ),
+    )
+
+
+def classic_clocks(header: Header) -> tuple[float, float]:
+    """Return AcquisitionTime since midnight and TriggerTime, in seconds, `nan` where absent."""
+    acquisition = clock_s(header.text(tags.ACQUISITION_TIME))
+    if math.isnan(acquisition):
+        acquisition = clock_s(header.text(tags.ACQUISITION_DATETIME))
+    trigger = header.number(tags.TRIGGER_TIME)
+    return acquisition, math.nan if trigger is None else trigger / 1000
+
+
+def classic_scaling(header: Header) -> Scaling:
+    """Return the scaling of a classic object; Philips' own where there is one."""
+    slope, intercept = header.number(tags.RESCALE_SLOPE), header.number(tags.RESCALE_INTERCEPT)
+    scaling = Scaling(1.0 if slope is None else slope, intercept or 0.0)
+    scale_slope = header.number(tags.PHILIPS_SCALE_SLOPE) if is_philips(header) else None
+    if not scale_slope:
+        return scaling
+    return philips_scaling(scaling.slope, scaling.intercept, scale_slope)
+
+
+def is_philips(header: Header) -> bool:
+    """Whether a Philips scanner made the object."""
+    return header.text(tags.MANUFACTURER).casefold().startswith("philips")
+
+
+def _is_ge(header: Header) -> bool:
+    return header.text(tags.MANUFACTURER).casefold().startswith("ge")
+
+
+def _slices(header: Header) -> int | None:
+    """Return the slices of a volume where the header gives them."""
+    if is_philips(header):
+        return header.count(tags.PHILIPS_SLICES)
+    if not _is_ge(header):
+        return None
+    locations = header.count(tags.GE_SLICES)
+    images = header.count(tags.IMAGES_IN_ACQUISITION)
+    if locations is not None or images is None:
+        return locations
+    # GE counts one volume's images here, but in multiphase series those of all volumes.
+    volumes = header.count(tags.TEMPORAL_POSITIONS)
+    if header.count(tags.TEMPORAL_POSITION) is None or volumes is None:
+        return images
+    return images // volumes if images % volumes == 0 else None
+
+
+def _temporal(header: Header, instance: int, slices: int | None) -> int | None:
+    """Return the temporal position from 1 where the header gives it or lets it be counted."""
+    temporal = header.count(tags.TEMPORAL_POSITION)
+    if temporal is not None:
+        return temporal
+    if _is_ge(header):  # GE numbers images slice by slice, volume by volume
+        return (instance - 1) // slices + 1 if slices and instance else None
+    if is_philips(header):  # AcquisitionNumber is the protocol's here
+        return None
+    acquisition = header.count(tags.ACQUISITION_NUMBER)
+    return acquisition if "siemens" in header.text(tags.MANUFACTURER).casefold() else None

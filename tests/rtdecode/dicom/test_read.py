@@ -1,0 +1,121 @@
+"""What is no whole DICOM image is refused with its name and the reason, and nothing else."""
+
+import gzip
+import warnings
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtdecode.dicom import parse
+from rtdecode.errors import VolumeError
+
+EXAMPLES = settings(max_examples=100, deadline=None)
+
+
+@pytest.fixture(scope="module")
+def objects(builder, run):
+    """Return a mosaic and an enhanced object."""
+    return builder.mosaic(run[0], 1), builder.enhanced(run[:1])
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@given(data=st.data())
+@EXAMPLES
+def test_a_truncated_object_is_refused_at_any_byte(objects, which, data):
+    """However little is missing from the end, the object is not taken for a whole one."""
+    content = objects[which]
+    cut = data.draw(st.integers(0, len(content) - 1))
+    with pytest.raises(VolumeError, match=r"^half\.dcm "):
+        parse(content[:cut], "half.dcm")
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@given(data=st.data())
+@EXAMPLES
+def test_damage_never_raises_anything_else(objects, which, data):
+    """Bytes that were changed give another image or a VolumeError, and nothing else."""
+    content = bytearray(objects[which])
+    changes = st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255))
+    for at, value in data.draw(st.lists(changes, min_size=1, max_size=5)):
+        content[at] = value
+    with suppress(VolumeError):
+        parse(bytes(content), "damaged.dcm")
+
+
+@given(content=st.binary(max_size=400))
+@EXAMPLES
+def test_arbitrary_bytes_are_refused(content):
+    """Noise is not an image."""
+    with pytest.raises(VolumeError, match=r"^noise "):
+        parse(content, "noise")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty"),
+        (bytes(5000), "holds only zeros"),
+        (b"MIT License\n" * 90, "is text"),
+        (b"# === DATA DESCRIPTION FILE ====\n" * 9, "PAR header"),
+        (b"\0" * 344 + b"n+1\0" + b"\0" * 400, "is NIfTI"),
+        (b"\x1f\x8b\x08nonsense", "damaged gzip"),
+        (bytes(range(256)) * 40, "is not DICOM"),
+    ],
+)
+def test_foreign_objects_are_named(content, reason):
+    """The message says what the object is instead."""
+    with pytest.raises(VolumeError, match=f"^thing .*{reason}"):
+        parse(content, "thing")
+
+
+def test_gzip_is_read_and_its_truncation_seen(builder, run):
+    """A gzipped object equals the plain one; half of it is refused."""
+    content = builder.mosaic(run[0], 1)
+    packed = gzip.compress(content)
+    one, other = parse(content, "a").slabs[0], parse(packed, "a.gz").slabs[0]
+    np.testing.assert_array_equal(one.data, other.data)
+    with pytest.raises(VolumeError, match="truncated gzip"):
+        parse(packed[:-9], "a.gz")
+
+
+def test_absurd_sizes_are_refused_before_anything_is_allocated(builder, run):
+    """A header that claims gigapixels is refused by the claim."""
+    ds = builder.slice_dataset(run[0][0], 0, 1, "SIEMENS")
+    ds.Rows = ds.Columns = 65535
+    with pytest.raises(VolumeError, match="claims 1 frames of 65535 x 65535"):
+        parse(builder.write(ds), "huge")
+
+
+def test_an_object_without_pixels_is_no_image(builder, run):
+    """A report or a header alone is refused."""
+    ds = builder.slice_dataset(run[0][0], 0, 1, "SIEMENS")
+    del ds.PixelData
+    with pytest.raises(VolumeError, match="no pixel data"):
+        parse(builder.write(ds), "report")
+    ds.Modality = "SR"
+    with pytest.raises(VolumeError, match="its modality is SR"):
+        parse(builder.write(ds), "report")
+
+
+def test_odd_values_give_no_warning(builder, run):
+    """Values that break the standard's length or alphabet are read without a Python warning."""
+    ds = builder.slice_dataset(run[0][0], 0, 1, "SIEMENS")
+    ds.AcquisitionNumber = 3
+    content = builder.write(ds).replace(b"ISO_IR 100", b"ISO_IR 999")
+    content = content.replace(b"ORIGINAL\\PRIMARY", b"original\\primary")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert parse(content, "odd").slabs[0].temporal == 3
+
+
+def test_parsing_is_deterministic(builder, run):
+    """The same bytes give the same values."""
+    content = builder.mosaic(run[0], 1)
+    one, other = parse(content, "a"), parse(content, "b")
+    assert one.series == other.series
+    assert one.slabs[0].data.tobytes() == other.slabs[0].data.tobytes()
+    assert one.slabs[0].affine.tobytes() == other.slabs[0].affine.tobytes()
+    assert not one.slabs[0].data.flags.writeable
