@@ -1,0 +1,265 @@
+"""Compile network, window and temperature to one self-contained ONNX file, and check it."""
+
+import hashlib
+import json
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnxscript import optimizer
+
+from calibration.networks import DeepLight, ReadOut, StreamingDecoder
+from calibration.progress import Progress, silent
+from rtdecode.bundle import Tensor
+from rtdecode.errors import ConfigError, RunError
+from rtdecode.types import Bool, Prepared, State
+
+FORMAT = "rtdecode-decoder-1"
+OPSET = 18
+"""What torch's exporter writes without converting, and every ONNX Runtime since 1.14 reads."""
+INPUTS = ("volume", "usable", "elapsed", "evidence", "weight")
+OUTPUTS = ("probabilities", "volume_log_probabilities", "evidence_next", "weight_next")
+STATE = ("evidence", "weight")
+FOLD_BYTES = 1 << 26
+"""Constants up to this size are computed while exporting; onnxscript stops at a few kB."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExportReport:
+    """What an export wrote."""
+
+    decoder: StreamingDecoder
+    """What was exported."""
+    path: Path
+    sha256: str
+    size_bytes: int
+    opset: int
+    classes: tuple[str, ...]
+    state: tuple[Tensor, ...]
+    """Each starts as zeros."""
+    operators: Mapping[str, int]
+    """How many nodes of each type the graph has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far ONNX Runtime is from torch over a run, each with the state of its own past."""
+
+    volumes: int
+    probability: float
+    """Largest absolute difference of a probability."""
+    state: float
+    """Largest difference of a state value, relative where the value is beyond 1."""
+
+
+def export_decoder(
+    network: DeepLight,
+    mask: Bool,
+    classes: Sequence[str],
+    window_volumes: int,
+    temperature: float,
+    path: Path,
+    read_out: ReadOut | None = None,
+) -> ExportReport:
+    """Write a bundle's `decoder.onnx`; the same decoder gives the same bytes.
+
+    Parameters
+    ----------
+    network
+        Trained; its head has an output for each class.
+    mask
+        Voxels of a prepared volume on the network's grid, (X, Y, Z).
+    classes
+        Names of the outputs, in order.
+    window_volumes, temperature, read_out
+        See `StreamingDecoder`.
+    path
+        The file to write.
+
+    Raises
+    ------
+    ConfigError
+        The parts do not fit each other.
+    RunError
+        The exporter made a graph that would be slow: padding outside the convolutions, or a
+        recurrence unrolled over the slices.
+    """
+    decoder = StreamingDecoder(network, mask, window_volumes, temperature, read_out)
+    if len(classes) != decoder.classes:
+        raise ConfigError(
+            f"{len(classes)} classes for a network with {decoder.classes} outputs: name each "
+            "output once, in order"
+        )
+    model = _graph(decoder)
+    operators = Counter(node.op_type for node in model.graph)
+    recurrences = int(read_out is None)
+    if operators["Pad"] or operators["LSTM"] != recurrences:
+        raise RunError(
+            f"the exported decoder has {operators['Pad']} Pad and {operators['LSTM']} LSTM nodes, "
+            f"expected 0 and {recurrences}: refused, it would be slow; use the pinned torch and "
+            "onnxscript"
+        )
+    _strip(model)
+    model.metadata_props.update(
+        {
+            "rtdecode.format": FORMAT,
+            "rtdecode.classes": json.dumps(list(classes)),
+            "rtdecode.window_volumes": str(window_volumes),
+            "rtdecode.temperature": repr(float(temperature)),
+            "rtdecode.voxels": str(decoder.voxels),
+        }
+    )
+    proto = onnx_ir.to_proto(model)
+    onnx.checker.check_model(proto)
+    content = proto.SerializeToString(deterministic=True)
+    path.write_bytes(content)
+    return ExportReport(
+        decoder,
+        path,
+        hashlib.sha256(content).hexdigest(),
+        len(content),
+        OPSET,
+        tuple(classes),
+        tuple(Tensor(n, str(v.dtype), v.shape) for n, v in decoder.initial_state().items()),
+        dict(operators),
+    )
+
+
+def parity(
+    export: ExportReport,
+    run: Sequence[Prepared],
+    progress: Progress = silent,
+    limit: float = 1e-4,
+) -> Parity:
+    """Step torch and ONNX Runtime side by side over a run and compare what they say.
+
+    Each carries its own state, so that a difference may grow as it would in the scanner.
+
+    Parameters
+    ----------
+    export
+        What `export_decoder` returned; its file is read again.
+    run
+        Prepared volumes in order, gaps and unusable volumes included.
+    progress
+        Told how many volumes were compared.
+    limit
+        Largest difference to accept.
+
+    Raises
+    ------
+    ConfigError
+        The run is empty.
+    RunError
+        They differ by more than `limit`: the export is refused.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(export.path, options, providers=["CPUExecutionProvider"])
+    ours, theirs = export.decoder.initial_state(), export.decoder.initial_state()
+    probabilities, states = [], []
+    before = None
+    for done, prepared in enumerate(run, start=1):
+        now: State = {
+            "volume": prepared.data,
+            "usable": np.array(prepared.quality.usable, np.float32),
+            "elapsed": np.array(1 if before is None else prepared.index - before, np.int64),
+        }
+        before = prepared.index
+        expected, ours = _step_torch(export.decoder, now | ours)
+        found = dict(zip(OUTPUTS, session.run(OUTPUTS, now | theirs), strict=True))
+        theirs = {name: found[f"{name}_next"] for name in STATE}
+        probabilities.append(_difference(expected, found["probabilities"]))
+        states.append(max(_difference(ours[name], theirs[name]) for name in STATE))
+        progress("compare with torch", done, len(run))
+    if not probabilities:
+        raise ConfigError("parity needs at least one prepared volume, and the run has none")
+    result = Parity(len(probabilities), max(probabilities), max(states))
+    if max(result.probability, result.state) > limit:
+        raise RunError(
+            f"refused: over {result.volumes} volumes the exported decoder differs from torch by "
+            f"{result.probability:.2g} in a probability and {result.state:.2g} in its state, "
+            f"allowed {limit:g}"
+        )
+    return result
+
+
+def _step_torch(decoder: StreamingDecoder, inputs: State) -> tuple[NDArray[Any], State]:
+    with torch.inference_mode():
+        outputs = decoder(**{name: torch.tensor(value) for name, value in inputs.items()})
+    probabilities, _, *after = (tensor.numpy() for tensor in outputs)
+    return probabilities, dict(zip(STATE, after, strict=True))
+
+
+def _difference(expected: NDArray[Any], found: NDArray[Any]) -> float:
+    difference = np.max(np.abs(expected - found) / np.maximum(np.abs(expected), 1))
+    # Not-a-number agrees with nothing.
+    return float(np.nan_to_num(difference, nan=np.inf))
+
+
+def _graph(decoder: StreamingDecoder) -> onnx_ir.Model:
+    state = decoder.initial_state()
+    example = (
+        torch.zeros(decoder.voxels),
+        torch.tensor(1.0),
+        torch.tensor(1),
+        *(torch.from_numpy(state[name]) for name in STATE),
+    )
+    with _quiet():
+        program = torch.onnx.export(
+            decoder.eval(),
+            example,
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            # Folds the SAME padding into the convolutions, among other things.
+            optimize=True,
+        )
+        if program is None:
+            raise RunError("torch's exporter returned no graph")
+        # The LSTM's weights are reordered for ONNX: once and for all here, not at every start.
+        optimizer.optimize(program.model, input_size_limit=FOLD_BYTES, output_size_limit=FOLD_BYTES)
+    return program.model
+
+
+def _strip(model: onnx_ir.Model) -> None:
+    """Remove what the exporter notes about this machine: source paths and stack traces."""
+    model.doc_string = model.graph.doc_string = None
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    model.producer_name, model.producer_version = "rtdecode", None
+    values = [*model.graph.inputs, *model.graph.initializers.values()]
+    for node in model.graph:
+        node.doc_string = None
+        node.metadata_props.clear()
+        values.extend(node.outputs)
+    for value in values:
+        value.doc_string = None
+        value.metadata_props.clear()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's notes on its own inner workings from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

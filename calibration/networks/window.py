@@ -1,0 +1,55 @@
+"""The sliding window over single-volume evidence."""
+
+import torch
+from torch import Tensor
+
+
+def slide(
+    evidence: Tensor, weight: Tensor, newest: Tensor, usable: Tensor, elapsed: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the window after one more volume, the newest last.
+
+    Slots are volumes of the run, not volumes received: a gap takes its slots with weight 0, so the
+    window always spans the same time. A gap as long as the window clears it.
+
+    Parameters
+    ----------
+    evidence
+        Log-probabilities of the last volumes, (L, K).
+    weight
+        How far each of them counts, (L,); 0 where there is no evidence.
+    newest
+        Log-probabilities of this volume, (K,).
+    usable
+        Its weight, (); 1 or 0.
+    elapsed
+        Its index minus the index of the volume before, (), integer, at least 1.
+    """
+    length = weight.shape[0]
+    source = torch.arange(length, device=weight.device) + elapsed.clamp(max=length)
+    kept = (source < length).to(weight.dtype)
+    source = source.clamp(max=length - 1)
+    older = evidence[source] * kept.unsqueeze(1)
+    # A volume that does not count may hold anything, also not-a-number: it must not enter a sum.
+    counted = torch.where(usable > 0, newest, torch.zeros_like(newest))
+    return (
+        torch.cat([older[:-1], counted.unsqueeze(0)]),
+        torch.cat([(weight[source] * kept)[:-1], usable.reshape(1)]),
+    )
+
+
+def decide(evidence: Tensor, weight: Tensor) -> Tensor:
+    """Return the probabilities (K,) of a window: softmax of its weighted mean log-probabilities.
+
+    Averaging logarithms multiplies probabilities, as independent observations of one state would
+    be combined. With no evidence in the window the answer is uniform.
+
+    Parameters
+    ----------
+    evidence
+        Log-probabilities, (L, K).
+    weight
+        (L,), not negative.
+    """
+    total = weight.sum().clamp(min=torch.finfo(weight.dtype).eps)
+    return torch.softmax((weight.unsqueeze(1) * evidence).sum(0) / total, dim=0)

@@ -1,0 +1,26 @@
+"""Published and trained weights, read without ever trusting a pickle; importing is light."""
+
+from calibration.weights.download import fetch
+from calibration.weights.published import DEEPLIGHT_2D, PUBLISHED, Published, registered
+from calibration.weights.store import (
+    Description,
+    cached,
+    describe,
+    import_weights,
+    load_deeplight,
+    save_deeplight,
+)
+
+__all__ = [
+    "DEEPLIGHT_2D",
+    "PUBLISHED",
+    "Description",
+    "Published",
+    "cached",
+    "describe",
+    "fetch",
+    "import_weights",
+    "load_deeplight",
+    "registered",
+    "save_deeplight",
+]

@@ -1,0 +1,92 @@
+"""`rtdecode weights`: published weights, imported from a file or fetched from their authors."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from calibration.weights.download import fetch
+from calibration.weights.published import DEEPLIGHT_2D, PUBLISHED, Published, registered
+from calibration.weights.store import cache_folder, import_weights
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Pretrained networks that others published. rtdecode ships none of them: import a file "
+    "that you have, or fetch it from its authors.",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[
+        Path, typer.Argument(help="The file as its authors published it.", metavar="FILE")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Check a published weights file by its SHA-256 and keep it in this user's cache.
+
+    The file is a pickle. It is read with an unpickler that admits numpy arrays and nothing else,
+    and kept as safetensors, which hold no code.
+    """
+    path = import_weights(file)
+    Console(stderr=True).print(DEEPLIGHT_2D.licence, highlight=False)
+    _answer(DEEPLIGHT_2D, path, as_json)
+
+
+@app.command("fetch")
+def fetch_command(
+    name: Annotated[
+        str, typer.Argument(help="Which: see `rtdecode weights list`.", metavar="NAME")
+    ] = DEEPLIGHT_2D.name,
+    as_json: AsJson = False,
+) -> None:
+    """Download published weights from their authors' repository into this user's cache.
+
+    A download that was interrupted goes on where it ended, and the file is checked by its SHA-256.
+    """
+    _answer(registered(name), fetch(name), as_json)
+
+
+@app.command("list")
+def list_command(as_json: AsJson = False) -> None:
+    """List the published weights that rtdecode knows, and whether they are on this machine."""
+    folder = cache_folder()
+    found = {name: folder / f"{name}.safetensors" for name in PUBLISHED}
+    if as_json:
+        typer.echo(json.dumps([_summary(PUBLISHED[n], p, p.is_file()) for n, p in found.items()]))
+        return
+    table = Table("name", "grid", "states", "here", "source")
+    for name, path in found.items():
+        entry = PUBLISHED[name]
+        grid = "x".join(map(str, entry.grid_shape))
+        here = str(path) if path.is_file() else f"no: rtdecode weights fetch {name}"
+        table.add_row(name, grid, str(len(entry.states)), here, entry.citation)
+    console = Console()
+    console.print(table)
+    for entry in PUBLISHED.values():
+        console.print(f"{entry.name}: {entry.licence}", highlight=False)
+
+
+def _answer(entry: Published, path: Path, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_summary(entry, path, True)))
+    else:
+        typer.echo(f"{entry.name} is in {path}")
+
+
+def _summary(entry: Published, path: Path, here: bool) -> dict[str, object]:
+    return {
+        "name": entry.name,
+        "here": here,
+        "path": str(path),
+        "grid_shape": entry.grid_shape,
+        "states": entry.states,
+        "sha256": entry.sha256,
+        "url": entry.url,
+        "licence": entry.licence,
+    }
