@@ -1,0 +1,15 @@
+"""What a stimulus program imports: outcomes as they come, none lost, none twice.
+
+A working stimulus program::
+
+    from rtdecode.client import Outcomes
+
+    for outcome in Outcomes("tcp://127.0.0.1:7801"):
+        print(outcome.index, outcome.label, outcome.probabilities)
+"""
+
+from rtdecode.client.control import Control
+from rtdecode.client.endpoints import CONTROL, OUTCOMES, session_endpoints
+from rtdecode.client.outcomes import Outcomes
+
+__all__ = ["CONTROL", "OUTCOMES", "Control", "Outcomes", "session_endpoints"]

@@ -1,0 +1,109 @@
+"""Commands to a service."""
+
+from typing import Self, TypeVar
+
+import zmq
+
+from rtdecode.client.endpoints import CONTROL
+from rtdecode.errors import ConfigError
+from rtdecode.wire import (
+    Done,
+    EndRequest,
+    MarkRequest,
+    Refused,
+    Reply,
+    Request,
+    ShutdownRequest,
+    Snapshot,
+    SnapshotRequest,
+    StartRequest,
+    Status,
+    StatusRequest,
+    WireError,
+    decode,
+    encode,
+)
+
+R = TypeVar("R", Status, Done, Snapshot)
+
+
+class Control:
+    """Commands a service.
+
+    Parameters
+    ----------
+    endpoint
+        Where it answers.
+    timeout_s
+        How long to wait for an answer.
+    """
+
+    def __init__(self, endpoint: str = CONTROL, timeout_s: float = 5.0) -> None:
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        try:
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise ConfigError(f"{endpoint} is no endpoint: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+        self._context.term()
+
+    def status(self) -> Status:
+        """Return where the service stands."""
+        return self._expect(StatusRequest(), Status)
+
+    def start(self) -> str:
+        """Begin the next run."""
+        return self._expect(StartRequest(), Done).detail
+
+    def end(self) -> str:
+        """End the run once what has come is decided; the answer does not wait for that."""
+        return self._expect(EndRequest(), Done).detail
+
+    def mark(self, text: str) -> str:
+        """Put a remark into the session's record."""
+        return self._expect(MarkRequest(text=text), Done).detail
+
+    def shutdown(self) -> str:
+        """Stop the service; an unfinished run can be continued."""
+        return self._expect(ShutdownRequest(), Done).detail
+
+    def snapshot(self, since: int | None = None) -> Snapshot:
+        """Return at most 500 outcomes after a sequence number, or of this run."""
+        return self._expect(SnapshotRequest(since=since), Snapshot)
+
+    def _expect(self, request: Request, kind: type[R]) -> R:
+        """Return the answer to a request.
+
+        Raises
+        ------
+        WireError
+            The service refuses.
+        ConfigError
+            Nobody answers.
+        """
+        while self._socket.poll(0):
+            self._socket.recv_multipart()  # answers that came after all, too late
+        self._socket.send(encode(request))
+        if not self._socket.poll(int(self._timeout_s * 1e3)):
+            raise ConfigError(
+                f"no service answers at {self._endpoint} within {self._timeout_s} s; start one, or "
+                "give the endpoint that it printed"
+            )
+        reply: Reply = decode(self._socket.recv_multipart()[-1], Reply)
+        if not isinstance(reply, kind):
+            raise WireError(reply.error if isinstance(reply, Refused) else f"unexpected: {reply}")
+        return reply

@@ -1,0 +1,288 @@
+"""A session's folder: the pack of what came in, and an SQLite record of what was made of it."""
+
+import hashlib
+import secrets
+import sqlite3
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from rtdecode.errors import ConfigError, RunError
+from rtdecode.journal.guard import explained, locked
+from rtdecode.pack import Entry, Kind, Pack, Record
+from rtdecode.types import Outcome
+from rtdecode.wire import (
+    DecisionMessage,
+    Numbered,
+    SkippedMessage,
+    outcome_from_message,
+    outcome_to_message,
+)
+
+PACK = "objects.pack"
+RECORD = "session.sqlite"
+LOCK = "session.lock"
+CHECKPOINTS = "checkpoints"
+FORMAT = "1"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS runs (
+    run INTEGER PRIMARY KEY, bundle TEXT NOT NULL, classes TEXT NOT NULL,
+    repetition_time_s REAL, started_utc TEXT NOT NULL, ended_utc TEXT) STRICT;
+CREATE TABLE IF NOT EXISTS outcomes (
+    sequence INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs,
+    volume INTEGER NOT NULL, outcome TEXT NOT NULL, recorded_ns INTEGER,
+    UNIQUE (run, volume)) STRICT;
+CREATE TABLE IF NOT EXISTS marks (
+    mark INTEGER PRIMARY KEY, run INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    marked_utc TEXT NOT NULL, text TEXT NOT NULL) STRICT;
+"""
+
+
+class Receipt(StrEnum):
+    """What became of an entry."""
+
+    JOURNALLED = "journalled"
+    DUPLICATE = "duplicate"
+    """The same bytes are in the session already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An entry's receipt, and its place in the log where it got one."""
+
+    receipt: Receipt
+    record: Record | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run as its first record says."""
+
+    run: int
+    bundle: str
+    first_record: int
+    ended: bool
+
+
+class Journal:
+    """A session folder, opened by one service at a time.
+
+    `append_objects` may be called from any thread, everything else from the thread that opened it.
+
+    Parameters
+    ----------
+    folder
+        Created if it does not exist.
+
+    Raises
+    ------
+    ConfigError
+        Another service has the folder open, or it cannot be written.
+    RunError
+        What is in it was written by another version, or is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"session folder {folder} cannot be made: {error}") from error
+        self._mutex = threading.Lock()
+        self._unstamped: list[tuple[int, int]] = []
+        with ExitStack() as opening, explained(folder):
+            opening.enter_context(closing(locked(folder / LOCK)))
+            self._pack = opening.enter_context(closing(Pack(folder / PACK)))
+            self._seen = {r.header["sha256"] for r in self._pack.records if r.kind is Kind.OBJECT}
+            self._record = opening.enter_context(
+                closing(sqlite3.connect(folder / RECORD, isolation_level=None))
+            )
+            # FULL: an outcome survives power loss before anyone hears of it.
+            self._record.executescript(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+                + _SCHEMA
+            )
+            if self._fact("format", FORMAT) != FORMAT:
+                raise RunError(f"session {folder} was written by another version of rtdecode")
+            self.session = self._fact("session", secrets.token_hex(6))
+            self._resources = opening.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the session's checkpoints."""
+        return self.folder / CHECKPOINTS
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """The log so far."""
+        return tuple(self._pack.records)
+
+    def append_objects(self, entries: Sequence[Entry]) -> list[Appended]:
+        """Make what a source handed over durable, leaving out bytes that are there already.
+
+        The bodies' SHA-256 and the time of day are added to the headers.
+
+        Raises
+        ------
+        RunError
+            The disk is full or failing; nothing of `entries` is kept then.
+        """
+        now = datetime.now(UTC).isoformat()
+        with self._mutex:
+            fresh: list[Entry | None] = []
+            added: set[str] = set()
+            for entry in entries:
+                header = {**entry.header, "utc": now}
+                if entry.kind is Kind.OBJECT:
+                    digest = hashlib.sha256(entry.body).hexdigest()
+                    if digest in self._seen or digest in added:
+                        fresh.append(None)
+                        continue
+                    added.add(digest)
+                    header["sha256"] = digest
+                fresh.append(Entry(entry.kind, header, entry.body))
+            records = iter(self._pack.append([e for e in fresh if e is not None]))
+            self._seen |= added
+            return [
+                Appended(Receipt.DUPLICATE, None)
+                if entry is None
+                else Appended(Receipt.JOURNALLED, next(records))
+                for entry in fresh
+            ]
+
+    def append_event(self, kind: Kind, header: dict[str, Any], applied: int) -> Record | None:
+        """Make an event durable if all earlier records were applied; else return `None`.
+
+        So the log's order is the order in which things took effect, whatever threads did.
+
+        Parameters
+        ----------
+        kind, header
+            The event.
+        applied
+            How many records the caller has applied.
+        """
+        with self._mutex:
+            if applied != len(self._pack.records):
+                return None
+            entry = Entry(kind, {**header, "utc": datetime.now(UTC).isoformat()})
+            return self._pack.append([entry])[0]
+
+    def body(self, record: Record) -> bytes:
+        """Return an object's bytes."""
+        return self._pack.body(record)
+
+    def newest_run(self) -> RunInfo | None:
+        """Return the last run that was begun."""
+        starts = [r for r in self._pack.records if r.kind is Kind.START]
+        if not starts:
+            return None
+        start = starts[-1]
+        run = start.header["run"]
+        # A crash between the end's record and its last outcomes leaves the run unfinished.
+        query = "SELECT ended_utc FROM runs WHERE run = ? AND ended_utc IS NOT NULL"
+        ended = self._record.execute(query, (run,)).fetchone() is not None
+        return RunInfo(run, start.header["bundle"], start.number, ended)
+
+    def run_began(
+        self, run: int, bundle: str, classes: Sequence[str], repetition_time_s: float
+    ) -> None:
+        """Note a run in the record, once."""
+        names = msgspec.json.encode(tuple(classes)).decode()
+        with explained(self.folder):
+            self._record.execute(
+                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, NULL)",
+                (run, bundle, names, repetition_time_s, datetime.now(UTC).isoformat()),
+            )
+
+    def run_ended(self, run: int) -> None:
+        """Note that a run is over."""
+        with explained(self.folder):
+            self._record.execute(
+                "UPDATE runs SET ended_utc = ? WHERE run = ?", (datetime.now(UTC).isoformat(), run)
+            )
+
+    def record(self, numbered: Numbered) -> None:
+        """Make one outcome durable.
+
+        Raises
+        ------
+        RunError
+            The disk is full or failing.
+        """
+        content = msgspec.json.encode(outcome_to_message(numbered.outcome)).decode()
+        row = (numbered.sequence, numbered.run, numbered.index, content)
+        with explained(self.folder):
+            self._record.execute("BEGIN")
+            self._stamp()
+            self._record.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?, NULL)", row)
+            self._record.execute("COMMIT")
+
+    def stamp(self, sequence: int, recorded_ns: int) -> None:
+        """Note when an outcome had become durable; written together with the next one."""
+        self._unstamped.append((recorded_ns, sequence))
+
+    def last_sequence(self) -> int:
+        """Return the newest outcome's number, 0 where there is none."""
+        return int(self._record.execute("SELECT max(sequence) FROM outcomes").fetchone()[0] or 0)
+
+    def sequence_before(self, run: int) -> int:
+        """Return the number after which the outcomes of `run` come."""
+        query = "SELECT max(sequence) FROM outcomes WHERE run < ?"
+        return int(self._record.execute(query, (run,)).fetchone()[0] or 0)
+
+    def outcomes(self, since: int = 0, limit: int = -1) -> list[Numbered]:
+        """Return the outcomes after sequence number `since`, oldest first."""
+        self._stamp()
+        rows = self._record.execute(
+            "SELECT run, sequence, outcome, recorded_ns FROM outcomes "
+            "WHERE sequence > ? ORDER BY sequence LIMIT ?",
+            (since, limit),
+        )
+        return [Numbered(self.session, run, n, _outcome(text, ns)) for run, n, text, ns in rows]
+
+    def mark(self, run: int, sequence: int, text: str) -> None:
+        """Put an operator's remark into the record."""
+        with explained(self.folder):
+            self._record.execute(
+                "INSERT INTO marks (run, sequence, marked_utc, text) VALUES (?, ?, ?, ?)",
+                (run, sequence, datetime.now(UTC).isoformat(), text),
+            )
+
+    def close(self) -> None:
+        """Close everything and let go of the folder."""
+        with self._resources, explained(self.folder):
+            self._stamp()
+
+    def _fact(self, name: str, value: str) -> str:
+        self._record.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
+        query = "SELECT value FROM facts WHERE name = ?"
+        return str(self._record.execute(query, (name,)).fetchone()[0])
+
+    def _stamp(self) -> None:
+        query = "UPDATE outcomes SET recorded_ns = ? WHERE sequence = ?"
+        self._record.executemany(query, self._unstamped)
+        self._unstamped = []
+
+
+def _outcome(content: str, recorded_ns: int | None) -> Outcome:
+    message = msgspec.json.decode(content, type=DecisionMessage | SkippedMessage)
+    outcome = outcome_from_message(message)
+    if recorded_ns is None:
+        return outcome
+    return replace(outcome, stamps=replace(outcome.stamps, recorded_ns=recorded_ns))

@@ -1,0 +1,256 @@
+"""One frame of the monitor, from what is known so far; no sockets and no clock."""
+
+import io
+import math
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich.align import Align
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from rtdecode.monitor.glyphs import bar, colour, shade, sparkline
+from rtdecode.types import Decision, Outcome, Skipped
+from rtdecode.wire import Numbered, Status
+
+HISTORY = 400
+_NAME = 22
+_FRAME_LINES = 9
+"""Lines of a frame beside its classes."""
+_MOTION_STYLES = ((0.0, "green"), (0.2, "yellow"), (0.5, "red"))
+"""Framewise displacement in mm: the usual lenient and strict limits."""
+_STATE_STYLES = {
+    "running": "bold green",
+    "ended": "bold cyan",
+    "stopped": "bold yellow",
+    "faulted": "bold white on red",
+}
+
+
+@dataclass(slots=True)
+class Session:
+    """What a monitor knows."""
+
+    status: Status | None = None
+    decided: Decision | None = None
+    """The last decision."""
+    outcomes: deque[Outcome] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    latencies_ms: list[float] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    decisions: int = 0
+    session: str = ""
+    run: int = 0
+
+    def add(self, numbered: Numbered) -> None:
+        """Take in an outcome; those of an earlier run are forgotten."""
+        if (numbered.session, numbered.run) != (self.session, self.run):
+            self.session, self.run = numbered.session, numbered.run
+            self.outcomes.clear()
+            self.latencies_ms.clear()
+            self.skipped.clear()
+            self.decisions = 0
+            self.decided = None
+        outcome = numbered.outcome
+        self.outcomes.append(outcome)
+        if isinstance(outcome, Skipped):
+            self.skipped[str(outcome.reason)] += 1
+            return
+        self.decided = outcome
+        self.decisions += 1
+        stamps = outcome.stamps
+        if stamps.recorded_ns and stamps.received_ns and stamps.journalled_ns:
+            self.latencies_ms.append((stamps.recorded_ns - stamps.received_ns) / 1e6)
+
+
+def render(
+    session: Session, width: int = 100, height: int | None = None, silent_s: float = 0.0
+) -> RenderableType:
+    """Return one frame.
+
+    Parameters
+    ----------
+    session
+        What is known.
+    width
+        Cells to fill.
+    height
+        Lines to stay within where there are many classes: the likeliest are shown then.
+    silent_s
+        How long ago the last outcome came.
+    """
+    inner = width - 4
+    classes = _classes(session)
+    room = len(classes) if height is None else max(2, (height - _FRAME_LINES) // 2)
+    shown = _likeliest(session, len(classes), room)
+    parts: list[RenderableType] = [_decision(session, classes, shown, inner)]
+    if classes and session.outcomes:
+        parts += [_title("evidence over time", inner), _timeline(session, classes, shown, inner)]
+    parts += [_title("head and timing", inner), _measures(session, inner)]
+    return Panel(
+        Group(*parts),
+        title=_heading(session),
+        title_align="left",
+        subtitle=_freshness(session, silent_s),
+        subtitle_align="right",
+        border_style="grey42",
+        width=width,
+        padding=(0, 1),
+    )
+
+
+def picture(
+    session: Session, path: Path, width: int = 100, title: str = "rtdecode monitor"
+) -> None:
+    """Write one frame as an SVG picture."""
+    console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
+    console.print(render(session, width))
+    console.save_svg(str(path), title=title)
+
+
+def _classes(session: Session) -> tuple[str, ...]:
+    if session.status is not None and session.status.classes:
+        return session.status.classes
+    if session.decided is None:
+        return ()
+    return tuple(f"class {n + 1}" for n in range(len(session.decided.probabilities)))
+
+
+def _likeliest(session: Session, classes: int, room: int) -> list[int]:
+    """Return the classes that were likeliest lately, as many as there is room for."""
+    if room >= classes:
+        return list(range(classes))
+    decisions = [o for o in session.outcomes if isinstance(o, Decision)]
+    lately = np.mean([d.probabilities for d in decisions[-30:]] or [(0.0,) * classes], axis=0)
+    if session.decided is not None:
+        lately[int(np.argmax(session.decided.probabilities))] = 1.0
+    return sorted(int(n) for n in np.argsort(-lately, kind="stable")[:room])
+
+
+def _heading(session: Session) -> Text:
+    text = Text(" rtdecode ", "bold")
+    status = session.status
+    if status is None:
+        return text.append("waiting for a service ", "yellow")
+    text.append(f"session {status.session}  run {status.run}  ", "grey70")
+    text.append(f" {status.state} ", _STATE_STYLES.get(status.state, "bold"))
+    text.append(f"  bundle {status.bundle} ", "grey70")
+    return text.append(f"on {status.provider} " if status.provider else "", "grey70")
+
+
+def _freshness(session: Session, silent_s: float) -> Text:
+    status = session.status
+    if not session.outcomes:
+        return Text(" no outcome yet ", "grey70")
+    text = Text(f" volume {session.outcomes[-1].index} ", "bold")
+    repetition_s = status.repetition_time_s if status and status.repetition_time_s else math.inf
+    if status is not None and status.state != "running":
+        return text.append("· run over ", "grey70")
+    if silent_s > 3 * repetition_s:
+        return text.append(f"· STALE: nothing for {silent_s:.0f} s ", "bold white on red")
+    return text.append(f"· {silent_s:.1f} s ago ", "grey70")
+
+
+def _title(text: str, width: int) -> Text:
+    line = Text(f"{text} ", "grey58")
+    return line.append("─" * max(0, width - len(text) - 1), "grey27")
+
+
+def _decision(
+    session: Session, classes: tuple[str, ...], shown: list[int], width: int
+) -> RenderableType:
+    decided = session.decided
+    if decided is None:
+        latest = session.outcomes[-1] if session.outcomes else None
+        why = f"{latest.reason}: {latest.detail}" if isinstance(latest, Skipped) else "waiting"
+        return Align.center(Text(f"\nno decision yet\n{why}\n", "grey70", justify="center"))
+    stale = session.outcomes[-1] is not decided
+    best = int(np.argmax(decided.probabilities))
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=_NAME, no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(width=6, justify="right", no_wrap=True)
+    for n in shown:
+        name, probability, chosen = classes[n], decided.probabilities[n], n == best
+        style = "grey50" if stale else f"bold {colour(n)}" if chosen else "grey74"
+        table.add_row(
+            Text(("▶ " if chosen else "  ") + name, style, overflow="ellipsis"),
+            bar(probability, width - _NAME - 10, "grey42" if stale else colour(n)),
+            Text(f"{probability:6.1%}", style),
+        )
+    note = Text()
+    latest = session.outcomes[-1]
+    if isinstance(latest, Skipped):
+        note.append(f" {latest.reason} ", "black on yellow")
+        note.append(f" volume {latest.index} {latest.detail}", "yellow")
+    else:
+        note.append(f"window of {decided.window_volumes} volumes", "grey58")
+        if not decided.quality.usable:
+            note.append(f"   not counted: {', '.join(decided.quality.why)}", "yellow")
+    note.truncate(width, overflow="ellipsis")
+    return Group(table, note)
+
+
+def _timeline(
+    session: Session, classes: tuple[str, ...], shown: list[int], width: int
+) -> RenderableType:
+    columns = width - _NAME - 1
+    outcomes = list(session.outcomes)[-columns:]
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=_NAME, no_wrap=True)
+    table.add_column(no_wrap=True)
+    for n in shown:
+        row, name = Text(), classes[n]
+        for outcome in outcomes:
+            if isinstance(outcome, Skipped):
+                row.append("·", "grey35")
+            elif outcome.label == name:
+                row.append("━", f"bold #ffffff {shade(outcome.probabilities[n], colour(n))}")
+            else:
+                row.append(" ", shade(outcome.probabilities[n], colour(n)))
+        table.add_row(Text(f"  {name}", "grey74", overflow="ellipsis"), row)
+    return table
+
+
+def _measures(session: Session, width: int) -> RenderableType:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=_NAME, no_wrap=True)
+    table.add_column(no_wrap=True)
+    spark = max(8, width - _NAME - 34)
+    moved = [
+        o.quality.framewise_displacement if o.quality is not None else math.nan
+        for o in session.outcomes
+    ]
+    now = next((v for v in reversed(moved) if not math.isnan(v)), math.nan)
+    line = sparkline(moved, spark, max(0.5, np.nanmax([0.0, *moved])), _MOTION_STYLES)
+    line.append(f"  {_number(now, '.2f')} mm", "bold").append(" framewise displ.", "grey58")
+    table.add_row(Text("  motion", "grey74"), line)
+    late = session.latencies_ms
+    p50, p95 = np.percentile(late, (50, 95)) if late else (math.nan, math.nan)
+    status = session.status
+    limit_ms = 1e3 * (status.repetition_time_s if status and status.repetition_time_s else 1e9)
+    styles = ((0.0, "green"), (0.5 * limit_ms, "yellow"), (limit_ms, "red"))
+    line = sparkline(late, spark, max([1.0, *late[-spark:]]), styles)
+    line.append(f"  {_number(p50, '.0f')} ms", "bold").append(" p50  ", "grey58")
+    line.append(f"{_number(p95, '.0f')} ms", "bold").append(" p95", "grey58")
+    table.add_row(Text("  latency", "grey74"), line)
+    counts = Text(f"{session.decisions}", "bold")
+    counts.append(" decided", "grey58")
+    for reason, number in sorted(session.skipped.items()):
+        counts.append(f"   {number}", "bold").append(f" {reason}", "grey58")
+    if status is not None:
+        counts.append(f"   {status.objects}", "bold").append(" objects received", "grey58")
+        if status.unreadable:
+            counts.append(f"   {status.unreadable} unreadable", "bold yellow")
+    table.add_row(Text("  volumes", "grey74"), counts)
+    if status is not None and status.detail:
+        style = "bold red" if status.state == "faulted" else "yellow"
+        table.add_row(Text("  note", "grey74"), Text(status.detail, style, overflow="fold"))
+    return table
+
+
+def _number(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else format(value, form)

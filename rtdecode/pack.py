@@ -1,0 +1,233 @@
+"""The pack file: an append-only log of everything a session received, in the order it counts.
+
+A file is a sequence of self-describing records, little endian::
+
+    magic 4s | kind u8 | header length u32 | body length u64 | crc32 u32 | header JSON | body
+
+The checksum covers kind, header and body. A crash can leave the last records, which nobody was told
+of, torn; `Pack` cuts them off on opening and keeps what it cut in a file beside the pack.
+"""
+
+import logging
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from rtdecode.errors import RunError
+
+MAGIC = b"RTDr"
+PREFIX = struct.Struct("<4sBIQI")
+MAX_HEADER = 1 << 16
+MAX_BODY = 1 << 31
+
+log = logging.getLogger(__name__)
+
+
+class Kind(IntEnum):
+    """What a record is."""
+
+    OBJECT = 1
+    """One object from the scanner, as it came."""
+    GIVE_UP = 2
+    """A volume's deadline passed: its index is no longer waited for."""
+    START = 3
+    """A run begins."""
+    END = 4
+    """A run ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record before it is written."""
+
+    kind: Kind
+    header: dict[str, Any]
+    """Small and JSON-able."""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record in the file, without its body."""
+
+    number: int
+    """Position in the log from 0."""
+    kind: Kind
+    header: dict[str, Any]
+    body_offset: int
+    body_length: int
+
+
+class Pack:
+    """One pack file, open for appending; not thread-safe by itself.
+
+    Parameters
+    ----------
+    path
+        Created if it does not exist.
+
+    Raises
+    ------
+    RunError
+        Where the file cannot be opened or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with ExitStack() as opening:
+                self._file: BinaryIO = opening.enter_context(path.open("a+b", buffering=0))
+                self.records = list(scan(self._file))
+                self._end = _end_of(self.records)
+                self._set_torn_tail_aside()
+                sync_folder(path.parent)
+                opening.pop_all()
+        except OSError as error:
+            raise RunError(f"{path}: the session's log cannot be opened: {error}") from error
+
+    def append(self, entries: Sequence[Entry]) -> list[Record]:
+        """Write `entries` and return once they are durable: one fsync for all of them.
+
+        Raises
+        ------
+        RunError
+            The disk is full or failing; nothing of `entries` is kept then.
+        """
+        chunks: list[bytes] = []
+        added: list[Record] = []
+        offset = self._end
+        for entry in entries:
+            head = _head(entry)
+            number = len(self.records) + len(added)
+            at = offset + len(head)
+            added.append(Record(number, entry.kind, entry.header, at, len(entry.body)))
+            chunks += (head, entry.body)
+            offset = at + len(entry.body)
+        try:
+            _write_all(self._file, b"".join(chunks))
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            with suppress(OSError):  # opening cuts it off again
+                self._file.truncate(self._end)
+            raise RunError(
+                f"{self.path}: the session's log cannot be written ({error}); make room on the "
+                "disk and start again with the same session folder"
+            ) from error
+        self._end = offset
+        self.records += added
+        return added
+
+    def body(self, record: Record) -> bytes:
+        """Return the bytes of one record."""
+        with self.path.open("rb") as file:
+            return read_body(file, record)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _set_torn_tail_aside(self) -> None:
+        size = self._file.seek(0, os.SEEK_END)
+        if size == self._end:
+            return
+        aside = self.path.with_name(f"{self.path.name}.torn-{self._end}")
+        self._file.seek(self._end)
+        aside.write_bytes(self._file.read())
+        self._file.truncate(self._end)
+        os.fsync(self._file.fileno())
+        log.warning(
+            "%s: the last %d bytes were being written when the service stopped and were never "
+            "acknowledged; they are kept in %s",
+            self.path.name,
+            size - self._end,
+            aside.name,
+        )
+
+
+def scan(file: BinaryIO) -> Iterator[Record]:
+    """Yield the whole, undamaged records from the start of `file`; stop at the first other.
+
+    Raises
+    ------
+    RunError
+        An undamaged record is of a kind that this version does not know.
+    """
+    size = file.seek(0, os.SEEK_END)
+    offset, number = 0, 0
+    while offset + PREFIX.size <= size:
+        file.seek(offset)
+        magic, kind, header_length, body_length, checksum = PREFIX.unpack(_read(file, PREFIX.size))
+        at = offset + PREFIX.size
+        end = at + header_length + body_length
+        if magic != MAGIC or header_length > MAX_HEADER or body_length > MAX_BODY or end > size:
+            return
+        content = _read(file, header_length + body_length)
+        if zlib.crc32(content, kind) != checksum:
+            return
+        if kind not in list(Kind):
+            raise RunError(
+                f"record {number} of the session's log is of kind {kind}, which this version does "
+                "not know; open the session with the version of rtdecode that wrote it"
+            )
+        header = msgspec.json.decode(content[:header_length], type=dict[str, Any])
+        yield Record(number, Kind(kind), header, at + header_length, body_length)
+        offset, number = end, number + 1
+
+
+def read_body(file: BinaryIO, record: Record) -> bytes:
+    """Return the bytes of `record` from an open pack."""
+    file.seek(record.body_offset)
+    return _read(file, record.body_length)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names of new files in `folder` durable, where the system has a way to."""
+    if os.name != "posix":
+        return  # NTFS journals names by itself and folders cannot be opened there
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _head(entry: Entry) -> bytes:
+    header = msgspec.json.encode(entry.header)
+    if len(header) > MAX_HEADER or len(entry.body) > MAX_BODY:
+        raise RunError(
+            f"a record of {len(header)} + {len(entry.body)} bytes is larger than the session's "
+            f"log admits ({MAX_HEADER} + {MAX_BODY}); sources must refuse such objects"
+        )
+    checksum = zlib.crc32(entry.body, zlib.crc32(header, entry.kind))
+    return PREFIX.pack(MAGIC, entry.kind, len(header), len(entry.body), checksum) + header
+
+
+def _end_of(records: Sequence[Record]) -> int:
+    return records[-1].body_offset + records[-1].body_length if records else 0
+
+
+def _write_all(file: BinaryIO, content: bytes) -> None:
+    # An unbuffered file may write less than it is given, above 2 GiB on Linux for one.
+    view = memoryview(content)
+    while view:
+        written = file.write(view)
+        view = view[written:]
+
+
+def _read(file: BinaryIO, length: int) -> bytes:
+    parts: list[bytes] = []
+    while length > 0:
+        part = file.read(length)
+        if not part:
+            break
+        parts.append(part)
+        length -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -1,0 +1,140 @@
+"""The source's thread: from the source, through the journal, to the queue."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+from threading import Event
+from typing import Self
+
+import zmq
+
+from rtdecode.clock import Clock
+from rtdecode.journal import Appended, Journal
+from rtdecode.pack import Entry, Kind, Record
+from rtdecode.sources import Arrival, Context, Source
+
+DEPTH = 64
+"""Objects that may wait to be decoded; more wait in the source."""
+WAKE = "inproc://arrived"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A durable record on its way to the ledger."""
+
+    record: Record
+    content: bytes
+    journalled_ns: int
+
+
+class Intake:
+    """Runs a source in its own thread while the `with` block lasts.
+
+    Parameters
+    ----------
+    source
+        Entered already.
+    journal
+        Where objects become durable before they are acknowledged and queued.
+    context, clock
+        The service's.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        journal: Journal,
+        context: Context,
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._journal = journal
+        self._context = context
+        self._clock = clock
+        self._queue: Queue[Received] = Queue(DEPTH)
+        self._stop = Event()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="source")
+        self._bell: zmq.Socket[bytes] = context.socket(zmq.PULL)
+        self._bell.bind(WAKE)
+        self._thread: Future[None]
+
+    def __enter__(self) -> Self:
+        self._thread = self._pool.submit(self._run)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._pool.shutdown()
+        self._bell.close()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the source has ended and everything from it was taken.
+
+        Raises
+        ------
+        Exception
+            Whatever the source's thread died of.
+        """
+        if not (self._thread.done() and self._queue.empty()):
+            return False
+        self._thread.result()
+        return True
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to take, or the source is about to bring more."""
+        return not self._queue.empty() or (self._source.behind and not self._thread.done())
+
+    def register(self, poller: zmq.Poller) -> None:
+        """Wake `poller` when something arrives."""
+        poller.register(self._bell, zmq.POLLIN)
+
+    def take(self) -> Received | None:
+        """Return the next record, or `None` if nothing waits."""
+        while self._bell.poll(0):
+            self._bell.recv()
+        try:
+            return self._queue.get_nowait()
+        except Empty:
+            return None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits to be taken."""
+        return self._queue.empty()
+
+    def _run(self) -> None:
+        with self._context.socket(zmq.PUSH) as bell:
+            bell.setsockopt(zmq.LINGER, 0)
+            bell.connect(WAKE)
+            for batch in self._source.batches(self._stop):
+                appended = self._journal.append_objects([_entry(a) for a in batch])
+                self._source.acknowledge([str(a.receipt) for a in appended])
+                self._put(batch, appended, bell)
+
+    def _put(
+        self, batch: Sequence[Arrival], appended: Sequence[Appended], bell: zmq.Socket[bytes]
+    ) -> None:
+        now_ns = self._clock.monotonic_ns()
+        for arrival, made in zip(batch, appended, strict=True):
+            if made.record is None:
+                continue
+            received = Received(made.record, arrival.content, now_ns)
+            while not self._stop.is_set():
+                try:
+                    self._queue.put(received, timeout=0.1)
+                except Full:
+                    continue
+                break
+            if not bell.poll(0, zmq.POLLOUT):
+                continue  # there are rings enough in the bell
+            bell.send(b"", zmq.NOBLOCK)
+
+
+def _entry(arrival: Arrival) -> Entry:
+    if arrival.given_up is not None:
+        return Entry(Kind.GIVE_UP, {"index": arrival.given_up})
+    header = {"name": arrival.name, "received_ns": arrival.received_ns}
+    return Entry(Kind.OBJECT, header, arrival.content)

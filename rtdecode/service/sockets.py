@@ -1,0 +1,121 @@
+"""The service's own two sockets, outcomes and control; they belong to its main thread."""
+
+from collections.abc import Callable
+from typing import Self
+
+import zmq
+
+from rtdecode.errors import ConfigError
+from rtdecode.sources import Context
+from rtdecode.wire import (
+    MAX_CONTROL_BYTES,
+    OUTCOME_TOPIC,
+    STATUS_TOPIC,
+    Numbered,
+    Refused,
+    Reply,
+    Request,
+    Status,
+    WireError,
+    decode,
+    encode,
+    loopback,
+    to_message,
+)
+
+MAX_REQUESTS = 100
+"""Answered in one go, before a volume gets its turn."""
+
+
+class Sockets:
+    """Binds both sockets, or neither.
+
+    Parameters
+    ----------
+    context
+        The service's.
+    outcomes, control
+        Loopback endpoints; a port of `*` takes a free one.
+
+    Raises
+    ------
+    ConfigError
+        A port is taken.
+    """
+
+    def __init__(self, context: Context, outcomes: str, control: str) -> None:
+        self.subscribers = 0
+        self._outcomes = context.socket(zmq.XPUB)
+        self._control = context.socket(zmq.ROUTER)
+        # Every subscription and every end of one is told, so that they can be counted.
+        self._outcomes.setsockopt(zmq.XPUB_VERBOSER, 1)
+        self._control.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
+        for socket, endpoint in ((self._outcomes, outcomes), (self._control, control)):
+            socket.setsockopt(zmq.LINGER, 1000)
+            try:
+                socket.bind(loopback(endpoint))
+            except zmq.ZMQError as error:
+                self.close()
+                raise ConfigError(
+                    f"cannot listen on {endpoint} ({error}); another service may be running: stop "
+                    "it, or choose another port"
+                ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close both, leaving a second for what is on its way."""
+        self._outcomes.close()
+        self._control.close()
+
+    @property
+    def outcomes(self) -> str:
+        """Where outcomes are published."""
+        return self._outcomes.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    @property
+    def control(self) -> str:
+        """Where requests are answered."""
+        return self._control.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def register(self, poller: zmq.Poller) -> None:
+        """Wake `poller` for requests and subscriptions."""
+        poller.register(self._outcomes, zmq.POLLIN)
+        poller.register(self._control, zmq.POLLIN)
+
+    def publish(self, numbered: Numbered) -> None:
+        """Send an outcome to every subscriber."""
+        self._outcomes.send_multipart([OUTCOME_TOPIC, encode(to_message(numbered))])
+
+    def publish_status(self, status: Status) -> None:
+        """Tell every subscriber where the service stands."""
+        self._outcomes.send_multipart([STATUS_TOPIC, encode(status)])
+
+    def answer(self, handle: Callable[[Request], Reply]) -> None:
+        """Answer the requests that have come in; what is not understood is refused."""
+        while self._outcomes.poll(0):
+            event = self._outcomes.recv()
+            if OUTCOME_TOPIC.startswith(event[1:]):
+                self.subscribers += 1 if event[:1] == b"\x01" else -1
+        for _ in range(MAX_REQUESTS):
+            if not self._control.poll(0):
+                return
+            frames = self._control.recv_multipart()
+            # REQ puts an empty frame after the route, DEALER does not; the answer mirrors it.
+            cut = 2 if len(frames) > 1 and not frames[1] else 1
+            reply = _reply(frames[cut:], handle)
+            self._control.send_multipart([*frames[:cut], encode(reply)])
+
+
+def _reply(frames: list[bytes], handle: Callable[[Request], Reply]) -> Reply:
+    if len(frames) != 1:
+        return Refused(error=f"a request is 1 frame; {len(frames)} frames came")
+    try:
+        request: Request = decode(frames[0], Request)
+    except WireError as error:
+        return Refused(error=str(error))
+    return handle(request)

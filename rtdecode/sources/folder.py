@@ -1,0 +1,231 @@
+"""A folder that the scanner exports into, subfolders included.
+
+A file is handed over when it can be read as a whole, which covers renaming into place and slow
+writing alike. One that cannot is tried again as it grows, and a stated time after it last changed
+it is handed over as it is, so that the loss is reported; should it be completed later, it is handed
+over again.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Self
+
+import watchfiles
+
+from rtdecode import dicom
+from rtdecode.clock import Clock
+from rtdecode.errors import ConfigError, VolumeError
+from rtdecode.sources.base import Arrival
+
+PATIENCE_S = 5.0
+POLL_MS = 50
+"""How soon a file is tried again, and a request to stop is noticed, at the latest."""
+RESCAN_S = 2.0
+"""Between looks at the whole folder, for what events did not tell."""
+FIRST_RETRY_S, LAST_RETRY_S = 0.02, 0.5
+MAX_FILE_BYTES = 1 << 30
+MAX_BATCH, MAX_BATCH_BYTES = 32, 1 << 25
+UNFINISHED = (".part", ".partial", ".tmp")
+"""Endings of names under which files are written before they are renamed."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A file that was seen and not handed over yet."""
+
+    size: int
+    modified_ns: int
+    changed_ns: int
+    """When it was last seen to change, in monotonic time."""
+    next_try_ns: int
+    delay_s: float = FIRST_RETRY_S
+
+
+class FolderSource:
+    """Watches a folder; files that are there already come first, in order of modification.
+
+    Names that begin with a dot or end in `.part`, `.partial` or `.tmp` are left alone.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    clock
+        For the stamps and for the waiting.
+    force_polling
+        For network shares, where the system gives no events.
+    patience_s
+        How long an unreadable file is left to grow, since it last did.
+    complete
+        Raises `VolumeError` for a file that is not whole.
+
+    Raises
+    ------
+    ConfigError
+        On entering: there is no such folder, or it cannot be listed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        force_polling: bool = False,
+        patience_s: float = PATIENCE_S,
+        complete: Callable[[bytes, str], object] = dicom.parse,
+    ) -> None:
+        # The watcher reports absolute paths whatever it was given.
+        self._path = path.resolve()
+        self._clock = clock
+        self._force_polling = force_polling
+        self._patience_ns = int(patience_s * 1e9)
+        self._complete = complete
+        self._waiting: dict[str, _Waiting] = {}
+        self._handed: dict[str, tuple[int, int]] = {}
+        self._behind = True
+
+    @property
+    def behind(self) -> bool:
+        """Whether files that can be read are still to be handed over."""
+        return self._behind
+
+    def __enter__(self) -> Self:
+        if not self._path.is_dir():
+            raise ConfigError(
+                f"source folder {self._path} is not there; create it, or give the folder that the "
+                "scanner exports to"
+            )
+        if not os.access(self._path, os.R_OK | os.X_OK):
+            raise ConfigError(f"source folder {self._path} cannot be read; check its permissions")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing stays open: `batches` closes its watcher."""
+
+    def batches(self, stop: Event) -> Iterator[Sequence[Arrival]]:
+        """Yield files as they become whole, until `stop` is set."""
+        rescan_ns = 0
+        # The watcher is running when it first yields, so no file falls between it and the listing.
+        for changes in watchfiles.watch(
+            self._path,
+            watch_filter=None,
+            debounce=50,
+            step=10,
+            rust_timeout=POLL_MS,
+            yield_on_timeout=True,
+            stop_event=stop,
+            force_polling=self._force_polling,
+            ignore_permission_denied=True,
+        ):
+            now_ns = self._clock.monotonic_ns()
+            self._note((Path(name) for _, name in changes), now_ns)
+            if now_ns >= rescan_ns:
+                self._note([self._path], now_ns)
+                rescan_ns = now_ns + int(RESCAN_S * 1e9)
+            yield from self._whole(stop)
+            self._behind = False
+
+    def acknowledge(self, receipts: Sequence[str]) -> None:
+        """Do nothing: a file stays where it is."""
+
+    def _note(self, paths: Iterable[Path], now_ns: int) -> None:
+        for path in paths:
+            try:
+                if path.is_dir():
+                    with os.scandir(path) as entries:
+                        self._note([Path(e.path) for e in entries if _named(e.name)], now_ns)
+                    continue
+                status = path.stat()
+            except OSError:
+                self._waiting.pop(str(path), None)  # renamed or deleted meanwhile
+                continue
+            if _named(path.name):
+                self._note_file(str(path), status.st_size, status.st_mtime_ns, now_ns)
+
+    def _note_file(self, name: str, size: int, modified_ns: int, now_ns: int) -> None:
+        waiting = self._waiting.get(name)
+        if waiting is None:
+            if self._handed.get(name) == (size, modified_ns):
+                return
+            self._waiting[name] = _Waiting(size, modified_ns, now_ns, now_ns)
+        elif (waiting.size, waiting.modified_ns) != (size, modified_ns):
+            self._waiting[name] = _Waiting(size, modified_ns, now_ns, now_ns)
+
+    def _whole(self, stop: Event) -> Iterator[Sequence[Arrival]]:
+        now_ns = self._clock.monotonic_ns()
+        due = [name for name, waiting in self._waiting.items() if waiting.next_try_ns <= now_ns]
+        due.sort(key=lambda name: (self._waiting[name].modified_ns, _natural(name)))
+        batch: list[Arrival] = []
+        for name in due:
+            if stop.is_set():
+                return
+            arrival = self._try(name)
+            if arrival is not None:
+                batch.append(arrival)
+            if len(batch) >= MAX_BATCH or sum(len(a.content) for a in batch) > MAX_BATCH_BYTES:
+                self._behind = True
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _try(self, name: str) -> Arrival | None:
+        """Return the file's content if it is whole or waited for long enough."""
+        path = Path(name)
+        now_ns = self._clock.monotonic_ns()
+        self._note([path], now_ns)  # it may have grown without an event
+        waiting = self._waiting.get(name)
+        if waiting is None:
+            return None
+        patient = now_ns - waiting.changed_ns < self._patience_ns
+        shown = path.relative_to(self._path).as_posix()
+        try:
+            content = _read(path, waiting.size)
+            received_ns = self._clock.monotonic_ns()
+        except OSError as error:
+            if patient:
+                self._later(waiting, now_ns)
+            else:
+                log.warning("%s cannot be read and is left out: %s", shown, error)
+                self._hand(name, waiting)
+            return None
+        try:
+            self._complete(content, shown)
+        except VolumeError:
+            if patient:
+                self._later(waiting, now_ns)
+                return None
+        self._hand(name, waiting)
+        return Arrival(shown, content, received_ns)
+
+    def _hand(self, name: str, waiting: _Waiting) -> None:
+        self._handed[name] = (waiting.size, waiting.modified_ns)
+        del self._waiting[name]
+
+    @staticmethod
+    def _later(waiting: _Waiting, now_ns: int) -> None:
+        waiting.next_try_ns = now_ns + int(waiting.delay_s * 1e9)
+        waiting.delay_s = min(2 * waiting.delay_s, LAST_RETRY_S)
+
+
+def _read(path: Path, size: int) -> bytes:
+    if size > MAX_FILE_BYTES:
+        raise OSError(f"{size} bytes is more than {MAX_FILE_BYTES}")
+    return path.read_bytes()
+
+
+def _named(name: str) -> bool:
+    return not name.startswith(".") and not name.lower().endswith(UNFINISHED)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Return a sorting key that puts `slice_10` after `slice_9`."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -1,0 +1,121 @@
+"""Objects pushed over ZeroMQ, each answered once it is durable."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from threading import Event
+from typing import Self
+
+import zmq
+
+from rtdecode.clock import Clock
+from rtdecode.errors import ConfigError
+from rtdecode.sources.base import Arrival
+from rtdecode.wire import IngestHeader, IngestReply, WireError, decode, encode
+
+Context = zmq.Context[zmq.Socket[bytes]]
+MAX_OBJECT_BYTES = 1 << 30
+MAX_BATCH, MAX_BATCH_BYTES = 64, 1 << 25
+MAX_NAME = 255
+POLL_MS = 100
+"""How soon a request to stop is noticed."""
+
+
+class IngestSource:
+    """A ROUTER socket for REQ or DEALER clients.
+
+    A message is an `IngestHeader` frame and the object's bytes; the answer is an `IngestReply`. A
+    sender that got no answer sends again; bytes that are there already are answered `duplicate`.
+
+    Parameters
+    ----------
+    endpoint
+        Where to listen; a port of `*` takes a free one.
+    context
+        The service's ZeroMQ context.
+    clock
+        For the stamps.
+    """
+
+    behind = False
+
+    def __init__(self, endpoint: str, context: Context, clock: Clock) -> None:
+        self._endpoint = endpoint
+        self._context = context
+        self._clock = clock
+        self._waiting: list[tuple[list[bytes], str]] = []
+        self._socket: zmq.Socket[bytes]
+
+    def __enter__(self) -> Self:
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.LINGER, 500)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_OBJECT_BYTES)
+        try:
+            self._socket.bind(self._endpoint)
+        except zmq.ZMQError as error:
+            self._socket.close()
+            raise ConfigError(
+                f"cannot listen on {self._endpoint} for objects ({error}); another service may be "
+                "running: stop it or choose another port"
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens, the port resolved."""
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def batches(self, stop: Event) -> Iterator[Sequence[Arrival]]:
+        """Yield what has come in, until `stop` is set; what is malformed is answered and gone."""
+        while not stop.is_set():
+            if not self._socket.poll(POLL_MS):
+                continue
+            batch: list[Arrival] = []
+            self._waiting = []
+            taken = 0
+            while len(batch) < MAX_BATCH and taken < MAX_BATCH_BYTES and self._socket.poll(0):
+                frames = self._socket.recv_multipart()
+                taken += sum(map(len, frames))
+                self._take(frames, batch)
+            if batch:
+                yield batch
+
+    def acknowledge(self, receipts: Sequence[str]) -> None:
+        """Answer the senders of the batch last yielded."""
+        for (route, digest), receipt in zip(self._waiting, receipts, strict=True):
+            reply = IngestReply(sha256=digest, receipt=receipt)
+            self._socket.send_multipart([*route, encode(reply)])
+
+    def _take(self, frames: list[bytes], batch: list[Arrival]) -> None:
+        # REQ puts an empty frame after the route, DEALER does not; the answer mirrors it.
+        cut = 2 if len(frames) > 1 and not frames[1] else 1
+        route, message = frames[:cut], frames[cut:]
+        try:
+            header, content = _checked(message)
+        except WireError as error:
+            refused = IngestReply(sha256="", receipt="refused", error=str(error))
+            self._socket.send_multipart([*route, encode(refused)])
+            return
+        self._waiting.append((route, header.sha256))
+        batch.append(Arrival(header.name, content, self._clock.monotonic_ns()))
+
+
+def _checked(message: list[bytes]) -> tuple[IngestHeader, bytes]:
+    if len(message) != 2:
+        raise WireError(
+            f"an object is 2 frames, a JSON header and the bytes; {len(message)} frames came"
+        )
+    header = decode(message[0], IngestHeader)
+    if not message[1]:
+        raise WireError("the object is empty")
+    if len(header.name) > MAX_NAME or not header.name.isprintable():
+        raise WireError(f"the object's name must be at most {MAX_NAME} printable characters")
+    digest = hashlib.sha256(message[1]).hexdigest()
+    if digest != header.sha256.lower():
+        raise WireError(
+            f"the object's SHA-256 is {digest[:12]}..., its header says {header.sha256[:12]}...; "
+            "send it again"
+        )
+    return header, message[1]

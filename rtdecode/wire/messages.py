@@ -1,0 +1,212 @@
+"""What goes over the sockets: JSON with a major version in every message, nothing executable.
+
+Three sockets: `outcomes` (XPUB; a topic frame, then a message), `control` (ROUTER, for REQ or
+DEALER clients: a request, answered by a reply) and `ingest` (ROUTER: an `IngestHeader` frame, then
+the object's bytes, answered by an `IngestReply`). Floats that are not numbers are `null`.
+"""
+
+from types import UnionType
+from typing import Literal, TypeVar
+
+import msgspec
+
+from rtdecode.errors import RtdecodeError
+from rtdecode.types import Motion, Stamps
+
+SCHEMA = 1
+"""Major version; a change that an older reader would misread raises it."""
+OUTCOME_TOPIC = b"outcome"
+STATUS_TOPIC = b"status"
+OUTCOMES_PORT, CONTROL_PORT, INGEST_PORT = 7801, 7802, 7803
+MAX_CONTROL_BYTES = 1 << 20
+SNAPSHOT_LIMIT = 500
+"""Outcomes in one `Snapshot`; a client that is further behind asks again."""
+
+
+class WireError(RtdecodeError):
+    """A message is not understood or refused; everything else goes on."""
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True):
+    schema: int = SCHEMA
+
+
+class QualityMessage(msgspec.Struct, frozen=True):
+    """`types.Quality`, with `None` for a value that is not a number."""
+
+    framewise_displacement: float | None
+    dvars: float | None
+    temporal_snr: float | None
+    signal_drop: float | None
+    usable: bool
+    why: tuple[str, ...] = ()
+
+
+class DecisionMessage(msgspec.Struct, frozen=True, tag="decision", tag_field="type"):
+    """`types.Decision`."""
+
+    index: int
+    probabilities: tuple[float, ...]
+    label: str
+    window_volumes: int
+    motion: Motion
+    quality: QualityMessage
+    bundle: str
+    acquired_s: float | None
+    stamps: Stamps
+
+
+class SkippedMessage(msgspec.Struct, frozen=True, tag="skipped", tag_field="type"):
+    """`types.Skipped`."""
+
+    index: int
+    reason: str
+    detail: str
+    motion: Motion | None
+    quality: QualityMessage | None
+    stamps: Stamps
+
+
+class OutcomeMessage(_Message, frozen=True, kw_only=True):
+    """One volume's outcome, numbered without a gap through the whole session."""
+
+    session: str
+    run: int
+    sequence: int
+    outcome: DecisionMessage | SkippedMessage
+
+
+RunState = Literal["starting", "running", "ended", "stopped", "faulted"]
+"""`stopped`: the service is gone and the run unfinished; it goes on when its session is opened."""
+
+
+class Status(_Message, frozen=True, kw_only=True, tag="status", tag_field="reply"):
+    """Where the service stands; also published under the topic `status` when it changes."""
+
+    session: str
+    run: int
+    state: RunState
+    sequence: int
+    """The newest outcome's; 0 before the first."""
+    decisions: int
+    skipped: int
+    objects: int
+    """Objects received in this run, without duplicates."""
+    unreadable: int
+    """Of those, how many were no MR images or damaged."""
+    classes: tuple[str, ...]
+    bundle: str
+    repetition_time_s: float | None
+    provider: str = ""
+    subscribers: int = 0
+    detail: str = ""
+    """The fault, or the last thing an operator should know."""
+
+
+class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot", tag_field="reply"):
+    """Outcomes that a client missed, oldest first."""
+
+    session: str
+    run: int
+    state: RunState
+    last: int
+    """The newest sequence number there is: ask again where `outcomes` ends before it."""
+    outcomes: tuple[OutcomeMessage, ...]
+
+
+class Done(_Message, frozen=True, kw_only=True, tag="done", tag_field="reply"):
+    """A command was carried out."""
+
+    detail: str = ""
+
+
+class Refused(_Message, frozen=True, kw_only=True, tag="refused", tag_field="reply"):
+    """A request was not understood, or is not possible now."""
+
+    error: str
+
+
+Reply = Status | Snapshot | Done | Refused
+
+
+class StatusRequest(_Message, frozen=True, kw_only=True, tag="status", tag_field="request"):
+    """Ask for a `Status`."""
+
+
+class StartRequest(_Message, frozen=True, kw_only=True, tag="start", tag_field="request"):
+    """Begin the next run."""
+
+
+class EndRequest(_Message, frozen=True, kw_only=True, tag="end", tag_field="request"):
+    """End the run: what is incomplete becomes `Skipped`."""
+
+
+class MarkRequest(_Message, frozen=True, kw_only=True, tag="mark", tag_field="request"):
+    """Put a remark of at most 1,000 characters into the session's record."""
+
+    text: str
+
+
+class SnapshotRequest(_Message, frozen=True, kw_only=True, tag="snapshot", tag_field="request"):
+    """Ask for the outcomes after a sequence number, or for this run's where there is none."""
+
+    since: int | None = None
+
+
+class ShutdownRequest(_Message, frozen=True, kw_only=True, tag="shutdown", tag_field="request"):
+    """Stop the service; an unfinished run goes on when its session is opened again."""
+
+
+Request = (
+    StatusRequest | StartRequest | EndRequest | MarkRequest | SnapshotRequest | ShutdownRequest
+)
+
+
+class IngestHeader(_Message, frozen=True, kw_only=True):
+    """What the second frame of an ingest message is."""
+
+    kind: Literal["dicom"]
+    name: str
+    """For messages to the operator only; never used as a path."""
+    sha256: str
+
+
+class IngestReply(_Message, frozen=True, kw_only=True):
+    """The answer to one object, sent once it is durable."""
+
+    sha256: str
+    receipt: str
+    """`journalled`, `duplicate` (the same bytes came before) or `refused`, see `error`."""
+    error: str = ""
+
+
+class _Version(msgspec.Struct):
+    schema: int
+
+
+M = TypeVar("M")
+
+
+def decode(content: bytes, message: type[M] | UnionType) -> M:
+    """Read one JSON message of the type `message` (a `Struct` or a union of them).
+
+    Raises
+    ------
+    WireError
+        It is no JSON, not of that type, or of another major version; the message says which.
+    """
+    try:
+        schema = msgspec.json.decode(content, type=_Version).schema
+        if schema != SCHEMA:
+            raise WireError(
+                f"the message has schema {schema}, this side speaks schema {SCHEMA}; use the same "
+                "version of rtdecode on both sides"
+            )
+        return msgspec.json.decode(content, type=message)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise WireError(f"the message is not understood: {error}") from error
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """Write a message as JSON."""
+    return msgspec.json.encode(message)

@@ -1,0 +1,129 @@
+"""Outcomes as messages and back, without loss."""
+
+import math
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from rtdecode.types import Decision, Outcome, Quality, Skipped, SkipReason, Stamps
+from rtdecode.wire.messages import (
+    DecisionMessage,
+    OutcomeMessage,
+    QualityMessage,
+    SkippedMessage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An outcome and its place in the session."""
+
+    session: str
+    run: int
+    sequence: int
+    outcome: Outcome
+
+    @property
+    def index(self) -> int:
+        """The volume's position in its run."""
+        return self.outcome.index
+
+    @property
+    def label(self) -> str | None:
+        """The class decided for, or `None` for a volume without a decision."""
+        return self.outcome.label if isinstance(self.outcome, Decision) else None
+
+    @property
+    def probabilities(self) -> tuple[float, ...] | None:
+        """One per class, or `None` for a volume without a decision."""
+        return self.outcome.probabilities if isinstance(self.outcome, Decision) else None
+
+
+def to_message(numbered: Numbered) -> OutcomeMessage:
+    """Return what is published for an outcome."""
+    return OutcomeMessage(
+        session=numbered.session,
+        run=numbered.run,
+        sequence=numbered.sequence,
+        outcome=outcome_to_message(numbered.outcome),
+    )
+
+
+def from_message(message: OutcomeMessage) -> Numbered:
+    """Return the outcome that a message carries."""
+    outcome = outcome_from_message(message.outcome)
+    return Numbered(message.session, message.run, message.sequence, outcome)
+
+
+def outcome_to_message(outcome: Outcome) -> DecisionMessage | SkippedMessage:
+    """Return an outcome as it is written to the wire and to the journal."""
+    if isinstance(outcome, Skipped):
+        return SkippedMessage(
+            index=outcome.index,
+            reason=str(outcome.reason),
+            detail=outcome.detail,
+            motion=outcome.motion,
+            quality=None if outcome.quality is None else _quality_to_message(outcome.quality),
+            stamps=outcome.stamps,
+        )
+    return DecisionMessage(
+        index=outcome.index,
+        probabilities=outcome.probabilities,
+        label=outcome.label,
+        window_volumes=outcome.window_volumes,
+        motion=outcome.motion,
+        quality=_quality_to_message(outcome.quality),
+        bundle=outcome.bundle,
+        acquired_s=_or_none(outcome.acquired_s),
+        stamps=outcome.stamps,
+    )
+
+
+def outcome_from_message(message: DecisionMessage | SkippedMessage) -> Outcome:
+    """Return the outcome as it was before `outcome_to_message`."""
+    if isinstance(message, SkippedMessage):
+        return Skipped(
+            index=message.index,
+            reason=SkipReason(message.reason),
+            detail=message.detail,
+            motion=message.motion,
+            quality=None if message.quality is None else _quality_from_message(message.quality),
+            stamps=message.stamps,
+        )
+    return Decision(
+        index=message.index,
+        probabilities=message.probabilities,
+        label=message.label,
+        window_volumes=message.window_volumes,
+        motion=message.motion,
+        quality=_quality_from_message(message.quality),
+        bundle=message.bundle,
+        acquired_s=_or_nan(message.acquired_s),
+        stamps=message.stamps,
+    )
+
+
+def deterministic(outcome: Outcome) -> bytes:
+    """Return the bytes in which two runs over the same objects must agree: all but the stamps."""
+    return msgspec.json.encode(outcome_to_message(replace(outcome, stamps=Stamps())))
+
+
+_MEASURES = ("framewise_displacement", "dvars", "temporal_snr", "signal_drop")
+
+
+def _quality_to_message(quality: Quality) -> QualityMessage:
+    measures = {name: _or_none(getattr(quality, name)) for name in _MEASURES}
+    return QualityMessage(**measures, usable=quality.usable, why=quality.why)
+
+
+def _quality_from_message(message: QualityMessage) -> Quality:
+    measures = {name: _or_nan(getattr(message, name)) for name in _MEASURES}
+    return Quality(**measures, usable=message.usable, why=message.why)
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value

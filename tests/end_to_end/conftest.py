@@ -1,0 +1,147 @@
+"""A running service with a stand-in decoder, and the check that no socket is left open."""
+
+import gc
+import importlib.util
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Queue
+from types import ModuleType
+
+import pytest
+import zmq
+
+from rtdecode.client import Control, Outcomes
+from rtdecode.service import Endpoints, ExitSummary, ServiceSettings, serve
+
+ANY = "tcp://127.0.0.1:*"
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+STAND_IN = Path(__file__).with_name("stand_in.py")
+stand_in_module = _load(STAND_IN)
+
+
+@pytest.fixture(autouse=True)
+def no_socket_is_left() -> Iterator[None]:
+    """Fail a test that leaves a ZeroMQ context open."""
+    yield
+    left = [o for o in gc.get_objects() if isinstance(o, zmq.Context) and not o.closed]
+    assert not left, "ZeroMQ contexts were left open"
+
+
+@pytest.fixture
+def scanner():
+    """Return a series of small volumes."""
+    return stand_in_module.Scanner()
+
+
+@pytest.fixture
+def make_scanner():
+    """Return the class of small series."""
+    return stand_in_module.Scanner
+
+
+@pytest.fixture
+def stand_in():
+    """Return the class of tiny deterministic decoders."""
+    return stand_in_module.StandIn
+
+
+@pytest.fixture
+def stand_in_script() -> Path:
+    """Return the program that serves with the tiny decoder."""
+    return STAND_IN
+
+
+@dataclass
+class Running:
+    """A service in a thread."""
+
+    endpoints: Endpoints
+    stop: threading.Event
+    thread: Future[ExitSummary]
+
+    def finish(self) -> ExitSummary:
+        """Wait for its own end."""
+        return self.thread.result(timeout=60)
+
+    def shut(self) -> ExitSummary:
+        """Stop it as Ctrl-C does."""
+        self.stop.set()
+        return self.finish()
+
+    def outcomes(self, timeout_s: float = 20.0) -> Outcomes:
+        """Subscribe."""
+        return Outcomes(self.endpoints.outcomes, self.endpoints.control, timeout_s)
+
+    def control(self) -> Control:
+        """Connect to its control socket."""
+        return Control(self.endpoints.control, timeout_s=20.0)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServiceSettings:
+    """Return settings for a watched folder, on free ports."""
+    (tmp_path / "export").mkdir()
+    return ServiceSettings(
+        session=tmp_path / "session",
+        source=f"folder:{tmp_path / 'export'}",
+        outcomes=ANY,
+        control=ANY,
+        ingest=ANY,
+        patience_s=0.2,
+        file_patience_s=0.5,
+        checkpoint_volumes=3,
+        linger_s=0.0,
+    )
+
+
+@pytest.fixture
+def start(settings: ServiceSettings) -> Iterator[Callable[..., Running]]:
+    """Return a function that starts a service and waits until it is ready."""
+    started: list[Running] = []
+    with ThreadPoolExecutor(4) as pool:
+
+        def begin(decoder: object = None, **changes: object) -> Running:
+            ready: Queue[Endpoints | None] = Queue()
+            stop = threading.Event()
+            decoder = decoder or stand_in_module.StandIn()
+            thread = pool.submit(
+                serve, replace(settings, **changes), decoder, on_ready=ready.put, stop=stop
+            )
+            thread.add_done_callback(lambda _: ready.put(None))
+            endpoints = ready.get(timeout=30)
+            if endpoints is None:
+                thread.result()
+                raise AssertionError("the service ended before it was ready")
+            started.append(Running(endpoints, stop, thread))
+            return started[-1]
+
+        yield begin
+        for running in started:
+            running.stop.set()
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Callable[[str, bytes], Path]:
+    """Return a function that puts a file into the watched folder as scanners do."""
+
+    def put(name: str, content: bytes) -> Path:
+        path = tmp_path / "export" / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(content)
+        return part.replace(path)
+
+    return put

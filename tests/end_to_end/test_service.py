@@ -1,0 +1,142 @@
+"""The service over real sockets and real files."""
+
+from rtdecode.types import Decision, Skipped, SkipReason
+
+
+def test_every_volume_of_a_watched_folder_is_decided_and_published(start, export, scanner):
+    """Files that are there already and files that come later all give outcomes, in order."""
+    for index in range(4):
+        export(f"{index:03d}.dcm", scanner.mosaic(index))
+    service = start(volumes=8)
+    with service.outcomes() as outcomes:
+        first = next(outcomes)
+        for index in range(4, 8):
+            export(f"sub/{index:03d}.dcm", scanner.mosaic(index))
+        rest = list(outcomes)
+    assert [o.sequence for o in (first, *rest)] == list(range(1, 9))
+    assert [o.index for o in (first, *rest)] == list(range(8))
+    assert all(isinstance(o.outcome, Decision) for o in (first, *rest))
+    assert all(o.outcome.stamps.recorded_ns for o in rest)
+    summary = service.finish()
+    assert (summary.exit_code, summary.state, summary.decisions) == (0, "ended", 8)
+
+
+def test_slices_in_any_order_twice_and_late_become_numbered_volumes(start, export, scanner):
+    """Slice files of several volumes, shuffled and repeated, give each volume once."""
+    names = [(index, at) for index in range(3) for at in range(4)]
+    service = start(volumes=3, patience_s=20.0)
+    with service.outcomes() as outcomes:
+        for index, at in (*names[5:], *names[:7]):
+            export(f"IM_{index}_{at}.dcm", scanner.slice(index, at))
+        assert [o.index for o in outcomes] == [0, 1, 2]
+    assert service.finish().objects == 12
+
+
+def test_a_volume_that_never_comes_is_skipped_and_the_run_goes_on(start, export, scanner):
+    """A gap becomes `Skipped` after the deadline; the next volumes are decided."""
+    service = start(volumes=4)
+    with service.outcomes() as outcomes:
+        for index in (0, 1, 3):
+            export(f"{index}.dcm", scanner.mosaic(index))
+        came = list(outcomes)
+    assert [o.index for o in came] == [0, 1, 2, 3]
+    assert isinstance(came[2].outcome, Skipped)
+    assert came[2].outcome.reason is SkipReason.GAP
+    assert came[2].label is None
+    service.finish()
+
+
+def test_a_half_written_file_is_waited_for(start, tmp_path, export, scanner):
+    """A file that is written in two halves is decided once it is whole."""
+    service = start(volumes=2, file_patience_s=60.0)
+    content = scanner.mosaic(1)
+    with service.outcomes() as outcomes:
+        slow = tmp_path / "export" / "1.dcm"
+        slow.write_bytes(content[: len(content) // 2])
+        export("0.dcm", scanner.mosaic(0))
+        assert next(outcomes).index == 0
+        with slow.open("ab") as file:
+            file.write(content[len(content) // 2 :])
+        assert [o.index for o in outcomes] == [1]
+    assert service.finish().unreadable == 0
+
+
+def test_a_file_that_stays_broken_is_reported_and_decided_if_it_is_mended(
+    start, tmp_path, export, scanner
+):
+    """A truncated file is told about after its time, and still used when completed later."""
+    service = start(volumes=2, file_patience_s=0.1, patience_s=60.0)
+    content = scanner.mosaic(1)
+    broken = tmp_path / "export" / "1.dcm"
+    with service.outcomes() as outcomes, service.control() as control:
+        broken.write_bytes(content[:-100])
+        export("0.dcm", scanner.mosaic(0))
+        assert next(outcomes).index == 0
+        while control.status().unreadable == 0:
+            assert outcomes.poll(0.05) is None
+        assert "1.dcm" in control.status().detail
+        broken.write_bytes(content)
+        assert [o.index for o in outcomes] == [1]
+    assert service.finish().unreadable == 1
+
+
+def test_a_late_subscriber_gets_the_whole_run(start, export, scanner):
+    """A client that connects in mid-run sees every outcome once, in order."""
+    service = start(volumes=6)
+    with service.outcomes() as early:
+        for index in range(4):
+            export(f"{index}.dcm", scanner.mosaic(index))
+        assert [next(early).index for _ in range(4)] == [0, 1, 2, 3]
+        with service.outcomes() as late:
+            assert [next(late).index for _ in range(4)] == [0, 1, 2, 3]
+            for index in (4, 5):
+                export(f"{index}.dcm", scanner.mosaic(index))
+            assert [o.index for o in late] == [4, 5]
+        assert [o.index for o in early] == [4, 5]
+    service.finish()
+
+
+def test_a_run_ends_and_the_next_begins_by_command(start, export, scanner, make_scanner):
+    """After `end` and `start` another series is the next run, numbered from 0 again."""
+    service = start()
+    other = make_scanner(series=6, seed=8)
+    with service.control() as control, service.outcomes() as outcomes:
+        export("a0.dcm", scanner.mosaic(0))
+        assert next(outcomes).run == 1
+        control.mark("the participant coughed")
+        control.end()
+        assert list(outcomes) == []
+        control.start()
+        export("b0.dcm", other.mosaic(0))
+        second = next(outcomes)
+        assert (second.run, second.sequence, second.index) == (2, 2, 0)
+        assert control.status().subscribers == 1
+        assert [o.sequence for o in control.snapshot(since=0).outcomes] == [1, 2]
+    summary = service.shut()
+    assert (summary.run, summary.state) == (2, "stopped")
+
+
+def test_what_a_folder_still_holds_of_an_earlier_run_is_not_decoded_again(
+    start, export, scanner, make_scanner
+):
+    """Serving a finished session again begins a run with new files only."""
+    for index in range(2):
+        export(f"{index}.dcm", scanner.mosaic(index))
+    assert start(volumes=2).finish().state == "ended"
+    service = start(volumes=1)
+    with service.outcomes() as outcomes:
+        export("next.dcm", make_scanner(series=9).mosaic(0))
+        came = list(outcomes)
+    assert [(o.run, o.sequence, o.index) for o in came] == [(2, 3, 0)]
+    service.finish()
+
+
+def test_images_of_another_series_do_not_disturb_the_run(start, export, scanner, make_scanner):
+    """A localiser in between changes nothing."""
+    service = start(volumes=3)
+    with service.outcomes() as outcomes:
+        for index in range(3):
+            export(f"{index}.dcm", scanner.mosaic(index))
+            export(f"scout{index}.dcm", make_scanner(series=1, seed=index).mosaic(0))
+        assert [o.index for o in outcomes] == [0, 1, 2]
+    service.finish()

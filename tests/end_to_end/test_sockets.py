@@ -1,0 +1,147 @@
+"""What the sockets do with good and bad messages."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+import zmq
+
+from rtdecode.errors import ConfigError
+from rtdecode.player import IngestSink
+from rtdecode.wire import IngestHeader, IngestReply, WireError, encode
+
+GARBAGE = (
+    b"",
+    b"\x80\x04\x95pickle",
+    b"{}",
+    b"[1, 2]",
+    b'{"schema": 2, "request": "status"}',
+    b'{"schema": 1, "request": "format the disk"}',
+    b'{"schema": 1, "request": "snapshot", "since": "yesterday"}',
+    b'{"schema": 1, "request": "mark", "text": "' + b"x" * 2000 + b'"}',
+)
+
+
+@contextmanager
+def connected(endpoint: str, kind: int = zmq.REQ) -> Iterator[zmq.Socket]:
+    """Open a raw client socket."""
+    with zmq.Context() as context, context.socket(kind) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.RCVTIMEO, 20_000)
+        socket.connect(endpoint)
+        yield socket
+
+
+def header(content: bytes, **changes: str) -> bytes:
+    """Return an ingest message's first frame."""
+    facts = {"name": "a.dcm", "sha256": hashlib.sha256(content).hexdigest(), **changes}
+    return encode(IngestHeader(kind="dicom", **facts))
+
+
+def test_garbage_on_control_is_refused_and_the_service_goes_on(start):
+    """Every malformed request gets an error that says what is wrong."""
+    service = start()
+    with connected(service.endpoints.control) as socket:
+        for garbage in GARBAGE:
+            socket.send(garbage)
+            reply = msgspec.json.decode(socket.recv())
+            assert reply["reply"] == "refused"
+            assert reply["error"]
+    with connected(service.endpoints.control, zmq.DEALER) as socket:
+        socket.send_multipart([b"one", b"frame", b"too many"])
+        assert msgspec.json.decode(socket.recv())["reply"] == "refused"
+    with service.control() as control:
+        assert control.status().state == "running"
+    assert service.shut().exit_code == 0
+
+
+def test_garbage_on_ingest_is_refused_and_the_service_goes_on(start, scanner):
+    """Messages that are no objects are answered; a good one after them is decided."""
+    content = scanner.mosaic(0)
+    bad = [
+        [b"no header", content],
+        [header(content)],
+        [header(content), content, content],
+        [header(content), b""],
+        [header(content), content[:-1]],
+        [header(content, name="\x1b[2J"), content],
+        [header(content, name="x" * 300), content],
+    ]
+    service = start(source="zmq:", volumes=1)
+    with connected(service.endpoints.ingest, zmq.DEALER) as socket:
+        for frames in bad:
+            socket.send_multipart(frames)
+            reply = msgspec.json.decode(socket.recv(), type=IngestReply)
+            assert reply.receipt == "refused"
+            assert reply.error
+        socket.send_multipart([header(content), content])
+        assert msgspec.json.decode(socket.recv(), type=IngestReply).receipt == "journalled"
+    assert service.finish().decisions == 1
+
+
+def test_an_object_that_is_no_image_is_acknowledged_and_reported(start, scanner):
+    """Well-formed rubbish is kept, counted, and does not stop the run."""
+    service = start(source="zmq:", volumes=1)
+    with IngestSink(service.endpoints.ingest) as sink:
+        sink.put("rubbish.dcm", b"rubbish")
+        sink.put("0.dcm", scanner.mosaic(0))
+        sink.flush()
+    summary = service.finish()
+    assert (summary.unreadable, summary.decisions) == (1, 1)
+
+
+def test_an_object_sent_again_is_a_duplicate(start, scanner):
+    """A sender that got no answer may send again: nothing is counted twice."""
+    content = scanner.mosaic(0)
+    service = start(source="zmq:")
+    with connected(service.endpoints.ingest) as socket:
+        receipts = []
+        for _ in range(3):
+            socket.send_multipart([header(content), content])
+            receipts.append(msgspec.json.decode(socket.recv(), type=IngestReply).receipt)
+    assert receipts == ["journalled", "duplicate", "duplicate"]
+    assert service.shut().objects == 1
+
+
+def test_commands_that_are_not_possible_are_refused(start):
+    """A run cannot begin in a run, nor end twice."""
+    service = start()
+    with service.control() as control:
+        with pytest.raises(WireError, match="end it first"):
+            control.start()
+        control.end()
+        while control.status().state == "running":
+            pass
+        with pytest.raises(WireError, match="none to end"):
+            control.end()
+        control.shutdown()
+    assert service.finish().state == "ended"
+
+
+def test_addresses_other_machines_can_reach_are_refused(start):
+    """Without keys the service listens on this machine only, and says why."""
+    for endpoint in ("tcp://*:7801", "tcp://0.0.0.0:7801", "tcp://192.168.2.1:7801"):
+        with pytest.raises(ConfigError, match="CURVE"):
+            start(outcomes=endpoint)
+    with pytest.raises(ConfigError) as refused:
+        start(outcomes="udp://x", source="carrier pigeon", volumes=-1)
+    assert len(refused.value.problems) == 3
+
+
+def test_a_second_service_on_the_same_session_or_port_is_refused(start, tmp_path):
+    """Two services never write one session, nor share a port silently."""
+    service = start()
+    with pytest.raises(ConfigError, match="in use by another service"):
+        start()
+    with pytest.raises(ConfigError, match="another service may be running"):
+        start(session=tmp_path / "other", outcomes=service.endpoints.outcomes)
+
+
+def test_a_folder_that_is_not_there_or_holds_the_session_is_refused(start, tmp_path):
+    """Each wrong folder is named with its remedy."""
+    with pytest.raises(ConfigError, match="is not there"):
+        start(source=f"folder:{tmp_path / 'nowhere'}")
+    with pytest.raises(ConfigError, match="lies inside the source folder"):
+        start(source=f"folder:{tmp_path}")

@@ -1,0 +1,102 @@
+"""Messages."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtdecode.errors import ConfigError
+from rtdecode.types import Decision, Motion, Quality, Skipped, SkipReason, Stamps
+from rtdecode.wire import (
+    IngestHeader,
+    Numbered,
+    OutcomeMessage,
+    Reply,
+    Request,
+    WireError,
+    decode,
+    deterministic,
+    encode,
+    from_message,
+    loopback,
+    to_message,
+)
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+counts = st.integers(0, 2**62)
+motions = st.builds(Motion, *[finite] * 6)
+qualities = st.builds(
+    Quality, *[finite] * 4, usable=st.booleans(), why=st.lists(st.text()).map(tuple)
+)
+stamps = st.builds(Stamps, *[counts] * 9)
+decisions = st.builds(
+    Decision,
+    index=counts,
+    probabilities=st.lists(finite).map(tuple),
+    label=st.text(),
+    window_volumes=counts,
+    motion=motions,
+    quality=qualities,
+    bundle=st.text(),
+    acquired_s=finite,
+    stamps=stamps,
+)
+skips = st.builds(
+    Skipped,
+    index=counts,
+    reason=st.sampled_from(SkipReason),
+    detail=st.text(),
+    motion=st.none() | motions,
+    quality=st.none() | qualities,
+    stamps=stamps,
+)
+
+
+@given(st.builds(Numbered, st.text(), counts, counts, decisions | skips))
+def test_every_outcome_survives_the_wire(numbered):
+    """What a client gets is what was decided, to the last bit."""
+    assert from_message(decode(encode(to_message(numbered)), OutcomeMessage)) == numbered
+
+
+def test_what_is_no_number_is_null_on_the_wire():
+    """JSON has no NaN; it comes back as one."""
+    quality = Quality(0.1, 1.0, float("nan"), 0.0, usable=True)
+    decision = Decision(0, (1.0,), "a", 1, Motion(), quality, "b", float("nan"), Stamps())
+    content = encode(to_message(Numbered("s", 1, 1, decision)))
+    assert msgspec.json.decode(content)["outcome"]["quality"]["temporal_snr"] is None
+    back = from_message(decode(content, OutcomeMessage)).outcome
+    assert back.quality.temporal_snr != back.quality.temporal_snr
+    assert deterministic(back) == deterministic(decision)
+
+
+def test_stamps_do_not_count_as_results():
+    """Two runs differ in when, not in what."""
+    early, late = Skipped(1, SkipReason.GAP), Skipped(1, SkipReason.GAP, stamps=Stamps(5))
+    assert deterministic(early) == deterministic(late)
+    assert deterministic(early) != deterministic(Skipped(1, SkipReason.LATE))
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_crash_the_reader(content):
+    """Anything that is no message is refused with an error of ours."""
+    for kind in (Request, Reply, OutcomeMessage, IngestHeader):
+        with pytest.raises(WireError):
+            decode(content, kind)
+
+
+def test_another_major_version_is_named():
+    """Both versions are in the message."""
+    with pytest.raises(WireError, match="schema 7, this side speaks schema 1"):
+        decode(b'{"schema": 7, "request": "status"}', Request)
+
+
+def test_only_this_machines_addresses_are_endpoints():
+    """Loopback passes, everything else is refused with the reason."""
+    assert loopback("tcp://localhost:7801") == "tcp://127.0.0.1:7801"
+    assert loopback("tcp://127.0.0.1:*") == "tcp://127.0.0.1:*"
+    for remote in ("tcp://*:1", "tcp://0.0.0.0:1", "tcp://10.0.0.1:1", "tcp://scanner:1"):
+        with pytest.raises(ConfigError, match="CURVE keys"):
+            loopback(remote)
+    for wrong in ("127.0.0.1:7801", "tcp://127.0.0.1", "ipc:///tmp/x", ""):
+        with pytest.raises(ConfigError, match="tcp://ADDRESS:PORT"):
+            loopback(wrong)
