@@ -1,0 +1,51 @@
+"""Simulated participants, and runs of theirs that look like a scanner's.
+
+    template = load_template()
+    participant = make_participant(template, ParticipantSettings(), seed=1)
+    run = simulate_run(participant, RunDesign(), seed=1)
+    for volume in run.volumes(): ...
+    write_mosaics(run, folder)
+    write_events(run.events, folder / "events.tsv")
+
+Everything follows from two seeds, the participant's and the run's. No download, no torch.
+"""
+
+from calibration.simulation.activation import (
+    ActivationSettings,
+    Focus,
+    TaskState,
+    default_states,
+)
+from calibration.simulation.anatomy import Template, load_template
+from calibration.simulation.deformation import AnatomySettings
+from calibration.simulation.design import Event, RunDesign, write_events
+from calibration.simulation.geometry import EpiProtocol
+from calibration.simulation.haemodynamics import HaemodynamicSettings
+from calibration.simulation.mosaic import write_mosaics
+from calibration.simulation.motion import MotionSettings
+from calibration.simulation.noise import NoiseSettings
+from calibration.simulation.participant import Participant, ParticipantSettings, make_participant
+from calibration.simulation.session import SimulatedRun, simulate_run
+
+__all__ = [
+    "ActivationSettings",
+    "AnatomySettings",
+    "EpiProtocol",
+    "Event",
+    "Focus",
+    "HaemodynamicSettings",
+    "MotionSettings",
+    "NoiseSettings",
+    "Participant",
+    "ParticipantSettings",
+    "RunDesign",
+    "SimulatedRun",
+    "TaskState",
+    "Template",
+    "default_states",
+    "load_template",
+    "make_participant",
+    "simulate_run",
+    "write_events",
+    "write_mosaics",
+]

@@ -1,0 +1,93 @@
+"""A block design and its BIDS events."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from calibration.simulation.geometry import EpiProtocol
+from rtdecode.errors import ConfigError
+from rtdecode.types import Float64
+
+
+@dataclass(frozen=True)
+class Event:
+    """One block, as a row of a BIDS ``events.tsv``."""
+
+    onset_s: float
+    """From the start of the first volume."""
+    duration_s: float
+    trial_type: str
+
+
+@dataclass(frozen=True)
+class RunDesign:
+    """What happens in one run, and how it is scanned.
+
+    Blocks come in rounds; each round holds every state once, in random order.
+    """
+
+    blocks_per_state: int = 4
+    block_s: float = 12.0
+    rest_s: float = 8.0
+    """After every block."""
+    lead_in_s: float = 24.0
+    """Rest before the first block: online statistics need about 20 s."""
+    series_number: int = 5
+    """DICOM SeriesNumber of the run."""
+    protocol: EpiProtocol = field(default_factory=EpiProtocol)
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"RunDesign.{name} must be {rule}: {value}"
+            for name, value, rule, wrong in (
+                ("blocks_per_state", self.blocks_per_state, ">= 1", self.blocks_per_state < 1),
+                ("block_s", self.block_s, "positive", self.block_s <= 0),
+                ("rest_s", self.rest_s, ">= 0", self.rest_s < 0),
+                ("lead_in_s", self.lead_in_s, ">= 0", self.lead_in_s < 0),
+                ("series_number", self.series_number, ">= 1", self.series_number < 1),
+            )
+            if wrong
+        ]
+        if problems:
+            raise ConfigError(problems)
+
+    def duration_s(self, states: int) -> float:
+        """Return how long a run with this many states lasts."""
+        return self.lead_in_s + states * self.blocks_per_state * (self.block_s + self.rest_s)
+
+    def volumes(self, states: int) -> int:
+        """Return how many volumes such a run has."""
+        return int(np.ceil(self.duration_s(states) / self.protocol.repetition_time_s - 1e-9))
+
+
+def schedule(
+    design: RunDesign, states: Sequence[str], rng: np.random.Generator
+) -> tuple[Event, ...]:
+    """Draw the order of blocks: balanced, random within each round."""
+    order = [
+        states[i] for _ in range(design.blocks_per_state) for i in rng.permutation(len(states))
+    ]
+    step = design.block_s + design.rest_s
+    return tuple(
+        Event(design.lead_in_s + position * step, design.block_s, state)
+        for position, state in enumerate(order)
+    )
+
+
+def states_at(events: Sequence[Event], times_s: Float64) -> tuple[str, ...]:
+    """Return the state at each time, '' at rest; no haemodynamic lag is applied."""
+    states = [""] * len(times_s)
+    for event in events:
+        inside = (times_s >= event.onset_s) & (times_s < event.onset_s + event.duration_s)
+        for position in np.flatnonzero(inside):
+            states[position] = event.trial_type
+    return tuple(states)
+
+
+def write_events(events: Sequence[Event], path: Path) -> Path:
+    """Write a BIDS ``events.tsv`` (onset and duration in seconds, trial_type); return `path`."""
+    rows = [f"{e.onset_s:.3f}\t{e.duration_s:.3f}\t{e.trial_type}" for e in events]
+    path.write_text("\n".join(["onset\tduration\ttrial_type", *rows, ""]), encoding="utf-8")
+    return path

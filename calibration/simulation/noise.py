@@ -1,0 +1,165 @@
+"""What makes a voxel fluctuate besides the task.
+
+Physiological noise scales with the signal and moves with the head; thermal noise does neither
+(Krüger & Glover 2001). The physiological part has few-mode components (drift, resting networks,
+global fluctuation, heart and breath) and a full-rank, spatially smooth, autoregressive one, so that
+no decoder can project it out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage, signal
+
+from calibration.simulation.geometry import DYNAMICS_GRID
+from rtdecode.types import Bool, Float32, Float64
+
+
+@dataclass(frozen=True)
+class NoiseSettings:
+    """Size of each component; percentages are standard deviations, of the signal in grey matter."""
+
+    thermal_snr: float = 110.0
+    """Signal of grey matter over the thermal noise's standard deviation, in one volume."""
+    smooth_percent: float = 0.60
+    """Spatially smooth, autoregressive noise."""
+    smooth_fwhm_mm: float = 8.0
+    autoregression: float = 0.45
+    """Its correlation from one second to the next."""
+    networks: int = 8
+    """Resting networks: fixed maps of the participant with slow time courses."""
+    network_percent: float = 0.30
+    """Each network's."""
+    network_memory_s: float = 8.0
+    """Time after which a network's activity has forgotten itself (1/e)."""
+    global_percent: float = 0.15
+    drift_percent: float = 0.6
+    """Drift of the scanner and the head over a run."""
+    cardiac_percent: float = 0.5
+    """In fluid, where pulsation is strongest; much less elsewhere."""
+    cardiac_hz: float = 1.1
+    breathing_percent: float = 0.2
+    breathing_hz: float = 0.27
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseMaps:
+    """Where in one participant's brain noise arises; all over the voxels of `mask`."""
+
+    mask: Bool
+    """The brain on `geometry.DYNAMICS_GRID`."""
+    weight: Float32
+    """(voxels,): 1 in grey matter, less in white, more in fluid."""
+    fluid: Float32
+    """(voxels,): share of cerebrospinal fluid."""
+    networks: Float32
+    """(networks, voxels), unit root mean square in grey matter."""
+
+
+def draw_networks(
+    mask: Bool, grey: Float32, settings: NoiseSettings, rng: np.random.Generator
+) -> Float32:
+    """Draw one participant's resting networks, (networks, voxels): smooth maps in grey matter."""
+    maps = np.empty((settings.networks, int(mask.sum())), dtype=np.float32)
+    for index in range(settings.networks):
+        network = _smooth_map(mask, 24.0, rng) * np.sqrt(grey)
+        maps[index] = network / np.sqrt(np.average(network**2, weights=grey))
+    return maps
+
+
+def _smooth_map(mask: Bool, fwhm_mm: float, rng: np.random.Generator) -> Float32:
+    """Return a smooth random map over `mask` of zero mean and unit standard deviation."""
+    sigma = fwhm_mm / 2.355 / DYNAMICS_GRID.spacing_mm
+    field = rng.standard_normal(mask.shape, dtype=np.float32)
+    values = ndimage.gaussian_filter(field, sigma, mode="reflect")[mask]
+    return (values - values.mean()) / values.std()
+
+
+def _memory(volumes: int, correlation: float, rng: np.random.Generator) -> Float64:
+    """Return first-order autoregressive noise (volumes,) of unit variance."""
+    white = rng.standard_normal(volumes)
+    white[1:] *= np.sqrt(1 - correlation**2)
+    return signal.lfilter([1.0], [1.0, -correlation], white)
+
+
+def _oscillation(times_s: Float64, hertz: float, rng: np.random.Generator) -> Float64:
+    """Return a rhythm's sine and cosine (2, volumes) at unit variance; its rate wanders by 5 %."""
+    step_s = np.diff(times_s, prepend=times_s[0])
+    wander = np.cumsum(rng.standard_normal(len(times_s))) * 0.05 * np.sqrt(step_s.max())
+    phase = 2 * np.pi * (hertz * times_s + rng.uniform()) + 2 * np.pi * hertz * wander
+    return np.sqrt(2.0) * np.array([np.sin(phase), np.cos(phase)])
+
+
+def _components(
+    settings: NoiseSettings, maps: NoiseMaps, times_s: Float64, rng: np.random.Generator
+) -> tuple[Float32, Float32]:
+    """Return the few-mode part as time courses (volumes, modes) and maps (modes, voxels)."""
+    volumes = len(times_s)
+    step_s = float(times_s[1] - times_s[0]) if volumes > 1 else 1.0
+    courses: list[Float64] = []
+    modes: list[Float32] = []
+
+    def add(course: Float64, mode: Float32, percent: float) -> None:
+        courses.append(course)
+        modes.append(np.asarray(percent / 100 * maps.weight * mode, dtype=np.float32))
+
+    flat = np.ones_like(maps.weight)
+    span = np.linspace(-1.0, 1.0, volumes)
+    slow = 2 * np.pi * times_s / max(200.0, 0.7 * float(times_s[-1]))
+    for course in (span * np.sqrt(3.0), np.sqrt(2.0) * np.sin(slow + rng.uniform(0, 2 * np.pi))):
+        add(course, 0.5 + 0.6 * _smooth_map(maps.mask, 60.0, rng), settings.drift_percent)
+    stay = float(np.exp(-step_s / settings.network_memory_s))
+    for network in maps.networks:
+        add(_memory(volumes, stay, rng), network, settings.network_percent)
+    add(_memory(volumes, stay, rng), flat, settings.global_percent)
+    turn = 0.5 * _smooth_map(maps.mask, 50.0, rng)
+    pulsation = maps.fluid + 0.1
+    for course, angle in zip(
+        _oscillation(times_s, settings.cardiac_hz, rng), (np.cos(turn), np.sin(turn)), strict=True
+    ):
+        add(course, pulsation * angle, settings.cardiac_percent)
+    breath = _oscillation(times_s, settings.breathing_hz, rng)[0]
+    add(breath, 0.6 + 0.5 * _smooth_map(maps.mask, 50.0, rng), settings.breathing_percent)
+    return np.array(courses, dtype=np.float32).T, np.array(modes)
+
+
+def physiological_noise(
+    settings: NoiseSettings, maps: NoiseMaps, times_s: Float64, rng: np.random.Generator
+) -> Iterator[Float32]:
+    """Yield, volume by volume, the noise (voxels of the mask,) as a fraction of the signal.
+
+    Parameters
+    ----------
+    settings
+        Size of each component.
+    maps
+        Where it arises.
+    times_s
+        When volumes are acquired, (volumes,), evenly spaced.
+    rng
+        Source of randomness.
+    """
+    courses, modes = _components(settings, maps, times_s, rng)
+    box = ndimage.find_objects(maps.mask.astype(np.int8))[0]
+    inside = maps.mask[box]
+    kernel = _kernel(settings.smooth_fwhm_mm / 2.355 / DYNAMICS_GRID.spacing_mm)
+    unit = np.float32(float(np.sum(kernel**2)) ** 1.5)
+    step_s = float(times_s[1] - times_s[0]) if len(times_s) > 1 else 1.0
+    stay = np.float32(settings.autoregression**step_s)
+    scale = maps.weight * np.float32(settings.smooth_percent / 100)
+    past: Float32 | None = None
+    for course in courses:
+        field = rng.standard_normal(inside.shape, dtype=np.float32)
+        for axis in range(3):
+            field = ndimage.correlate1d(field, kernel, axis=axis, mode="constant")
+        fresh = field[inside] / unit
+        past = fresh if past is None else stay * past + np.sqrt(1 - stay**2) * fresh
+        yield course @ modes + scale * past
+
+
+def _kernel(sigma: float) -> Float32:
+    """Return a Gaussian kernel of odd length that sums to 1."""
+    radius = max(1, int(np.ceil(2.2 * sigma)))
+    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return (weights / weights.sum()).astype(np.float32)

@@ -1,0 +1,170 @@
+"""One simulated participant: a head, a brain and its habits."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import ndimage
+
+from calibration.simulation.activation import (
+    ActivationSettings,
+    TaskState,
+    default_states,
+    draw_patterns,
+)
+from calibration.simulation.anatomy import Template
+from calibration.simulation.deformation import AnatomySettings, Deformation, draw_deformation
+from calibration.simulation.geometry import (
+    ANATOMY_GRID,
+    DYNAMICS_GRID,
+    EpiProtocol,
+    inverse,
+    place_slab,
+    rotation,
+    transformed,
+)
+from calibration.simulation.haemodynamics import (
+    Haemodynamics,
+    HaemodynamicSettings,
+    draw_haemodynamics,
+)
+from calibration.simulation.motion import MotionSettings
+from calibration.simulation.noise import NoiseMaps, NoiseSettings, draw_networks
+from calibration.simulation.seeds import stream
+from rtdecode.errors import ConfigError
+from rtdecode.types import Float32, Float64
+
+TOP_MM = 80.0
+"""Height of the top of the MNI152 brain."""
+
+
+@dataclass(frozen=True)
+class ParticipantSettings:
+    """The population that participants are drawn from."""
+
+    states: tuple[TaskState, ...] = field(default_factory=default_states)
+    activation: ActivationSettings = field(default_factory=ActivationSettings)
+    anatomy: AnatomySettings = field(default_factory=AnatomySettings)
+    haemodynamics: HaemodynamicSettings = field(default_factory=HaemodynamicSettings)
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
+    motion: MotionSettings = field(default_factory=MotionSettings)
+
+    def __post_init__(self) -> None:
+        names = [state.trial_type for state in self.states]
+        problems = []
+        if not names or len(set(names)) != len(names) or "" in names:
+            problems.append(f"ParticipantSettings.states must have distinct names: {names}")
+        if not 0.0 <= self.activation.sharing <= 1.0:
+            problems.append(
+                f"ActivationSettings.sharing must lie in 0..1: {self.activation.sharing}"
+            )
+        if self.noise.thermal_snr <= 0:
+            problems.append(f"NoiseSettings.thermal_snr must be positive: {self.noise.thermal_snr}")
+        if problems:
+            raise ConfigError(problems)
+
+
+@dataclass(frozen=True, eq=False)
+class Participant:
+    """One simulated participant, in the scanner."""
+
+    seed: int
+    settings: ParticipantSettings
+    deformation: Deformation
+    """Head millimetres to MNI millimetres."""
+    pose: Float64
+    """Head millimetres to scanner RAS+ millimetres, (4, 4)."""
+    coil: Float64
+    """(4,): how much brighter the coil makes the rim, and its slopes along x, y, z per 100 mm."""
+    signal: Float32
+    """Signal relative to grey matter, on `geometry.ANATOMY_GRID`."""
+    patterns: Float32
+    """(states, voxels of `noise.mask`): BOLD of each state, a fraction of the signal."""
+    noise: NoiseMaps
+    haemodynamics: Haemodynamics
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the states, in the order of `patterns`."""
+        return tuple(state.trial_type for state in self.settings.states)
+
+    def to_mni(self, scanner_mm: Float64) -> Float64:
+        """Return the true MNI millimetres (3, n) of scanner millimetres (3, n) at zero motion."""
+        return self.deformation.to_mni(transformed(inverse(self.pose), scanner_mm))
+
+    def epi_affine(self, protocol: EpiProtocol) -> Float64:
+        """Return the affine (4, 4) of the slices that the operator planned for this head."""
+        top = self.deformation.from_mni(np.array([[0.0], [-20.0], [TOP_MM]]))
+        return place_slab(protocol, self.pose, float(top[2, 0]))
+
+
+def make_participant(template: Template, settings: ParticipantSettings, seed: int) -> Participant:
+    """Draw one participant; the same settings and seed give the same one.
+
+    Parameters
+    ----------
+    template
+        From `anatomy.load_template`; one serves any number of participants.
+    settings
+        The population.
+    seed
+        Not negative.
+    """
+    if seed < 0:
+        raise ConfigError(f"The seed of a simulated participant must not be negative: {seed}")
+    deformation = draw_deformation(settings.anatomy, stream("shape", seed))
+    mni_mm = deformation.to_mni(ANATOMY_GRID.points_mm())
+    grey, white, csf, relative = (
+        template.sample(name, mni_mm).reshape(ANATOMY_GRID.shape)
+        for name in ("grey", "white", "csf", "signal")
+    )
+    coarse_grey, coarse_white, coarse_csf = (_halve(each) for each in (grey, white, csf))
+    mask = coarse_grey + coarse_white + coarse_csf > 0.3
+    in_mask = deformation.to_mni(DYNAMICS_GRID.points_mm()[:, mask.ravel()])
+    patterns = draw_patterns(
+        settings.states,
+        settings.activation,
+        template,
+        in_mask,
+        coarse_grey[mask],
+        stream("activation", seed),
+    )
+    noise = NoiseMaps(
+        mask,
+        coarse_grey[mask] + 0.6 * coarse_white[mask] + 1.3 * coarse_csf[mask],
+        coarse_csf[mask],
+        draw_networks(mask, coarse_grey[mask], settings.noise, stream("networks", seed)),
+    )
+    return Participant(
+        seed=seed,
+        settings=settings,
+        deformation=deformation,
+        pose=_draw_pose(stream("pose", seed)),
+        coil=np.array([0.35, 0.0, -0.05, -0.10]) + 0.05 * stream("coil", seed).standard_normal(4),
+        signal=_individual(relative, grey, stream("texture", seed)),
+        patterns=patterns,
+        noise=noise,
+        haemodynamics=draw_haemodynamics(settings.haemodynamics, stream("haemodynamics", seed)),
+    )
+
+
+def _halve(volume: Float32) -> Float32:
+    """Average blocks of 2 x 2 x 2 voxels of the anatomy's grid onto the dynamics' grid."""
+    x, y, z = DYNAMICS_GRID.shape
+    return volume.reshape(x, 2, y, 2, z, 2).mean(axis=(1, 3, 5))
+
+
+def _individual(relative: Float32, grey: Float32, rng: np.random.Generator) -> Float32:
+    """Give the average brain folds of its own, and blur it as an EPI read-out does."""
+    texture = ndimage.gaussian_filter(
+        rng.standard_normal(relative.shape, dtype=np.float32), 0.8, mode="reflect"
+    )
+    texture *= 0.11 / texture.std()
+    return ndimage.gaussian_filter(relative * (1 + texture * (0.3 + grey)), 0.5, mode="constant")
+
+
+def _draw_pose(rng: np.random.Generator) -> Float64:
+    """Draw how the head lies: chin up or down most, turned and tilted a little, off the centre."""
+    pose = np.eye(4)
+    pose[:3, :3] = rotation(*np.deg2rad([7.0, 1.5, 2.0] * rng.standard_normal(3)))
+    pose[:3, 3] = [0.0, 5.0, -5.0] + np.array([2.0, 8.0, 12.0]) * rng.standard_normal(3)
+    return pose

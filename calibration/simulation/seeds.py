@@ -1,0 +1,26 @@
+"""One tree of random numbers for everything that is simulated."""
+
+import hashlib
+
+import numpy as np
+
+
+def stream(name: str, *seeds: int) -> np.random.Generator:
+    """Return the generator of one factor, independent of every other factor's.
+
+    Streams are named, so that a factor added later leaves all existing ones as they are.
+
+    Parameters
+    ----------
+    name
+        What is drawn, for example ``"anatomy"``.
+    *seeds
+        The path in the tree: the participant's seed, then the run's.
+    """
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return np.random.default_rng([*seeds, key])
+
+
+def lognormal(rng: np.random.Generator, spread: float, size: int | None = None) -> np.ndarray:
+    """Draw factors around 1 whose logarithm has standard deviation `spread`."""
+    return np.exp(spread * rng.standard_normal(size))
