@@ -1,0 +1,242 @@
+"""A compiled decoder on disk: written whole, verified before anything else is done with it.
+
+A bundle is a folder: `manifest.json`, which names every other file with its SHA-256,
+`decoder.onnx`, `reference.nii.gz` (the calibration run's mean EPI), `mask.nii.gz` (the decoder's voxels),
+`sampling.npz` (where each of them lies in the reference EPI), `initial_state.npz`.
+"""
+
+import hashlib
+import math
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import nibabel as nib
+import numpy as np
+
+from rtdecode.errors import BundleError
+from rtdecode.stages import PreparationSettings, Space
+from rtdecode.types import State
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+REQUIRED = (
+    "decoder.onnx",
+    "reference.nii.gz",
+    "mask.nii.gz",
+    "sampling.npz",
+    "initial_state.npz",
+)
+MAX_MANIFEST_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One input of the decoder's graph that carries state; the output `<name>_next` replaces it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """How well the decoder did on data that it was not fitted to, and what that is worth."""
+
+    split: str
+    """How the held-out data were chosen, in words; the figures mean nothing without it."""
+    n_blocks: int
+    n_volumes: int
+    chance: float
+    balanced_accuracy_volume: float
+    balanced_accuracy_block: float
+    interval_95_block: tuple[float, float]
+    """Wilson score interval of the block accuracy."""
+    baseline: str
+    """What the same split gives a plain decoder, in words with its figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the decoder comes from."""
+
+    code_version: str
+    weights: str
+    weights_sha256: str
+    registration: str
+    registration_overlap: float
+    n_calibration_volumes: int
+    seed: int
+    data_sha256: str
+    """Digest over the calibration run's voxels and affines."""
+    libraries: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a bundle holds; every scalar states its unit in its name."""
+
+    name: str
+    classes: tuple[str, ...]
+    repetition_time_s: float
+    window_volumes: int
+    temperature: float
+    haemodynamic_lag_s: float
+    source_shape: tuple[int, int, int]
+    """Matrix of the EPI that the decoder was calibrated on."""
+    model_shape: tuple[int, int, int]
+    model_affine: tuple[tuple[float, ...], ...]
+    """Decoder grid voxel to MNI millimetres, RAS+."""
+    preparation: PreparationSettings
+    state: tuple[Tensor, ...]
+    parity: dict[str, float]
+    """Largest differences between torch and ONNX Runtime over the calibration run."""
+    provenance: Provenance
+    metrics: Metrics | None = None
+    """None: the decoder was not fitted to this subject, so nothing was held out."""
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of every other file."""
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A verified bundle in memory."""
+
+    path: Path
+    manifest: Manifest
+    digest: str
+    """First twelve digits of the SHA-256 of the manifest, which covers every file."""
+    decoder: bytes
+    """`decoder.onnx` as verified; the engine runs these very bytes."""
+    space: Space
+    initial_state: State
+
+
+def write(path: Path, manifest: Manifest, decoder: Path, space: Space, initial: State) -> Bundle:
+    """Write a bundle, whole or not at all, and load it back.
+
+    Parameters
+    ----------
+    path
+        A folder that does not exist yet.
+    manifest
+        With `files` still empty; it is filled in here.
+    decoder
+        The exported `decoder.onnx`.
+    space, initial
+        Reference, mask and sampling coordinates; the state that a run starts from.
+
+    Raises
+    ------
+    BundleError
+        If `path` exists already.
+    """
+    if path.exists():
+        raise BundleError(f"{path}: already exists; choose another --out or remove it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".bundle-") as scratch:
+        folder = Path(scratch) / "bundle"
+        folder.mkdir()
+        shutil.copyfile(decoder, folder / "decoder.onnx")
+        reference = nib.Nifti1Image(np.asarray(space.reference), space.reference_affine)
+        nib.save(reference, folder / "reference.nii.gz")
+        mask = nib.Nifti1Image(space.mask.astype(np.uint8), space.grid_affine)
+        nib.save(mask, folder / "mask.nii.gz")
+        np.savez(folder / "sampling.npz", coordinates_mm=space.coordinates_mm)
+        np.savez(folder / "initial_state.npz", allow_pickle=False, **initial)
+        files = {name: _sha256((folder / name).read_bytes()) for name in REQUIRED}
+        complete = msgspec.json.encode(replace(manifest, files=files))
+        (folder / MANIFEST).write_bytes(msgspec.json.format(complete))
+        folder.rename(path)
+    return load(path)
+
+
+def load(path: Path | str) -> Bundle:
+    """Load a bundle after verifying all of it.
+
+    Raises
+    ------
+    BundleError
+        Naming every file that is missing, altered or unreadable.
+    """
+    path = Path(path)
+    content = _read(path, MANIFEST, MAX_MANIFEST_BYTES)
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise BundleError(f"{path / MANIFEST}: not a valid manifest: {error}") from error
+    if manifest.schema != SCHEMA:
+        raise BundleError(
+            f"{path / MANIFEST}: schema {manifest.schema}, this rtdecode reads {SCHEMA}; "
+            "calibrate again, or use the rtdecode version that wrote it"
+        )
+    problems = _problems(path, manifest)
+    if problems:
+        raise BundleError(problems)
+    try:
+        return Bundle(
+            path=path,
+            manifest=manifest,
+            digest=_sha256(content)[:12],
+            decoder=(path / "decoder.onnx").read_bytes(),
+            space=_load_space(path, manifest),
+            initial_state=_load_arrays(path / "initial_state.npz"),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(f"{path}: cannot be read: {error}; calibrate again") from error
+
+
+def _problems(path: Path, manifest: Manifest) -> list[str]:
+    problems = [
+        f"{path / MANIFEST}: does not name {name}"
+        for name in REQUIRED
+        if name not in manifest.files
+    ]
+    for name, expected in manifest.files.items():
+        if Path(name).name != name:
+            problems.append(f"{path / MANIFEST}: {name!r} is not a plain file name")
+        elif not (path / name).is_file():
+            problems.append(f"{path / name}: missing; copy the whole folder again")
+        elif _sha256((path / name).read_bytes()) != expected:
+            problems.append(f"{path / name}: altered since calibration; copy it again")
+    if len(manifest.classes) < 2:
+        problems.append(f"{path / MANIFEST}: a decoder needs at least two classes")
+    if not (math.isfinite(manifest.repetition_time_s) and manifest.repetition_time_s > 0):
+        problems.append(f"{path / MANIFEST}: repetition_time_s must be positive")
+    return problems
+
+
+def _load_space(path: Path, manifest: Manifest) -> Space:
+    reference = nib.Nifti1Image.from_filename(path / "reference.nii.gz")
+    mask = nib.Nifti1Image.from_filename(path / "mask.nii.gz")
+    if tuple(mask.shape) != manifest.model_shape:
+        raise ValueError(f"mask {mask.shape} is not on the decoder's grid {manifest.model_shape}")
+    return Space(
+        reference=np.asarray(reference.dataobj, dtype=np.float32),
+        reference_affine=np.asarray(reference.affine, dtype=np.float64),
+        mask=np.asarray(mask.dataobj) > 0,
+        grid_affine=np.array(manifest.model_affine, dtype=np.float64),
+        coordinates_mm=_load_arrays(path / "sampling.npz")["coordinates_mm"],
+    )
+
+
+def _load_arrays(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _read(path: Path, name: str, limit_bytes: int) -> bytes:
+    file = path / name
+    if not file.is_file():
+        raise BundleError(f"{file}: missing; {path} is not a bundle (see rtdecode calibrate)")
+    if file.stat().st_size > limit_bytes:
+        raise BundleError(f"{file}: larger than {limit_bytes} bytes, so no manifest of ours")
+    return file.read_bytes()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

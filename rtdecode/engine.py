@@ -1,0 +1,230 @@
+"""From a volume to a decision: the stages, then `decoder.onnx` in ONNX Runtime.
+
+One engine belongs to one thread. Its whole memory is `state()`: restore it, and the next volume
+gives the same decision to the last bit (same machine, provider and thread count).
+"""
+
+import ctypes
+import math
+import sys
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime as ort
+
+from rtdecode.bundle import Bundle
+from rtdecode.clock import Clock, SystemClock
+from rtdecode.errors import BundleError, ConfigError, VolumeError
+from rtdecode.stages import Preparation
+from rtdecode.types import Decision, Identity, Prepared, State, Volume
+
+Provider = Literal["cpu", "cuda", "auto"]
+_ORT_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_PREPARATION = "preparation/"
+_DECODER = "decoder/"
+_LAST_INDEX = "last_index"
+
+
+class Engine:
+    """A calibrated decoder, ready to step through a run.
+
+    Parameters
+    ----------
+    bundle
+        From `rtdecode.bundle.load`.
+    provider
+        `cpu`, `cuda` (refuses to start without it) or `auto` (CUDA where there is a GPU).
+    threads
+        Of the network on the CPU; the stages always use one.
+    clock
+        Stamps each step.
+
+    Raises
+    ------
+    ConfigError
+        If the provider asked for is not to be had.
+    BundleError
+        If the graph does not have the inputs that the manifest names.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        provider: Provider = "cpu",
+        threads: int = 1,
+        clock: Clock | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self._clock = clock or SystemClock()
+        self._preparation = Preparation(bundle.space, bundle.manifest.preparation, self._clock)
+        self._session, self.provider = _open_session(bundle.decoder, provider, threads)
+        self._device = self.provider
+        _check_graph(self._session, bundle)
+        initial = _part(bundle.initial_state, _PREPARATION)
+        self._prepared_state: State = {**self._preparation.initial_state(), **initial}
+        self._decoder = {
+            tensor.name: self._to_device(np.zeros(tensor.shape, dtype=tensor.dtype))
+            for tensor in bundle.manifest.state
+        }
+        self._last_index = -1
+
+    def step(self, volume: Volume) -> Decision:
+        """Prepare one volume and decide.
+
+        A volume that is no evidence (`quality.usable` False) still gets a decision: that of the
+        window without it; with no evidence in the window all classes are equally probable.
+
+        Raises
+        ------
+        VolumeError
+            If the volume does not fit the bundle, or is not later than the one before.
+        """
+        elapsed = self._elapsed(volume)
+        _check_volume(volume, self.bundle)
+        prepared_state, prepared = self._preparation.step(self._prepared_state, volume, elapsed)
+        probabilities, weight = self._decode(prepared, elapsed)
+        self._prepared_state, self._last_index = prepared_state, volume.index
+        classes = self.bundle.manifest.classes
+        return Decision(
+            index=volume.index,
+            probabilities=tuple(float(p) for p in probabilities),
+            label=classes[int(np.argmax(probabilities))],
+            window_volumes=int(np.count_nonzero(weight)),
+            motion=prepared.motion,
+            quality=prepared.quality,
+            bundle=self.bundle.digest,
+            acquired_s=volume.acquired_s,
+            stamps=replace(prepared.stamps, decided_ns=self._clock.monotonic_ns()),
+        )
+
+    def state(self) -> State:
+        """Return everything the next decision depends on, as named arrays."""
+        return {
+            **{_PREPARATION + name: array for name, array in self._prepared_state.items()},
+            **{_DECODER + name: value.numpy().copy() for name, value in self._decoder.items()},
+            _LAST_INDEX: np.array(self._last_index, dtype=np.int64),
+        }
+
+    def restore(self, state: State) -> None:
+        """Continue from what `state` returned."""
+        self._prepared_state = _part(state, _PREPARATION)
+        self._decoder = {n: self._to_device(a) for n, a in _part(state, _DECODER).items()}
+        self._last_index = int(state[_LAST_INDEX])
+
+    def warm_up(self) -> None:
+        """Compile the stages and run the decoder twice, then forget it: nothing is slow later."""
+        before = self.state()
+        shape = self.bundle.manifest.source_shape
+        blank = Volume(
+            index=self._last_index + 1,
+            data=np.asarray(self.bundle.space.reference, dtype=np.float32).reshape(shape),
+            affine=self.bundle.space.reference_affine,
+            acquired_s=0.0,
+            repetition_time_s=self.bundle.manifest.repetition_time_s,
+            identity=Identity(series="", series_number=0, acquisition=0),
+        )
+        for offset in range(2):
+            self.step(replace(blank, index=blank.index + offset))
+        self.restore(before)
+
+    def _elapsed(self, volume: Volume) -> int:
+        if self._last_index >= 0 and volume.index <= self._last_index:
+            raise VolumeError(
+                f"volume {volume.index} is not later than volume {self._last_index}, "
+                "which was decoded already; volumes must come in order"
+            )
+        return volume.index - self._last_index if self._last_index >= 0 else 1
+
+    def _decode(self, prepared: Prepared, elapsed: int) -> tuple[Any, Any]:
+        binding = self._session.io_binding()
+        binding.bind_cpu_input("volume", np.ascontiguousarray(prepared.data, dtype=np.float32))
+        binding.bind_cpu_input("usable", np.array(prepared.quality.usable, dtype=np.float32))
+        binding.bind_cpu_input("elapsed", np.array(elapsed, dtype=np.int64))
+        for name, value in self._decoder.items():
+            binding.bind_ortvalue_input(name, value)
+        outputs = ["probabilities", *(f"{name}_next" for name in self._decoder)]
+        for name in outputs:
+            # The state stays where the network runs; only the answer comes back.
+            binding.bind_output(name, "cpu" if name == "probabilities" else self._device, 0)
+        self._session.run_with_iobinding(binding)
+        probabilities, *state = binding.get_outputs()
+        self._decoder = dict(zip(self._decoder, state, strict=True))
+        return probabilities.numpy(), self._decoder["weight"].numpy()
+
+    def _to_device(self, array: Any) -> Any:
+        return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self._device, 0)
+
+
+def _part(state: State, prefix: str) -> State:
+    return {n.removeprefix(prefix): a for n, a in state.items() if n.startswith(prefix)}
+
+
+def _check_volume(volume: Volume, bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    if volume.data.shape != manifest.source_shape:
+        raise VolumeError(
+            f"matrix {volume.data.shape} differs from the bundle's {manifest.source_shape}; "
+            "use the calibration run's protocol or calibrate again"
+        )
+    stated = volume.repetition_time_s
+    if math.isfinite(stated) and abs(stated - manifest.repetition_time_s) > 0.01 * stated:
+        raise VolumeError(
+            f"repetition time {stated:g} s differs from the bundle's "
+            f"{manifest.repetition_time_s:g} s; use the calibration run's protocol"
+        )
+
+
+def _check_graph(session: Any, bundle: Bundle) -> None:
+    named = {i.name for i in session.get_inputs()} | {o.name for o in session.get_outputs()}
+    needed = {"volume", "usable", "elapsed", "probabilities"}
+    for tensor in bundle.manifest.state:
+        needed |= {tensor.name, f"{tensor.name}_next"}
+    if missing := sorted(needed - named):
+        raise BundleError(f"{bundle.path}/decoder.onnx lacks {missing}; calibrate again")
+
+
+def _open_session(decoder: bytes, provider: Provider, threads: int) -> tuple[Any, str]:
+    """Open a session whose provider in use is the one asked for, and name it."""
+    wanted = provider
+    if provider == "auto":
+        wanted = "cuda" if _has_cuda_build() and has_cuda_device() else "cpu"
+    if wanted == "cuda" and not _has_cuda_build():
+        raise ConfigError(
+            "--provider cuda: this onnxruntime was built without CUDA; install onnxruntime-gpu "
+            "(and remove onnxruntime), or use --provider cpu"
+        )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    # A thread that spins between volumes would take a core from realignment.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers: list[Any] = [_ORT_NAMES["cpu"]]
+    if wanted == "cuda":
+        ort.preload_dlls()
+        # TF32 would round the products to 10 bits; parity with torch was measured without it.
+        cuda = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+        providers.insert(0, (_ORT_NAMES["cuda"], cuda))
+    session = ort.InferenceSession(decoder, options, providers=providers)
+    in_use = session.get_providers()[0]
+    if in_use != _ORT_NAMES[wanted]:
+        raise ConfigError(
+            f"--provider {provider}: onnxruntime fell back to {in_use}; install the CUDA 13 and "
+            "cuDNN 9 libraries (pip install 'rtdecode[cuda]') or use --provider cpu"
+        )
+    return session, wanted
+
+
+def _has_cuda_build() -> bool:
+    return _ORT_NAMES["cuda"] in ort.get_available_providers()
+
+
+def has_cuda_device() -> bool:
+    """Say whether the NVIDIA driver is here and sees a GPU (asks the driver, loads no CUDA)."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int(0)
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 < count.value
