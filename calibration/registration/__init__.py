@@ -1,0 +1,6 @@
+"""Registration: from a calibration run's mean EPI to the decoder's grid in MNI space."""
+
+from calibration.registration.overlay import overlay
+from calibration.registration.subject_to_mni import Registration, register
+
+__all__ = ["Registration", "overlay", "register"]

@@ -1,0 +1,56 @@
+"""Where the brain is, in an EPI and in a T1."""
+
+import warnings
+
+import nibabel as nib
+import numpy as np
+from nilearn import masking
+
+from calibration.registration.geometry import Image, apply_affine, inverse, sample, voxel_centres_mm
+from calibration.registration.template import Template
+from rtdecode.errors import RunError
+from rtdecode.types import Bool, Float64
+
+LEAST_BRAIN_ML = 100.0
+"""Less than this is no useful slab of a brain: a phantom, noise, or another part of the body."""
+
+
+def epi_brain_mask(epi: Image) -> Bool:
+    """Return the brain of a mean EPI by its intensity histogram (nilearn's `compute_epi_mask`).
+
+    Raises
+    ------
+    RunError
+        If what stands out from the background is too small to be a brain.
+    """
+    with warnings.catch_warnings():
+        # An empty or nearly empty mask is judged below, with advice.
+        warnings.simplefilter("ignore")
+        found = masking.compute_epi_mask(nib.Nifti1Image(epi.data, epi.affine))
+    mask: Bool = np.asarray(found.dataobj) > 0
+    volume_ml = float(mask.sum() * abs(np.linalg.det(epi.affine[:3, :3])) / 1000)
+    if volume_ml < LEAST_BRAIN_ML:
+        raise RunError(
+            f"mean EPI: only {volume_ml:.0f} ml stand out from the background, a brain takes at "
+            f"least {LEAST_BRAIN_ML:.0f} ml. Check that the calibration run is the functional "
+            "series of a head (not a localiser, phantom or field map)."
+        )
+    return mask
+
+
+def t1_brain_mask(t1: Image, mni_to_t1: Float64, template: Template) -> Bool:
+    """Return a generous brain mask of a T1 by laying the template's mask on it.
+
+    Parameters
+    ----------
+    t1
+        With or without its skull.
+    mni_to_t1
+        (4, 4), a rough affine from MNI to the T1's millimetres.
+    template
+        Whose generous mask is carried over.
+    """
+    shape = (t1.data.shape[0], t1.data.shape[1], t1.data.shape[2])
+    points_mm = apply_affine(inverse(mni_to_t1), voxel_centres_mm(shape, t1.affine))
+    mask: Bool = sample(template.generous, template.t1.affine, points_mm).reshape(shape) >= 0.5
+    return mask

@@ -1,0 +1,278 @@
+"""Find where each voxel of the decoder's grid lies in the scanner."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from calibration.registration import antspyx, brain, template
+from calibration.registration.geometry import (
+    Image,
+    Shape,
+    apply_affine,
+    dice,
+    inside,
+    inverse,
+    mutual_information,
+    sample,
+    voxel_centres_mm,
+)
+from rtdecode.errors import ConfigError, RunError
+from rtdecode.stages.resample import dilate
+from rtdecode.types import Bool, Float32, Float64, frozen
+
+Progress = Callable[[str], None]
+
+LEAST_OVERLAP = 0.80
+"""Below this Dice the registration is refused (docs/decisions/0005-registration-library.md)."""
+
+LEAST_INFORMATION = 0.10
+"""Below this much in common between EPI and template, in nats, the operator is warned."""
+
+LEAST_COVERED = 0.90
+"""Below this fraction of the brain inside the EPI's field of view the operator is warned."""
+
+FULL_MM = 2.0
+QUICK_MM = 4.0
+"""Resolutions of the template that images are registered to."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Registration:
+    """A subject's EPI laid on the decoder's grid."""
+
+    coordinates_mm: Float32
+    """(voxels in dilate(mask), 3), C order: where each lies in the EPI's scanner frame, RAS+."""
+    mask: Bool
+    """(GX, GY, GZ): the brain's voxels that lie in the EPI's field of view."""
+    grid_affine: Float64
+    """Decoder grid voxel to MNI millimetres, RAS+, (4, 4)."""
+    epi_on_grid: Float32
+    """(GX, GY, GZ): the mean EPI resampled, the skull too, for the eye to judge."""
+    overlap: float
+    """Dice of the EPI's and the template's brain masks on the grid, inside the field of view."""
+    covered: float
+    """Fraction of the template's brain that lies in the EPI's field of view."""
+    information: float
+    """Mutual information of EPI and template inside the mask, nats: what is in the outlines."""
+    method: str
+    """How it was done, with the libraries' versions."""
+    elapsed_s: float
+    """Wall time it took."""
+    warnings: tuple[str, ...] = ()
+    """What the operator should know before accepting it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "coordinates_mm", frozen(self.coordinates_mm, np.float32))
+        object.__setattr__(self, "mask", frozen(self.mask, np.bool_))
+        object.__setattr__(self, "grid_affine", frozen(self.grid_affine, np.float64))
+        object.__setattr__(self, "epi_on_grid", frozen(self.epi_on_grid, np.float32))
+
+
+def register(
+    mean_epi: Float32,
+    affine: Float64,
+    *,
+    grid_shape: Shape,
+    grid_affine: Float64,
+    t1: tuple[Float32, Float64] | None = None,
+    transform: Path | None = None,
+    quick: bool = False,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Registration:
+    """Register a mean EPI to MNI and carry the decoder's grid into the scanner.
+
+    Directly, by mutual information (affine, then SyN); through a T1 of the subject, if given (EPI
+    to T1 rigidly, T1 to MNI by SyN); or by a transform that the user already has. The same input
+    gives the same coordinates on the same machine: one ITK thread, a fixed seed. No overlap can
+    tell left from right: that rests on the affines, and on the operator's look at the overlay.
+
+    Parameters
+    ----------
+    mean_epi
+        (X, Y, Z) mean of the motion-corrected calibration run, or any whole volume of it.
+    affine
+        Its voxels to scanner millimetres, RAS+, (4, 4).
+    grid_shape, grid_affine
+        The decoder's grid and its voxel to MNI millimetres, RAS+, (4, 4), any orientation.
+    t1
+        A T1-weighted image of the subject with its affine, with or without the skull.
+    transform
+        An EPI-to-MNI transform file; see `transforms.read_transform` for formats and direction.
+    quick
+        Affine only, to the template at 4 mm: seconds, for demonstrations.
+    seed
+        Of ITK's random numbers.
+    progress
+        Told in a few words what begins.
+
+    Raises
+    ------
+    ConfigError
+        If an argument cannot be used: every problem at once.
+    RunError
+        If no brain is found, the library fails, or the overlap is below `LEAST_OVERLAP`.
+    """
+    started = time.perf_counter()
+    _check(mean_epi, affine, grid_affine, t1, transform)
+    epi = Image(mean_epi, affine)
+    tell = progress or _silent
+    tell("finding the brain in the mean EPI")
+    epi_mask = brain.epi_brain_mask(epi)
+    grid = template.on_grid(grid_shape, grid_affine)
+    points_mm = voxel_centres_mm(grid_shape, grid_affine)
+    if transform is not None:
+        from calibration.registration.transforms import library, read_transform
+
+        tell(f"applying {transform.name}")
+        placed_mm = read_transform(transform, epi)(points_mm)
+        mapped = antspyx.Mapped(final_mm=placed_mm, linear_mm=placed_mm)
+        method = f"user's transform {transform.name}, read by {library()}"
+    else:
+        kind = "Affine" if quick else "SyN"
+        fixed = template.at_resolution(QUICK_MM if quick else FULL_MM)
+        moving = epi.masked(epi_mask)
+        road = "mean EPI to MNI"
+        if t1 is None:
+            tell(f"registering the mean EPI to MNI ({kind})")
+            mapped = antspyx.register_pair(
+                fixed.t1, moving, fixed.generous, points_mm, kind=kind, seed=seed
+            )
+        else:
+            mapped = _through_t1(epi, epi_mask, Image(*t1), fixed, points_mm, kind, seed, tell)
+            road = "mean EPI to T1 (Rigid), T1 to MNI"
+        method = f"{road} ({kind}), {antspyx.library()}, {template.library()}"
+    return _judge(epi, epi_mask, grid, mapped, method, started)
+
+
+def _silent(_message: str) -> None:
+    pass
+
+
+def _check(
+    mean_epi: Float32,
+    affine: Float64,
+    grid_affine: Float64,
+    t1: tuple[Float32, Float64] | None,
+    transform: Path | None,
+) -> None:
+    problems = []
+    images = {"mean EPI": (mean_epi, affine)} | ({} if t1 is None else {"T1": t1})
+    for name, (data, its_affine) in images.items():
+        if np.ndim(data) != 3 or min(np.shape(data)) < 2:
+            problems.append(f"{name}: needs three axes of 2 voxels or more, has {np.shape(data)}.")
+        elif not np.isfinite(data).all():
+            problems.append(f"{name}: holds values that are not finite; replace them by zero.")
+        problems += _affine_problems(name, its_affine)
+    problems += _affine_problems("decoder's grid", grid_affine)
+    if t1 is not None and transform is not None:
+        problems.append("a T1 and a transform: either alone leads to MNI; give one of them.")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _affine_problems(name: str, affine: Float64) -> list[str]:
+    if np.shape(affine) != (4, 4) or not np.isfinite(affine).all():
+        return [f"{name}: its affine must be 4x4 and finite."]
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-6:
+        return [f"{name}: its affine is singular; give voxel to millimetre, RAS+."]
+    return []
+
+
+def _through_t1(
+    epi: Image,
+    epi_mask: Bool,
+    t1: Image,
+    fixed: template.Template,
+    points_mm: Float64,
+    kind: str,
+    seed: int,
+    tell: Progress,
+) -> antspyx.Mapped:
+    """Carry MNI points to the T1 by SyN or an affine, and on to the EPI rigidly."""
+    # Four points reveal an affine: the origin and one along each axis.
+    probe_mm = np.vstack([np.zeros(3), 100.0 * np.eye(3)])
+
+    def matrix(fixed: Image, moving: Image, mask: Bool, kind: str) -> Float64:
+        mapped = antspyx.register_pair(fixed, moving, mask, probe_mm, kind=kind, seed=seed)
+        mapped_mm = mapped.final_mm
+        found = np.eye(4)
+        found[:3, :3] = (mapped_mm[1:] - mapped_mm[0]).T / 100.0
+        found[:3, 3] = mapped_mm[0]
+        return found
+
+    tell("registering the mean EPI to the T1 (Rigid)")
+    epi_to_t1 = matrix(epi, t1, epi_mask, "Rigid")
+    tell("finding the brain in the T1")
+    coarse = template.at_resolution(QUICK_MM)
+    mni_to_t1 = matrix(coarse.t1, t1, coarse.generous, "Affine")
+    t1_brain = t1.masked(brain.t1_brain_mask(t1, mni_to_t1, coarse))
+    tell(f"registering the T1 to MNI ({kind})")
+    in_t1 = antspyx.register_pair(
+        fixed.t1, t1_brain, fixed.generous, points_mm, kind=kind, seed=seed
+    )
+    t1_to_epi = inverse(epi_to_t1)
+    return antspyx.Mapped(
+        final_mm=apply_affine(t1_to_epi, in_t1.final_mm),
+        linear_mm=apply_affine(t1_to_epi, in_t1.linear_mm),
+    )
+
+
+def _judge(
+    epi: Image,
+    epi_mask: Bool,
+    grid: template.Template,
+    mapped: antspyx.Mapped,
+    method: str,
+    started: float,
+) -> Registration:
+    """Measure the overlap, refuse or warn, and keep what serving needs."""
+    shape = grid.mask.shape
+
+    def laid(points_mm: Float64) -> tuple[Bool, float]:
+        """Return the template's brain in the field of view, and its overlap with the EPI's."""
+        seen = grid.mask & inside(epi.data.shape, epi.affine, points_mm).reshape(shape)
+        found = sample(epi_mask, epi.affine, points_mm).reshape(shape) >= 0.5
+        return seen, dice(found, seen)
+
+    for step, points_mm in (("linear step", mapped.linear_mm), ("whole", mapped.final_mm)):
+        _, overlap = laid(points_mm)
+        if overlap < LEAST_OVERLAP:
+            raise RunError(
+                f"registration ({step}): the brains of the EPI and of MNI overlap by {overlap:.2f} "
+                f"(Dice), at least {LEAST_OVERLAP:.2f} is needed ({method}). Check that the "
+                "reference image is a whole head and its header's orientation right; for a slab "
+                "give a T1 of this subject; or give a transform from EPI to MNI (and check its "
+                "direction)."
+            )
+    mask, overlap = laid(mapped.final_mm)
+    epi_on_grid = sample(epi.data, epi.affine, mapped.final_mm).reshape(shape)
+    covered = float(mask.sum() / max(grid.mask.sum(), 1))
+    information = mutual_information(grid.t1.data[mask], epi_on_grid[mask])
+    warnings = []
+    if covered < LEAST_COVERED:
+        warnings.append(
+            f"The EPI's field of view holds {covered:.0%} of the brain, under {LEAST_COVERED:.0%}: "
+            "the decoder does not see the rest. Place the slices to cover the whole brain."
+        )
+    if information < LEAST_INFORMATION:
+        warnings.append(
+            f"Inside the outlines EPI and template have only {information:.2f} nats in common, "
+            f"under {LEAST_INFORMATION:.2f}: the head may lie wrongly in spite of the overlap. "
+            "Look at the ventricles in the overlay before accepting it."
+        )
+    return Registration(
+        coordinates_mm=mapped.final_mm[dilate(mask).ravel()].astype(np.float32),
+        mask=mask,
+        grid_affine=grid.t1.affine,
+        epi_on_grid=epi_on_grid,
+        overlap=overlap,
+        covered=covered,
+        information=information,
+        method=method,
+        elapsed_s=time.perf_counter() - started,
+        warnings=tuple(warnings),
+    )

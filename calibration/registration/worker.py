@@ -1,0 +1,153 @@
+"""Run one antspyx registration in a process of its own.
+
+`antspyx.register_pair` starts this file, so that ITK's thread count, its temporary files, whatever
+it prints and a crash in it stay out of the calling process. It imports nothing of this project.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ants
+import numpy as np
+import pandas as pd  # type: ignore[import-untyped]  # antspyx wants its tables; no stubs
+from numpy.typing import NDArray
+
+RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
+
+
+class Pyramid(NamedTuple):
+    """From coarse to fine, how a linear step proceeds."""
+
+    shrink_factors: tuple[int, ...]
+    smoothing_voxels: tuple[int, ...]
+    iterations: tuple[int, ...]
+
+
+SEARCH = Pyramid((4, 2), (2, 1), (500, 500))
+REFINE = Pyramid((2, 1), (1, 0), (200, 20))
+
+COARSE_MM = 4.0
+PITCHES_DEG = (-30.0, -15.0, 0.0, 15.0, 30.0)
+"""The search: on which grid, and from which rotations about the left-right axis."""
+
+
+def to_ants(data: NDArray[Any], affine: NDArray[Any]) -> Any:
+    """Return `data` on its RAS+ `affine` as an ANTs image, whose physical space is LPS+."""
+    lps = RAS_TO_LPS[:, None] * affine[:3]
+    spacing = np.linalg.norm(lps[:, :3], axis=0)
+    return ants.from_numpy(
+        np.asarray(data, dtype=np.float32),
+        origin=lps[:, 3].tolist(),
+        spacing=spacing.tolist(),
+        direction=lps[:, :3] / spacing,
+    )
+
+
+def map_points(transforms: list[str], points_mm: NDArray[Any]) -> NDArray[Any]:
+    """Carry RAS+ points of the fixed image to the moving one.
+
+    ANTs' forward transforms pull the moving image onto the fixed one, so for points they lead from
+    the fixed image to the moving one: the direction that sampling needs, nothing to invert.
+    """
+    table = pd.DataFrame(points_mm * RAS_TO_LPS, columns=["x", "y", "z"])
+    mapped = ants.apply_transforms_to_points(
+        3, table, transforms, whichtoinvert=[False] * len(transforms)
+    )
+    return mapped[["x", "y", "z"]].to_numpy(dtype=np.float64) * RAS_TO_LPS
+
+
+def information(fixed: Any, moving: Any, mask: Any, transforms: list[str]) -> float:
+    """Return the mutual information, in nats, of the images inside `mask`, 16 equal-count bins."""
+    inside = mask.numpy() > 0
+    warped = ants.apply_transforms(fixed, moving, transforms).numpy()[inside]
+    one, two = (
+        np.searchsorted(np.quantile(values, np.linspace(0, 1, 17)[1:-1]), values)
+        for values in (fixed.numpy()[inside], warped)
+    )
+    joint = np.bincount(one * 16 + two, minlength=256).reshape(16, 16) / inside.sum()
+    independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    filled = joint > 0
+    return float(np.sum(joint[filled] * np.log(joint[filled] / independent[filled])))
+
+
+def starts(fixed: Any, moving: Any) -> list[str]:
+    """Return files of starting transforms: centre on centre with pitched heads, and the headers'.
+
+    Heads lie in scanners pitched by up to 30 degrees, and an affine from the wrong pitch ends in an
+    optimum of its own: the outlines of the brains agree while what is in them does not.
+    """
+    centre = np.array(ants.get_center_of_mass(fixed))
+    shift = np.array(ants.get_center_of_mass(moving)) - centre
+    files = ["Identity"]
+    for pitch in np.radians(PITCHES_DEG):
+        cosine, sine = np.cos(pitch), np.sin(pitch)
+        turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+        start = ants.create_ants_transform(
+            transform_type="AffineTransform", matrix=turn, center=centre, translation=shift
+        )
+        files.append(f"{tempfile.mkdtemp()}/start.mat")
+        ants.write_transform(start, files[-1])
+    return files
+
+
+def register(fixed: Any, moving: Any, mask: Any, kind: str) -> tuple[list[str], list[str]]:
+    """Search at 4 mm from every start, keep what shares most information, refine that.
+
+    Return the transforms of the whole and of its linear part.
+    """
+    linear = "Rigid" if kind == "Rigid" else "Affine"
+    coarse = ants.resample_image(fixed, [COARSE_MM] * 3, use_voxels=False, interp_type=0)
+    coarse_mask = ants.resample_image(mask, [COARSE_MM] * 3, use_voxels=False, interp_type=1)
+    tried = []
+    for start in starts(coarse, moving):
+        transforms = run(coarse, moving, linear, start, coarse_mask, SEARCH)
+        tried.append((information(coarse, moving, coarse_mask, transforms), transforms))
+    (best,) = max(tried, key=lambda result: result[0])[1]
+    (refined,) = run(coarse, moving, linear, best, coarse_mask, REFINE)
+    if kind != "SyN":
+        return [refined], [refined]
+    # What lies outside the mask helps the deformation to find the rim.
+    return run(fixed, moving, "SyNOnly", refined, None, REFINE), [refined]
+
+
+def run(fixed: Any, moving: Any, kind: str, start: str, mask: Any, pyramid: Pyramid) -> list[str]:
+    """Register from one start; return the files of transforms, last applied first."""
+    done = ants.registration(
+        fixed,
+        moving,
+        kind,
+        initial_transform=start,
+        mask=mask,
+        mask_all_stages=mask is not None,
+        # Every voxel: of a fifth, the default, the seed alone moves the result by millimetres.
+        aff_random_sampling_rate=1.0,
+        aff_shrink_factors=pyramid.shrink_factors,
+        aff_smoothing_sigmas=pyramid.smoothing_voxels,
+        aff_iterations=pyramid.iterations,
+        outprefix=f"{tempfile.mkdtemp()}/",
+    )
+    files: list[str] = done["fwdtransforms"]
+    return files
+
+
+def main(folder: Path) -> None:
+    """Read `request.npz` in `folder`, register, write `answer.npz` there."""
+    with np.load(folder / "request.npz", allow_pickle=False) as request:
+        fixed = to_ants(request["fixed"], request["fixed_affine"])
+        mask = to_ants(request["fixed_mask"], request["fixed_affine"])
+        moving = to_ants(request["moving"], request["moving_affine"])
+        # antspyx reads its seed only from here; with `on=True` it would also refuse SyN.
+        # ITK takes a seed of zero for the clock, hence plus one.
+        ants.config.set_ants_deterministic(on=False, seed_value=int(request["seed"]) + 1)
+        final, linear = register(fixed, moving, mask, str(request["kind"]))
+        np.savez(
+            folder / "answer.npz",
+            final_mm=map_points(final, request["points_mm"]),
+            linear_mm=map_points(linear, request["points_mm"]),
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

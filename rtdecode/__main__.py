@@ -1,0 +1,6 @@
+"""`python -m rtdecode`."""
+
+from rtdecode.cli import run
+
+if __name__ == "__main__":
+    run()

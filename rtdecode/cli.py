@@ -1,0 +1,241 @@
+"""The `rtdecode` command; other packages add theirs by entry point (group `rtdecode.commands`)."""
+
+import importlib.metadata
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import click
+import typer
+
+from rtdecode import __version__
+from rtdecode.errors import ConfigError, RtdecodeError
+
+GROUP = "rtdecode.commands"
+EXIT_RUN, EXIT_CONFIG = 1, 2
+OUTCOMES, CONTROL, INGEST = (f"tcp://127.0.0.1:{port}" for port in (7801, 7802, 7803))
+
+
+def build() -> typer.Typer:
+    """Return the command line with every installed command on it."""
+    app = typer.Typer(
+        name="rtdecode",
+        help="A streaming real-time neurofeedback decoder for fMRI.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode="rich",
+    )
+    app.callback()(_common)
+    app.command()(serve)
+    app.command()(replay)
+    app.command()(monitor)
+    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
+        _add(app, entry)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    0 where it did what was asked, 2 where it refused to start (usage, configuration or bundle),
+    1 where a run was stopped by a fault.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    command = typer.main.get_command(build())
+    try:
+        result = command.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="rtdecode",
+            standalone_mode=False,
+        )
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(f"rtdecode: {problem}", err=True)
+        return EXIT_CONFIG
+    except RtdecodeError as error:
+        typer.echo(f"rtdecode: {error}", err=True)
+        return EXIT_RUN
+    return result if isinstance(result, int) else 0
+
+
+def run() -> None:
+    """Be the console script."""
+    sys.exit(main())
+
+
+def serve(
+    bundle: Annotated[Path, typer.Option(help="The decoder: a folder from `rtdecode calibrate`.")],
+    source: Annotated[
+        str, typer.Option(help="Where volumes come from: folder:PATH, zmq: or recording:PATH.")
+    ],
+    session: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the session's record; an unfinished run in it is continued. "
+            "[default: sessions/DATE-TIME]"
+        ),
+    ] = None,
+    volumes: Annotated[
+        int, typer.Option(help="End after this many volumes (0: when told or at Ctrl-C).", min=0)
+    ] = 0,
+    provider: Annotated[
+        Literal["cpu", "cuda", "auto"], typer.Option(help="Where the network runs.")
+    ] = "auto",
+    threads: Annotated[int, typer.Option(help="Network's threads on the CPU.", min=1)] = 1,
+    patience_s: Annotated[
+        float | None,
+        typer.Option(help="Wait for an overtaken volume. [default: one repetition time]"),
+    ] = None,
+    polling: Annotated[
+        bool, typer.Option("--polling", help="Poll the folder: for network shares.")
+    ] = False,
+    outcomes: Annotated[str, typer.Option(help="Outcomes are published here.")] = OUTCOMES,
+    control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
+    ingest: Annotated[str, typer.Option(help="Objects are pushed here (source zmq:).")] = INGEST,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> int:
+    """Decode volumes as they come, and publish one outcome for each.
+
+    Stop with Ctrl-C; start again with the same --session to continue where it stopped.
+
+    Example: rtdecode serve --bundle bundle/ --source folder:/mnt/scanner --session sub-01_run-1
+    """
+    import msgspec
+
+    from rtdecode import bundle as bundles
+    from rtdecode.pipeline import Pipeline
+    from rtdecode.service import Endpoints, ServiceSettings
+    from rtdecode.service import serve as run_service
+
+    loaded = bundles.load(bundle)
+    pipeline = Pipeline(loaded, provider, threads)
+    folder = session or Path("sessions") / time.strftime("%Y%m%d-%H%M%S")
+    settings = ServiceSettings(
+        session=folder,
+        source=source,
+        outcomes=outcomes,
+        control=control,
+        ingest=ingest,
+        volumes=volumes,
+        patience_s=patience_s,
+        force_polling=polling,
+        provider=f"{pipeline.provider}, {threads} thread{'s' if threads > 1 else ''}",
+    )
+
+    def announce(endpoints: Endpoints) -> None:
+        typer.echo(
+            f"ready: {loaded.manifest.name} ({len(loaded.manifest.classes)} classes) on "
+            f"{settings.provider}; session {folder}\n"
+            f"outcomes {endpoints.outcomes}  control {endpoints.control}"
+            + (f"  ingest {endpoints.ingest}" if endpoints.ingest else "")
+            + f"\nwatch with: rtdecode monitor --session {folder}",
+            err=True,
+        )
+
+    typer.echo("warming up (the first time compiles for some seconds) ...", err=True)
+    summary = run_service(settings, pipeline, on_ready=announce)
+    if json:
+        typer.echo(msgspec.json.encode(msgspec.to_builtins(summary, enc_hook=str)))
+    else:
+        typer.echo(
+            f"run {summary.run} {summary.state}: {summary.decisions} decisions, {summary.skipped} "
+            f"skipped, {summary.unreadable} unreadable; latency p50 {summary.latency_p50_ms:.0f} "
+            f"ms, p95 {summary.latency_p95_ms:.0f} ms\n"
+            f"outcomes sha256 {summary.outcomes_sha256}"
+        )
+        if summary.fault:
+            typer.echo(f"fault: {summary.fault}", err=True)
+    return summary.exit_code
+
+
+def replay(
+    path: Annotated[list[Path], typer.Argument(help="The recorded series: its folder or files.")],
+    to: Annotated[str, typer.Option(help="A folder, or a service's ingest socket (tcp://...).")],
+    speed: Annotated[
+        str,
+        typer.Option(help="Pace: 1 as recorded, 10 ten times faster, max as fast as it goes."),
+    ] = "1",
+) -> None:
+    """Play a recorded series into a folder or a service, as the scanner would.
+
+    Example: rtdecode replay dicom/ --to /mnt/scanner --speed 10
+    """
+    from rich.console import Console
+
+    from rtdecode.player import play
+
+    report = play(path, to, _speed(speed), console=Console(stderr=True))
+    typer.echo(report)
+
+
+def monitor(
+    session: Annotated[
+        Path | None, typer.Option(help="Find the service by its session folder.")
+    ] = None,
+    outcomes: Annotated[str, typer.Option(help="The service's outcomes.")] = OUTCOMES,
+    control: Annotated[str, typer.Option(help="The service's control.")] = CONTROL,
+    json: Annotated[bool, typer.Option("--json", help="Print a line of JSON an outcome.")] = False,
+) -> None:
+    """Show decisions, motion and latency live in the terminal.
+
+    Example: rtdecode monitor --session sub-01_run-1
+    """
+    from rich.console import Console
+
+    from rtdecode.client import session_endpoints
+    from rtdecode.monitor import watch
+
+    if session is not None:
+        found = session_endpoints(session)
+        outcomes, control = found["outcomes"], found["control"]
+    watch(outcomes, control, Console(), as_json=json)
+
+
+def _speed(text: str) -> float | Literal["max"]:
+    if text == "max":
+        return "max"
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"--speed {text!r}: give a number such as 1 or 10, or max") from None
+
+
+def _common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"rtdecode {__version__}")
+        raise typer.Exit
+    if verbose:
+        logging.getLogger().setLevel(logging.INFO)
+
+
+def _add(app: typer.Typer, entry: importlib.metadata.EntryPoint) -> None:
+    try:
+        command = entry.load()
+    except ImportError as error:
+        missing = error.name
+
+        def explain() -> None:
+            raise ConfigError(
+                f"rtdecode {entry.name} needs {missing}: pip install 'rtdecode[calibration]'"
+            )
+
+        app.command(entry.name, help="Not installed: needs rtdecode[calibration].")(explain)
+        return
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=entry.name)
+    else:
+        app.command(entry.name)(command)
