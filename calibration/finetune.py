@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.covariance import ledoit_wolf_shrinkage
-from sklearn.feature_selection import f_classif
 
 from calibration.networks import DeepLight, MaskedSlices, layer_features
 from calibration.progress import Progress
@@ -21,6 +20,11 @@ from rtdecode.types import Bool, Float32, Float64, Prepared
 COARSE_MM = 8.0
 N_FEATURES = 3000
 """How many features the output layer reads: those with the highest F statistic."""
+
+LEAST_SHRINKAGE = 1e-3
+"""With fewer volumes than features, none at all would divide by zero."""
+SPREAD_FLOOR = 0.1
+"""Of the typical feature's spread, added to every feature's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,21 +62,20 @@ def fit_head(features: Float32, labels: NDArray[np.int64], n_classes: int) -> He
     Notes
     -----
     The covariance is shrunk towards a multiple of the identity (Ledoit and Wolf 2004), after every
-    feature was scaled to unit variance within classes. There are far fewer volumes than features,
+    feature was scaled to about unit variance within classes. There are far fewer volumes than features,
     so its inverse is applied through the volumes (Woodbury's identity).
     """
-    chosen = _most_different(features, labels)
-    x = features[:, chosen].astype(np.float64)
-    means = np.stack([x[labels == c].mean(axis=0) for c in range(n_classes)])
-    within = x - means[labels]
-    scale = within.std(axis=0) + 1e-6
-    within, scaled_means = within / scale, means / scale
-    shrinkage = ledoit_wolf_shrinkage(within, assume_centered=True)
+    chosen, scale = _most_different(features, labels, n_classes)
+    x = features[:, chosen] / scale
+    scaled_means = np.stack([x[labels == c].mean(axis=0) for c in range(n_classes)])
+    within = x - scaled_means[labels]
+    shrinkage = max(ledoit_wolf_shrinkage(within, assume_centered=True), LEAST_SHRINKAGE)
     ridge = shrinkage * float((within**2).mean())
     share = (1 - shrinkage) / len(within)
-    # (ridge I + share W'W)^-1 M' = (M' - W' (ridge/share I + W W')^-1 W M') / ridge
-    gram = within @ within.T + np.eye(len(within)) * (ridge / share)
-    solved = (scaled_means.T - within.T @ np.linalg.solve(gram, within @ scaled_means.T)) / ridge
+    # (ridge I + share W'W)^-1 M' = (M' - share W' (ridge I + share W W')^-1 W M') / ridge
+    gram = share * (within @ within.T) + ridge * np.eye(len(within))
+    through_volumes = within.T @ np.linalg.solve(gram, within @ scaled_means.T)
+    solved = (scaled_means.T - share * through_volumes) / ridge
     weight = np.zeros((n_classes, features.shape[1]), dtype=np.float32)
     weight[:, chosen] = (solved / scale[:, None]).T
     bias = -0.5 * np.einsum("kf,fk->k", scaled_means, solved)
@@ -137,8 +140,15 @@ def coarse_voxels(prepared: Sequence[Prepared], mask: Bool, grid_affine: Float64
     return (sums / count).astype(np.float32)
 
 
-def _most_different(features: Float32, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions of the `N_FEATURES` features with the highest F statistic."""
-    varying = np.flatnonzero(features.std(axis=0) > 1e-6)
-    statistic, _ = f_classif(features[:, varying], labels)
-    return np.sort(varying[np.argsort(-np.nan_to_num(statistic), kind="stable")[:N_FEATURES]])
+def _most_different(
+    features: Float32, labels: NDArray[np.int64], n_classes: int
+) -> tuple[NDArray[np.int64], Float64]:
+    """Return the features with the highest F statistic, and each one's spread within classes."""
+    means = np.stack([features[labels == c].mean(axis=0) for c in range(n_classes)])
+    within = np.mean((features - means[labels]) ** 2, axis=0, dtype=np.float64)
+    # A rectified feature that hardly ever leaves zero has next to no spread: without a floor its
+    # weight would be enormous, and the decision would hang on rounding.
+    floor = SPREAD_FLOOR**2 * float(np.median(within[within > 0]))
+    statistic = means.var(axis=0, dtype=np.float64) / (within + floor)
+    chosen = np.sort(np.argsort(-statistic, kind="stable")[:N_FEATURES])
+    return chosen, np.sqrt(within[chosen] + floor)

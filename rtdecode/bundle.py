@@ -1,8 +1,8 @@
 """A compiled decoder on disk: written whole, verified before anything else is done with it.
 
 A bundle is a folder: `manifest.json`, which names every other file with its SHA-256,
-`decoder.onnx`, `reference.nii.gz` (the calibration run's mean EPI), `mask.nii.gz` (the decoder's voxels),
-`sampling.npz` (where each of them lies in the reference EPI), `initial_state.npz`.
+`decoder.onnx`, `reference.nii.gz` (the calibration run's mean EPI), `mask.nii.gz` (the decoder's
+voxels), `sampling.npz` (where each of them lies in the reference EPI), `initial_state.npz`.
 """
 
 import hashlib
@@ -12,10 +12,12 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import msgspec
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 
 from rtdecode.errors import BundleError
 from rtdecode.stages import PreparationSettings, Space
@@ -102,6 +104,13 @@ class Manifest:
     schema: int = SCHEMA
 
 
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """What a manifest of any schema holds."""
+
+    schema: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
     """A verified bundle in memory."""
@@ -151,8 +160,10 @@ def write(path: Path, manifest: Manifest, decoder: Path, space: Space, initial: 
         files = {name: _sha256((folder / name).read_bytes()) for name in REQUIRED}
         complete = msgspec.json.encode(replace(manifest, files=files))
         (folder / MANIFEST).write_bytes(msgspec.json.format(complete))
+        # Verified before it gets its name: what stands at `path` is always good.
+        written = load(folder)
         folder.rename(path)
-    return load(path)
+    return replace(written, path=path)
 
 
 def load(path: Path | str) -> Bundle:
@@ -166,12 +177,14 @@ def load(path: Path | str) -> Bundle:
     path = Path(path)
     content = _read(path, MANIFEST, MAX_MANIFEST_BYTES)
     try:
-        manifest = msgspec.json.decode(content, type=Manifest)
+        # The schema first: another one may have other fields.
+        schema = msgspec.json.decode(content, type=_Schema).schema
+        manifest = msgspec.json.decode(content, type=Manifest) if schema == SCHEMA else None
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise BundleError(f"{path / MANIFEST}: not a valid manifest: {error}") from error
-    if manifest.schema != SCHEMA:
+    if manifest is None:
         raise BundleError(
-            f"{path / MANIFEST}: schema {manifest.schema}, this rtdecode reads {SCHEMA}; "
+            f"{path / MANIFEST}: schema {schema}, this rtdecode reads {SCHEMA}; "
             "calibrate again, or use the rtdecode version that wrote it"
         )
     problems = _problems(path, manifest)
@@ -186,7 +199,7 @@ def load(path: Path | str) -> Bundle:
             space=_load_space(path, manifest),
             initial_state=_load_arrays(path / "initial_state.npz"),
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, ImageFileError) as error:
         raise BundleError(f"{path}: cannot be read: {error}; calibrate again") from error
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-import click
 import typer
 
 from rtdecode import __version__
@@ -49,16 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     command = typer.main.get_command(build())
     try:
-        result = command.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="rtdecode",
-            standalone_mode=False,
-        )
-    except click.exceptions.Abort:
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        # Typer explains wrong usage and Ctrl-C in its own way, and always ends with this exception.
+        command.main(args=None if arguments is None else list(arguments), prog_name="rtdecode")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in {"", "rtdecode", "calibration"}:
+            raise
+        typer.echo(f"rtdecode: {_needs(error)}", err=True)
+        return EXIT_CONFIG
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(f"rtdecode: {problem}", err=True)
@@ -66,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RtdecodeError as error:
         typer.echo(f"rtdecode: {error}", err=True)
         return EXIT_RUN
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 def run() -> None:
@@ -104,7 +102,7 @@ def serve(
     control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
     ingest: Annotated[str, typer.Option(help="Objects are pushed here (source zmq:).")] = INGEST,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-) -> int:
+) -> None:
     """Decode volumes as they come, and publish one outcome for each.
 
     Stop with Ctrl-C; start again with the same --session to continue where it stopped.
@@ -156,7 +154,7 @@ def serve(
         )
         if summary.fault:
             typer.echo(f"fault: {summary.fault}", err=True)
-    return summary.exit_code
+    raise typer.Exit(summary.exit_code)
 
 
 def replay(
@@ -176,7 +174,10 @@ def replay(
     from rtdecode.player import play
 
     report = play(path, to, _speed(speed), console=Console(stderr=True))
-    typer.echo(report)
+    late = f"; the latest left {report.latest_ms:.0f} ms after its time" if speed != "max" else ""
+    typer.echo(
+        f"played {report.volumes} volumes in {report.objects} files in {report.seconds:.1f} s{late}"
+    )
 
 
 def monitor(
@@ -211,13 +212,20 @@ def _speed(text: str) -> float | Literal["max"]:
         raise ConfigError(f"--speed {text!r}: give a number such as 1 or 10, or max") from None
 
 
-def _common(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
-) -> None:
-    if version:
+def _show_version(asked: bool) -> None:
+    if asked:
         typer.echo(f"rtdecode {__version__}")
         raise typer.Exit
+
+
+def _common(
+    _version: Annotated[
+        bool,
+        # Eager: it answers before a command is missed.
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version),
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+) -> None:
     if verbose:
         logging.getLogger().setLevel(logging.INFO)
 
@@ -225,17 +233,24 @@ def _common(
 def _add(app: typer.Typer, entry: importlib.metadata.EntryPoint) -> None:
     try:
         command = entry.load()
-    except ImportError as error:
-        missing = error.name
+    except ModuleNotFoundError as error:
+        reason = _needs(error)
 
         def explain() -> None:
-            raise ConfigError(
-                f"rtdecode {entry.name} needs {missing}: pip install 'rtdecode[calibration]'"
-            )
+            raise ConfigError(f"rtdecode {entry.name}: {reason}")
 
-        app.command(entry.name, help="Not installed: needs rtdecode[calibration].")(explain)
+        app.command(
+            entry.name,
+            help="Not installed: needs rtdecode[calibration].",
+            # Whatever was asked of it, this is the answer.
+            context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+        )(explain)
         return
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=entry.name)
     else:
         app.command(entry.name)(command)
+
+
+def _needs(error: ModuleNotFoundError) -> str:
+    return f"{error.name} is not installed; pip install 'rtdecode[calibration]'"

@@ -96,14 +96,28 @@ def test_the_head_equals_a_plain_discriminant_analysis(rng):
     features = rng.standard_normal((60, 30)).astype(np.float32)
     features[np.arange(60), labels] += 2
     means = np.stack([features[labels == c].mean(axis=0) for c in range(3)]).astype(float)
-    within = features - means[labels]
-    scale = within.std(axis=0) + 1e-6
-    shrinkage = ledoit_wolf_shrinkage(within / scale, assume_centered=True)
-    covariance = (within / scale).T @ (within / scale) / 60
+    within = ((features - means[labels]) ** 2).mean(axis=0)
+    scale = np.sqrt(within + 0.01 * np.median(within))
+    x, means = features / scale, means / scale
+    shrinkage = ledoit_wolf_shrinkage(x - means[labels], assume_centered=True)
+    covariance = (x - means[labels]).T @ (x - means[labels]) / 60
     shrunk = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / 30 * np.eye(30)
-    logits = (features / scale) @ np.linalg.solve(shrunk, (means / scale).T)
-    logits -= 0.5 * np.diag((means / scale) @ np.linalg.solve(shrunk, (means / scale).T))
+    logits = x @ np.linalg.solve(shrunk, means.T) - 0.5 * np.diag(
+        means @ np.linalg.solve(shrunk, means.T)
+    )
 
     found = fit_head(features, labels, 3).log_probabilities(features)
 
     assert np.allclose(found, log_softmax(logits), atol=1e-3)
+
+
+def test_a_feature_that_is_almost_always_zero_gets_no_enormous_weight(rng):
+    """A rectified feature that fires once does not decide by its rounding."""
+    labels = np.repeat(np.arange(2), 20)
+    features = rng.standard_normal((40, 10)).astype(np.float32)
+    features[:, 0] = 0
+    features[labels == 1, 0] = 1e-4
+
+    head = fit_head(features, labels, 2)
+
+    assert np.abs(head.weight[:, 0]).max() < 10 * np.abs(head.weight[:, 1:]).max()

@@ -13,7 +13,7 @@ VOLUMES = 9
 def serve(script: Path, session: Path, source: str, *more: object) -> subprocess.CompletedProcess:
     """Run the service to its end, or its death."""
     command = [sys.executable, str(script), str(session), source, *map(str, more)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)  # noqa: S603 - our own command
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
 def digest(done: subprocess.CompletedProcess) -> str:
@@ -82,7 +82,7 @@ def test_sigterm_stops_it_cleanly_and_the_run_goes_on(
     """Stopping in mid-run leaves an unfinished run, and no error."""
     session = tmp_path / "stopped"
     command = [sys.executable, str(stand_in_script), str(session), exported, str(VOLUMES + 1)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:  # noqa: S603 - our own
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
         assert service.stdout is not None
         assert "outcomes" in service.stdout.readline()
         service.terminate()

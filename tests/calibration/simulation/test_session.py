@@ -136,4 +136,4 @@ def test_any_matrix_and_repetition_time(participant):
 def test_no_torch():
     """Simulating needs no torch."""
     code = "import sys, calibration.simulation; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603  # our own interpreter
+    subprocess.run([sys.executable, "-c", code], check=True)  # our own interpreter

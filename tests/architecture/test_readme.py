@@ -1,0 +1,53 @@
+"""What the README promises can be run."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(marker: str) -> str:
+    """Return the one command below a marker in the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = re.search(rf"<!-- {marker} -->\n```\n(.*?)\n```", text, re.DOTALL)
+    assert lines, f"README.md has no command marked {marker!r}"
+    return lines.group(1)
+
+
+@pytest.mark.parametrize("marker", ["the demo command", "the test command"])
+def test_each_command_is_a_single_line_that_sets_everything_up(marker):
+    """Both commands make an environment, install into it and run, in one line."""
+    line = command(marker)
+
+    assert "\n" not in line
+    assert line.startswith("python3 -m venv .venv && .venv/bin/pip install")
+
+
+def test_continuous_integration_runs_the_readmes_test_command():
+    """`.ci/run` takes the command out of the README, and has no copy of its own."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+    assert "<!-- the test command -->" in script
+    assert "pytest" not in script
+
+
+def test_python_in_the_readme_is_python_that_imports_what_exists():
+    """Each Python example parses, and what it imports from rtdecode is there."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for example in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        for node in ast.walk(ast.parse(example)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                module = __import__(node.module, fromlist=["_"])
+                assert all(hasattr(module, alias.name) for alias in node.names)
+
+
+def test_pictures_that_the_readme_shows_are_there():
+    """No picture is missing."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", text)
+
+    assert pictures
+    assert all((ROOT / picture).is_file() for picture in pictures)

@@ -1,0 +1,202 @@
+"""Bundles are whole or they are nothing."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtdecode import bundle as bundles
+from rtdecode.bundle import MANIFEST, REQUIRED, Bundle, Metrics
+from rtdecode.errors import BundleError
+
+
+def _edit(folder: Path, **changes: object) -> None:
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    (folder / MANIFEST).write_text(json.dumps(manifest | changes), encoding="utf-8")
+
+
+def _named(folder: Path, **files: str | None) -> None:
+    """Change what the manifest says of some files; None takes a file out of it."""
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    changed = manifest["files"] | files
+    _edit(folder, files={name: digest for name, digest in changed.items() if digest is not None})
+
+
+def _problems(folder: Path) -> tuple[str, ...]:
+    with pytest.raises(BundleError) as caught:
+        bundles.load(folder)
+    return caught.value.problems
+
+
+def test_what_was_written_is_what_is_loaded(parts, tmp_path) -> None:
+    """Every part comes back with the bits it went in with, and so does what `write` returns."""
+    metrics = Metrics("by hand", 4, 40, 0.5, 0.75, 1.0, (0.4, 1.0), "none: 50%")
+    manifest = replace(parts.manifest, metrics=metrics)
+    written = replace(parts, manifest=manifest).write(tmp_path / "new" / "bundle")
+    read = bundles.load(str(tmp_path / "new" / "bundle"))
+    assert read.manifest == written.manifest == replace(manifest, files=read.manifest.files)
+    assert read.path == written.path == tmp_path / "new" / "bundle"
+    assert read.digest == written.digest
+    assert read.decoder == parts.decoder.read_bytes()
+    for name in ("reference", "reference_affine", "mask", "grid_affine", "coordinates_mm"):
+        expected, found = getattr(parts.space, name), getattr(read.space, name)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    assert read.initial_state.keys() == parts.initial.keys()
+    for name, array in parts.initial.items():
+        assert read.initial_state[name].tobytes() == array.tobytes()
+
+
+def test_folder_holds_what_the_manifest_names(bundle: Bundle) -> None:
+    """There is no file that the manifest does not vouch for, and none of the writing is left."""
+    assert sorted(p.name for p in bundle.path.iterdir()) == sorted([*REQUIRED, MANIFEST])
+    assert sorted(bundle.manifest.files) == sorted(REQUIRED)
+    assert [p.name for p in bundle.path.parent.iterdir()] == ["tiny"]
+    content = (bundle.path / MANIFEST).read_bytes()
+    assert bundle.digest == hashlib.sha256(content).hexdigest()[:12]
+
+
+def test_digest_covers_every_file(bundle: Bundle, parts, graph, tmp_path) -> None:
+    """Another decoder in the same bundle gives another digest; the same one gives the same."""
+    assert parts.write(tmp_path / "same").digest != ""
+    other = tmp_path / "decoder.onnx"
+    content = bytearray(parts.decoder.read_bytes())
+    content[-1] ^= 1
+    other.write_bytes(bytes(content))
+    assert replace(parts, decoder=other).write(tmp_path / "other").digest != bundle.digest
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_one_flipped_bit_is_named(bundle_folder, name) -> None:
+    """A bundle of which any file differs by a bit is refused, and the file is named."""
+    content = bytearray((bundle_folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle_folder / name).write_bytes(bytes(content))
+    (problem,) = _problems(bundle_folder)
+    assert str(bundle_folder / name) in problem
+    assert "altered" in problem
+    assert "copy it again" in problem
+
+
+def test_everything_wrong_is_named_at_once(bundle_folder) -> None:
+    """Altered, missing and unnamed files are told in one go, one line each."""
+    (bundle_folder / "decoder.onnx").write_bytes(b"something else")
+    (bundle_folder / "sampling.npz").unlink()
+    _named(bundle_folder, **{"mask.nii.gz": None, "../decoder.onnx": "0" * 64})
+    problems = _problems(bundle_folder)
+    assert len(problems) == 4
+    expected = {
+        "decoder.onnx: altered": 1,
+        "sampling.npz: missing": 1,
+        "does not name mask.nii.gz": 1,
+        "'../decoder.onnx' is not a plain file name": 1,
+    }
+    found = {text: sum(text in problem for problem in problems) for text in expected}
+    assert found == expected
+
+
+@pytest.mark.parametrize("name", ["../outside", "sub/inside", "/etc/hostname", "./decoder.onnx"])
+def test_path_for_a_file_name_is_refused_unread(bundle_folder, name) -> None:
+    """A manifest leads nowhere outside its folder, even where the digest there is right."""
+    outside = bundle_folder.parent / "outside"
+    outside.write_bytes(b"x")
+    _named(bundle_folder, **{name: hashlib.sha256(b"x").hexdigest()})
+    (problem,) = _problems(bundle_folder)
+    assert f"{name!r} is not a plain file name" in problem
+
+
+@pytest.mark.parametrize("schema", [0, 2, 99])
+def test_other_schema_is_told_apart_from_damage(bundle_folder, schema) -> None:
+    """A manifest of another schema is refused as such, whatever fields it has."""
+    manifest = {"schema": schema, "decoders": ["of", "the", "future"]}
+    (bundle_folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    (problem,) = _problems(bundle_folder)
+    assert f"schema {schema}, this rtdecode reads 1" in problem
+    assert "calibrate again" in problem
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b'{"schema": "1"}', b'{"schema": 1}', b"\xff\xfe"]
+)
+def test_damaged_manifest_is_refused(bundle_folder, content) -> None:
+    """Whatever is no manifest is a BundleError that names the file."""
+    (bundle_folder / MANIFEST).write_bytes(content)
+    (problem,) = _problems(bundle_folder)
+    assert f"{bundle_folder / MANIFEST}: not a valid manifest" in problem
+
+
+def test_wrong_field_of_a_manifest_is_named(bundle_folder) -> None:
+    """The message says which field does not hold what it should."""
+    _edit(bundle_folder, window_volumes="eight")
+    (problem,) = _problems(bundle_folder)
+    assert "$.window_volumes" in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"classes": ["face"]}, "at least two classes"),
+        ({"repetition_time_s": 0.0}, "repetition_time_s must be positive"),
+        ({"repetition_time_s": -2.0}, "repetition_time_s must be positive"),
+    ],
+)
+def test_impossible_values_are_refused(bundle_folder, changes, text) -> None:
+    """A manifest that is valid JSON may still describe no decoder."""
+    _edit(bundle_folder, **changes)
+    (problem,) = _problems(bundle_folder)
+    assert text in problem
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_folder_without_manifest_is_no_bundle(tmp_path, there) -> None:
+    """An absent folder and any other folder are told so, with where bundles come from."""
+    folder = tmp_path / "other"
+    if there:
+        folder.mkdir()
+    (problem,) = _problems(folder)
+    assert f"{folder} is not a bundle" in problem
+    assert "rtdecode calibrate" in problem
+
+
+@pytest.mark.parametrize("name", [name for name in REQUIRED if name != "decoder.onnx"])
+def test_file_that_is_vouched_for_and_unreadable_is_refused(bundle_folder, name) -> None:
+    """Even a right digest does not make a file of another kind a part of a bundle."""
+    (bundle_folder / name).write_bytes(b"no such format")
+    _named(bundle_folder, **{name: hashlib.sha256(b"no such format").hexdigest()})
+    (problem,) = _problems(bundle_folder)
+    assert str(bundle_folder) in problem
+    assert "calibrate again" in problem
+
+
+def test_mask_on_another_grid_is_refused(bundle_folder) -> None:
+    """Mask and manifest must agree on the decoder's grid."""
+    _edit(bundle_folder, model_shape=[10, 12, 11])
+    (problem,) = _problems(bundle_folder)
+    assert "(10, 12, 10)" in problem
+    assert "(10, 12, 11)" in problem
+
+
+def test_existing_folder_is_never_written_to(parts, tmp_path) -> None:
+    """Writing refuses any path that exists, and leaves what is there."""
+    (tmp_path / "note.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(BundleError, match="already exists"):
+        parts.write(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_nothing_is_left_when_a_part_cannot_be_written(parts, tmp_path) -> None:
+    """A decoder that is not there stops the writing without a trace of it."""
+    with pytest.raises(FileNotFoundError):
+        replace(parts, decoder=tmp_path / "absent.onnx").write(tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_left_when_the_bundle_would_not_load(parts, tmp_path) -> None:
+    """What `load` would refuse never gets its name."""
+    manifest = replace(parts.manifest, classes=("one",))
+    with pytest.raises(BundleError, match="two classes"):
+        replace(parts, manifest=manifest).write(tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
