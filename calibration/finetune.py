@@ -62,8 +62,8 @@ def fit_head(features: Float32, labels: NDArray[np.int64], n_classes: int) -> He
     Notes
     -----
     The covariance is shrunk towards a multiple of the identity (Ledoit and Wolf 2004), after every
-    feature was scaled to about unit variance within classes. There are far fewer volumes than features,
-    so its inverse is applied through the volumes (Woodbury's identity).
+    feature was scaled to about unit variance within classes. There are far fewer volumes than
+    features, so its inverse is applied through the volumes (Woodbury's identity).
     """
     chosen, scale = _most_different(features, labels, n_classes)
     x = features[:, chosen] / scale

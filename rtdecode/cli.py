@@ -116,6 +116,7 @@ def serve(
     from rtdecode.service import Endpoints, ServiceSettings
     from rtdecode.service import serve as run_service
 
+    logging.getLogger("rtdecode").setLevel(logging.INFO)
     loaded = bundles.load(bundle)
     pipeline = Pipeline(loaded, provider, threads)
     folder = session or Path("sessions") / time.strftime("%Y%m%d-%H%M%S")
