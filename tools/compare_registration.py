@@ -3,28 +3,23 @@
 
 Usage: tools/compare_registration.py FOLDER [FOLDER ...], each with the DICOM of one BOLD series.
 Needs `pip install dipy SimpleITK` beside the calibration extra. Every library gets the same masked
-mean EPI, the same 2 mm template, the same start (centre on centre) and one thread; what comes out is
-judged with the same masks. The last row is what `calibration.registration` does: antspyx after a
-search over head pitch.
+mean EPI, the same 2 mm template, the same start (centre on centre) and one thread; what comes out
+is judged with the same masks. The last row is what `calibration.registration` does: antspyx after a
+search over head pitch, in a process of its own, whose start is in the time.
 """
 
 import argparse
+import logging
 import os
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-THREADS = 1
-for variable in ("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS"):
-    os.environ[variable] = str(THREADS)  # before ITK and OpenMP are loaded, or they do not see it
-
-import ants
-import SimpleITK as sitk
-from dipy.align import imaffine, imwarp, metrics, transforms
-
-from calibration.registration import antspyx, brain, template, worker
+from calibration.registration import antspyx, brain, template
 from calibration.registration.geometry import (
     Image,
     dice,
@@ -36,12 +31,17 @@ from calibration.registration.geometry import (
 from rtdecode.dicom import assemble
 from rtdecode.types import Float64
 
+THREADS = 1
 LPS = np.array([-1.0, -1.0, 1.0])
 Method = Callable[[template.Template, Image, Float64], Float64]
 
 
 def with_dipy(fixed: template.Template, moving: Image, points_mm: Float64) -> Float64:
     """Affine by mutual information, then SyN by cross-correlation (dipy's tutorial settings)."""
+    from dipy.align import imaffine, imwarp, metrics, transforms
+
+    warnings.simplefilter("ignore", UserWarning)  # keyword style, from dipy's next version on
+    logging.getLogger("dipy").setLevel(logging.WARNING)
     still, affine = fixed.t1.data.astype(float), fixed.t1.affine
     other, its = moving.data.astype(float), moving.affine
     found = imaffine.transform_centers_of_mass(still, affine, other, its)
@@ -67,8 +67,9 @@ def with_dipy(fixed: template.Template, moving: Image, points_mm: Float64) -> Fl
 
 def with_simpleitk(fixed: template.Template, moving: Image, points_mm: Float64) -> Float64:
     """Affine, then B-splines every 20 mm, both by mutual information (it offers no SyN)."""
+    import SimpleITK as sitk  # noqa: N813  (the name all its documentation uses)
 
-    def to_itk(image: Image) -> sitk.Image:
+    def to_itk(image: Image) -> Any:
         made = sitk.GetImageFromArray(image.data.T.astype(np.float32))
         lps = LPS[:, None] * image.affine[:3]
         made.SetOrigin(lps[:, 3].tolist())
@@ -88,8 +89,8 @@ def with_simpleitk(fixed: template.Template, moving: Image, points_mm: Float64) 
     linear.SetInterpolator(sitk.sitkLinear)
     linear.SetOptimizerAsGradientDescent(1.0, 300, 1e-6, 10)
     linear.SetOptimizerScalesFromPhysicalShift()
-    linear.SetShrinkFactorsPerLevel([4, 2, 1])
-    linear.SetSmoothingSigmasPerLevel([2, 1, 0])
+    linear.SetShrinkFactorsPerLevel([4, 2])
+    linear.SetSmoothingSigmasPerLevel([2, 1])
     linear.SetInitialTransform(start, inPlace=True)
     linear.Execute(still, other)
     bend = sitk.ImageRegistrationMethod()
@@ -97,7 +98,9 @@ def with_simpleitk(fixed: template.Template, moving: Image, points_mm: Float64) 
     bend.SetMetricSamplingStrategy(bend.REGULAR)
     bend.SetMetricSamplingPercentage(0.1, seed=1)
     bend.SetInterpolator(sitk.sitkLinear)
-    bend.SetOptimizerAsLBFGSB(numberOfIterations=40)
+    bend.SetOptimizerAsLBFGSB(numberOfIterations=20)
+    bend.SetShrinkFactorsPerLevel([2])
+    bend.SetSmoothingSigmasPerLevel([1])
     bend.SetMovingInitialTransform(start)
     spline = sitk.BSplineTransformInitializer(still, [10, 12, 10])
     bend.SetInitialTransform(spline, inPlace=True)
@@ -108,6 +111,10 @@ def with_simpleitk(fixed: template.Template, moving: Image, points_mm: Float64) 
 
 def with_antspyx(fixed: template.Template, moving: Image, points_mm: Float64) -> Float64:
     """`antspyx.registration("SyN")` as it comes."""
+    import ants
+
+    from calibration.registration import worker
+
     ants.config.set_ants_deterministic(on=False, seed_value=1)
     done = ants.registration(
         worker.to_ants(fixed.t1.data, fixed.t1.affine),
@@ -156,6 +163,8 @@ def compare(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    for variable in ("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS"):
+        os.environ[variable] = str(THREADS)  # read when ITK and OpenMP are loaded, below
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     for one in parser.parse_args().folders:

@@ -14,6 +14,8 @@ from rtdecode.types import Bool, Float64
 LEAST_BRAIN_ML = 100.0
 """Less than this is no useful slab of a brain: a phantom, noise, or another part of the body."""
 
+RIM_VOXELS = 4
+
 
 def epi_brain_mask(epi: Image) -> Bool:
     """Return the brain of a mean EPI by its intensity histogram (nilearn's `compute_epi_mask`).
@@ -23,11 +25,14 @@ def epi_brain_mask(epi: Image) -> Bool:
     RunError
         If what stands out from the background is too small to be a brain.
     """
+    # Repeat the outermost voxels, or the mask's erosion would eat the brain at a slab's faces.
+    wider = np.pad(epi.data, RIM_VOXELS, mode="edge")
     with warnings.catch_warnings():
         # An empty or nearly empty mask is judged below, with advice.
         warnings.simplefilter("ignore")
-        found = masking.compute_epi_mask(nib.Nifti1Image(epi.data, epi.affine))
-    mask: Bool = np.asarray(found.dataobj) > 0
+        found = masking.compute_epi_mask(nib.Nifti1Image(wider, epi.affine))
+    inner = (slice(RIM_VOXELS, -RIM_VOXELS),) * 3
+    mask: Bool = np.asarray(found.dataobj)[inner] > 0
     volume_ml = float(mask.sum() * abs(np.linalg.det(epi.affine[:3, :3])) / 1000)
     if volume_ml < LEAST_BRAIN_ML:
         raise RunError(

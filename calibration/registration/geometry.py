@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from rtdecode.types import Bool, Float32, Float64, frozen
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,12 +60,12 @@ def sample(data: NDArray[Any], affine: Float64, points_mm: Float64) -> Float32:
     return np.where(_within(data.shape, voxels), values, np.float32(0))
 
 
-def inside(shape: tuple[int, ...], affine: Float64, points_mm: Float64) -> Bool:
+def inside(shape: Shape, affine: Float64, points_mm: Float64) -> Bool:
     """Tell which (n, 3) points lie in an image's field of view."""
     return _within(shape, apply_affine(inverse(affine), points_mm))
 
 
-def _within(shape: tuple[int, ...], voxels: Float64) -> Bool:
+def _within(shape: Shape, voxels: Float64) -> Bool:
     # Half a voxel beyond the outermost centres is still that voxel, as for `rtdecode.stages`.
     within: Bool = np.all((voxels >= -0.5) & (voxels <= np.array(shape) - 0.5), axis=1)
     return within

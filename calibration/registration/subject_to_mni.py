@@ -25,18 +25,20 @@ from rtdecode.types import Bool, Float32, Float64, frozen
 
 Progress = Callable[[str], None]
 
-LEAST_OVERLAP = 0.80
+LEAST_OVERLAP = 0.82
 """Below this Dice the registration is refused (docs/decisions/0005-registration-library.md)."""
 
 LEAST_INFORMATION = 0.10
-"""Below this much in common between EPI and template, in nats, the operator is warned."""
+GOOD_INFORMATION = 0.14
+"""EPI and template have so much in common, in nats: below the first a registration of ours is
+refused, below the second the operator is warned (the same page)."""
 
 LEAST_COVERED = 0.90
 """Below this fraction of the brain inside the EPI's field of view the operator is warned."""
 
 FULL_MM = 2.0
 QUICK_MM = 4.0
-"""Resolutions of the template that images are registered to."""
+"""Resolutions of the template that images are registered to; results are judged at the latter."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +58,8 @@ class Registration:
     covered: float
     """Fraction of the template's brain that lies in the EPI's field of view."""
     information: float
-    """Mutual information of EPI and template inside the mask, nats: what is in the outlines."""
+    """Mutual information of EPI and template inside the brain, in nats, after the linear step and
+    at 4 mm: whether what is in the outlines agrees too, which no overlap can tell."""
     method: str
     """How it was done, with the libraries' versions."""
     elapsed_s: float
@@ -114,7 +117,8 @@ def register(
     ConfigError
         If an argument cannot be used: every problem at once.
     RunError
-        If no brain is found, the library fails, or the overlap is below `LEAST_OVERLAP`.
+        If no brain is found, the library fails, or the result is below `LEAST_OVERLAP` or
+        `LEAST_INFORMATION`.
     """
     started = time.perf_counter()
     _check(mean_epi, affine, grid_affine, t1, transform)
@@ -123,7 +127,11 @@ def register(
     tell("finding the brain in the mean EPI")
     epi_mask = brain.epi_brain_mask(epi)
     grid = template.on_grid(grid_shape, grid_affine)
-    points_mm = voxel_centres_mm(grid_shape, grid_affine)
+    # The decoder's grid, and a fixed one so that what is measured depends on no decoder.
+    bench = template.at_resolution(QUICK_MM)
+    points_mm = np.vstack(
+        [voxel_centres_mm(t.mask.shape, t.t1.affine) for t in (grid, bench)], dtype=np.float64
+    )
     if transform is not None:
         from calibration.registration.transforms import library, read_transform
 
@@ -145,7 +153,9 @@ def register(
             mapped = _through_t1(epi, epi_mask, Image(*t1), fixed, points_mm, kind, seed, tell)
             road = "mean EPI to T1 (Rigid), T1 to MNI"
         method = f"{road} ({kind}), {antspyx.library()}, {template.library()}"
-    return _judge(epi, epi_mask, grid, mapped, method, started)
+    return _judge(
+        epi, epi_mask, grid, bench, mapped, method, started, trusted=transform is not None
+    )
 
 
 def _silent(_message: str) -> None:
@@ -225,54 +235,77 @@ def _judge(
     epi: Image,
     epi_mask: Bool,
     grid: template.Template,
+    bench: template.Template,
     mapped: antspyx.Mapped,
     method: str,
     started: float,
+    *,
+    trusted: bool,
 ) -> Registration:
-    """Measure the overlap, refuse or warn, and keep what serving needs."""
-    shape = grid.mask.shape
+    """Measure the overlap, refuse or warn, and keep what serving needs.
 
-    def laid(points_mm: Float64) -> tuple[Bool, float]:
+    A `trusted` transform is the user's: little in common with the template is a warning only.
+    """
+
+    def laid(on: template.Template, points_mm: Float64) -> tuple[Bool, float]:
         """Return the template's brain in the field of view, and its overlap with the EPI's."""
-        seen = grid.mask & inside(epi.data.shape, epi.affine, points_mm).reshape(shape)
+        shape = on.mask.shape
+        seen = on.mask & inside(epi.data.shape, epi.affine, points_mm).reshape(shape)
         found = sample(epi_mask, epi.affine, points_mm).reshape(shape) >= 0.5
         return seen, dice(found, seen)
 
-    for step, points_mm in (("linear step", mapped.linear_mm), ("whole", mapped.final_mm)):
-        _, overlap = laid(points_mm)
-        if overlap < LEAST_OVERLAP:
+    final_mm = mapped.final_mm[: grid.mask.size]
+    linear_mm = mapped.linear_mm[grid.mask.size :]
+    bench_mask, linear_overlap = laid(bench, linear_mm)
+    mask, overlap = laid(grid, final_mm)
+    for step, reached in (("linear step", linear_overlap), ("whole", overlap)):
+        if reached < LEAST_OVERLAP:
             raise RunError(
-                f"registration ({step}): the brains of the EPI and of MNI overlap by {overlap:.2f} "
+                f"registration ({step}): the brains of the EPI and of MNI overlap by {reached:.2f} "
                 f"(Dice), at least {LEAST_OVERLAP:.2f} is needed ({method}). Check that the "
                 "reference image is a whole head and its header's orientation right; for a slab "
                 "give a T1 of this subject; or give a transform from EPI to MNI (and check its "
                 "direction)."
             )
-    mask, overlap = laid(mapped.final_mm)
-    epi_on_grid = sample(epi.data, epi.affine, mapped.final_mm).reshape(shape)
+    seen_mm = linear_mm[bench_mask.ravel()]
+    information = mutual_information(
+        bench.t1.data[bench_mask], sample(epi.data, epi.affine, seen_mm)
+    )
+    if information < LEAST_INFORMATION and not trusted:
+        raise RunError(
+            f"registration: the brains' outlines overlap by {linear_overlap:.2f} (Dice), but what "
+            f"is in them has only {information:.2f} nats in common, at least "
+            f"{LEAST_INFORMATION:.2f} is needed ({method}): the head lies wrongly or the image has "
+            "no tissue contrast. Check the reference image and its header's orientation, or give "
+            "a transform from EPI to MNI."
+        )
     covered = float(mask.sum() / max(grid.mask.sum(), 1))
-    information = mutual_information(grid.t1.data[mask], epi_on_grid[mask])
-    warnings = []
-    if covered < LEAST_COVERED:
-        warnings.append(
-            f"The EPI's field of view holds {covered:.0%} of the brain, under {LEAST_COVERED:.0%}: "
-            "the decoder does not see the rest. Place the slices to cover the whole brain."
-        )
-    if information < LEAST_INFORMATION:
-        warnings.append(
-            f"Inside the outlines EPI and template have only {information:.2f} nats in common, "
-            f"under {LEAST_INFORMATION:.2f}: the head may lie wrongly in spite of the overlap. "
-            "Look at the ventricles in the overlay before accepting it."
-        )
     return Registration(
-        coordinates_mm=mapped.final_mm[dilate(mask).ravel()].astype(np.float32),
+        coordinates_mm=final_mm[dilate(mask).ravel()].astype(np.float32),
         mask=mask,
         grid_affine=grid.t1.affine,
-        epi_on_grid=epi_on_grid,
+        epi_on_grid=sample(epi.data, epi.affine, final_mm).reshape(mask.shape),
         overlap=overlap,
         covered=covered,
         information=information,
         method=method,
         elapsed_s=time.perf_counter() - started,
-        warnings=tuple(warnings),
+        warnings=_warnings(covered, information),
     )
+
+
+def _warnings(covered: float, information: float) -> tuple[str, ...]:
+    warnings = []
+    if covered < LEAST_COVERED:
+        warnings.append(
+            f"The EPI's field of view holds {covered:.0%} of the brain, under {LEAST_COVERED:.0%}: "
+            "the decoder does not see the rest, and without a T1 or a transform its place is "
+            "uncertain. Place the slices to cover the whole brain."
+        )
+    if information < GOOD_INFORMATION:
+        warnings.append(
+            f"Inside the outlines EPI and template have only {information:.2f} nats in common, "
+            f"under {GOOD_INFORMATION:.2f}: the head may lie wrongly in spite of the overlap. "
+            "Look at the ventricles in the overlay before accepting it."
+        )
+    return tuple(warnings)

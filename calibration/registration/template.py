@@ -72,6 +72,7 @@ def on_grid(shape: Shape, affine: Float64) -> Template:
     )
 
 
+@lru_cache(maxsize=4)
 def at_resolution(voxel_mm: float) -> Template:
     """Return the template on an isotropic RAS+ grid that just holds it."""
     t1, _, _ = _native()

@@ -11,8 +11,10 @@ from nitransforms.io.base import TransformFileError, TransformIOError
 from nitransforms.linear import Affine
 from nitransforms.manip import TransformChain
 from nitransforms.nonlinear import DenseFieldTransform
+from scipy import ndimage
+from scipy.io.matlab import MatReadError
 
-from calibration.registration.geometry import Image, apply_affine, inverse
+from calibration.registration.geometry import Image, apply_affine, inverse, voxel_centres_mm
 from rtdecode.errors import ConfigError
 from rtdecode.types import Float64
 
@@ -69,7 +71,7 @@ def read_transform(path: Path, epi: Image) -> Mapping:
         raise ConfigError(f"transform {path}: no such file.") from None
     except (
         # What nitransforms, h5py and scipy raise on a file that is something else.
-        *(TransformFileError, TransformIOError, NotImplementedError, OSError),
+        *(TransformFileError, TransformIOError, MatReadError, NotImplementedError, OSError),
         *(ValueError, KeyError, IndexError, TypeError, AttributeError),
     ) as error:
         said = str(error).splitlines()
@@ -145,13 +147,20 @@ def _through_matrix(transform: Any, points_mm: Float64) -> Float64:
 
 
 def _through_field(field: Any, points_mm: Float64) -> Float64:
-    """Displace the points inside the field; like ITK, leave the others where they are.
+    """Displace the points inside the field, linearly between its voxels; leave the others.
 
-    nitransforms would wrap round or fail where all points lie on the field's grid and some outside.
+    As ITK does. nitransforms would fit a spline to the coordinates themselves, which rings at the
+    field's border, and fail where a point lies beyond it.
     """
-    voxels = apply_affine(inverse(np.asarray(field.reference.affine)), points_mm)
-    within = np.all((voxels >= 0) & (voxels <= np.array(field.reference.shape) - 1), axis=1)
-    displaced = points_mm.copy()
-    if within.any():
-        displaced[within] = field.map(points_mm[within])
-    return displaced
+    affine = np.asarray(field.reference.affine, dtype=np.float64)
+    shape = tuple(int(n) for n in field.reference.shape)
+    centres_mm = voxel_centres_mm(shape, affine)
+    pushes_mm = (field.map(centres_mm) - centres_mm).reshape(*shape, 3)
+    voxels = apply_affine(inverse(affine), points_mm)
+    within = np.all((voxels >= 0) & (voxels <= np.array(shape) - 1), axis=1)
+    moved = points_mm.copy()
+    for axis in range(3):
+        moved[within, axis] += ndimage.map_coordinates(
+            pushes_mm[..., axis], voxels[within].T, order=1, mode="nearest"
+        )
+    return moved
