@@ -4,6 +4,7 @@ Shrinkage LDA on the features that differ most between the classes: closed form,
 matrix product in the exported decoder.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -67,18 +68,21 @@ def fit_head(features: Float32, labels: NDArray[np.int64], n_classes: int) -> He
     """
     chosen, scale = _most_different(features, labels, n_classes)
     x = features[:, chosen] / scale
-    scaled_means = np.stack([x[labels == c].mean(axis=0) for c in range(n_classes)])
-    within = x - scaled_means[labels]
+    means = np.stack([x[labels == c].mean(axis=0) for c in range(n_classes)])
+    within = x - means[labels]
+    # Only what distinguishes the classes enters the weights: they stay small, and so does rounding.
+    common = means.mean(axis=0)
+    own = means - common
     shrinkage = max(ledoit_wolf_shrinkage(within, assume_centered=True), LEAST_SHRINKAGE)
     ridge = shrinkage * float((within**2).mean())
     share = (1 - shrinkage) / len(within)
     # (ridge I + share W'W)^-1 M' = (M' - share W' (ridge I + share W W')^-1 W M') / ridge
     gram = share * (within @ within.T) + ridge * np.eye(len(within))
-    through_volumes = within.T @ np.linalg.solve(gram, within @ scaled_means.T)
-    solved = (scaled_means.T - share * through_volumes) / ridge
+    through_volumes = within.T @ np.linalg.solve(gram, within @ own.T)
+    solved = (own.T - share * through_volumes) / ridge
     weight = np.zeros((n_classes, features.shape[1]), dtype=np.float32)
     weight[:, chosen] = (solved / scale[:, None]).T
-    bias = -0.5 * np.einsum("kf,fk->k", scaled_means, solved)
+    bias = -0.5 * np.einsum("kf,fk->k", own, solved) - common @ solved
     return Head(weight, bias.astype(np.float32))
 
 
@@ -118,6 +122,7 @@ def network_features(
     """
     slices = MaskedSlices(mask)
     features = []
+    network = copy.deepcopy(network).eval()
     with torch.inference_mode():
         for done, volume in enumerate(prepared, start=1):
             laid_out = slices(torch.from_numpy(np.array(volume.data)))

@@ -113,12 +113,13 @@ def calibrate(
     Raises
     ------
     ConfigError
-        If the events or the run cannot be used; nothing has been computed then.
+        If the events, the T1 or the run cannot be used; nothing has been computed then.
     RunError
         If the registration fails, or the exported decoder disagrees with torch.
     """
     repetition_time_s = _check_run(volumes, out)
     labels = _labels(events, volumes, settings.haemodynamic_lag_s)
+    t1 = _image(settings.t1)
 
     # --- where the subject's brain is -------------------------------------------------------------
     reference, reference_affine = mean_epi(volumes, progress)
@@ -128,7 +129,7 @@ def calibrate(
         reference_affine,
         grid_shape=pretrained.grid_shape,
         grid_affine=pretrained.grid_affine,
-        t1=_image(settings.t1),
+        t1=t1,
         transform=settings.transform,
         quick=settings.quick_registration,
         seed=settings.seed,

@@ -81,7 +81,7 @@ class Engine:
             If the volume does not fit the bundle, or is not later than the one before.
         """
         elapsed = self._elapsed(volume)
-        _check_volume(volume, self.bundle)
+        self.check(volume)
         prepared_state, prepared = self._preparation.step(self._prepared_state, volume, elapsed)
         probabilities, weight = self._decode(prepared, elapsed)
         self._prepared_state, self._last_index = prepared_state, volume.index
@@ -97,6 +97,27 @@ class Engine:
             acquired_s=volume.acquired_s,
             stamps=replace(prepared.stamps, decided_ns=self._clock.monotonic_ns()),
         )
+
+    def check(self, volume: Volume) -> None:
+        """Refuse a volume that another protocol acquired.
+
+        Raises
+        ------
+        VolumeError
+            Naming the volume's matrix or repetition time and the bundle's.
+        """
+        manifest = self.bundle.manifest
+        if volume.data.shape != manifest.source_shape:
+            raise VolumeError(
+                f"matrix {volume.data.shape} differs from the bundle's {manifest.source_shape}; "
+                "use the calibration run's protocol or calibrate again"
+            )
+        stated = volume.repetition_time_s
+        if math.isfinite(stated) and abs(stated - manifest.repetition_time_s) > 0.01 * stated:
+            raise VolumeError(
+                f"repetition time {stated:g} s differs from the bundle's "
+                f"{manifest.repetition_time_s:g} s; use the calibration run's protocol"
+            )
 
     def state(self) -> State:
         """Return everything the next decision depends on, as named arrays."""
@@ -158,21 +179,6 @@ class Engine:
 
 def _part(state: State, prefix: str) -> State:
     return {n.removeprefix(prefix): a for n, a in state.items() if n.startswith(prefix)}
-
-
-def _check_volume(volume: Volume, bundle: Bundle) -> None:
-    manifest = bundle.manifest
-    if volume.data.shape != manifest.source_shape:
-        raise VolumeError(
-            f"matrix {volume.data.shape} differs from the bundle's {manifest.source_shape}; "
-            "use the calibration run's protocol or calibrate again"
-        )
-    stated = volume.repetition_time_s
-    if math.isfinite(stated) and abs(stated - manifest.repetition_time_s) > 0.01 * stated:
-        raise VolumeError(
-            f"repetition time {stated:g} s differs from the bundle's "
-            f"{manifest.repetition_time_s:g} s; use the calibration run's protocol"
-        )
 
 
 def _check_graph(session: Any, bundle: Bundle) -> None:

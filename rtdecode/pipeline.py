@@ -37,10 +37,13 @@ class Pipeline:
         if isinstance(item, Skipped):
             return item
         try:
+            self._engine.check(item)
+        except VolumeError as error:
+            return self._refused(item, SkipReason.WRONG_SERIES, error)
+        try:
             decision = self._engine.step(item)
         except VolumeError as error:
-            stamps = replace(item.stamps, decided_ns=self._clock.monotonic_ns())
-            return Skipped(item.index, SkipReason.WRONG_SERIES, str(error), stamps=stamps)
+            return self._refused(item, SkipReason.CORRUPT, error)
         if "not_ready" in decision.quality.why:
             return _without_evidence(
                 decision, SkipReason.NOT_READY, "the run's statistics are still being gathered"
@@ -51,6 +54,10 @@ class Pipeline:
                 decision, SkipReason.NO_EVIDENCE, f"no usable volume in the window ({reasons})"
             )
         return decision
+
+    def _refused(self, volume: Volume, reason: SkipReason, error: VolumeError) -> Skipped:
+        stamps = replace(volume.stamps, decided_ns=self._clock.monotonic_ns())
+        return Skipped(volume.index, reason, str(error), stamps=stamps)
 
     def state(self) -> State:
         """Return everything the next outcome depends on."""

@@ -51,7 +51,7 @@ def scanned(
 
 
 def decoder_graph(voxels: int, without: str = "") -> bytes:
-    """Return a linear decoder with a window, in ONNX; `without` leaves one input out."""
+    """Return a linear decoder with a window, in ONNX; `without` makes one input a constant."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
     classes = len(CLASSES)
@@ -62,14 +62,12 @@ def decoder_graph(voxels: int, without: str = "") -> bytes:
         "length": np.array(WINDOW),
         "lengths": np.array([WINDOW]),
         "one": np.array([1]),
-        "columns": np.array([classes]),
         "first_axis": np.array([0]),
         "last": last,
         "last_row": last[:, None],
         "no_evidence": np.zeros((WINDOW, classes), np.float32),
         "no_weight": np.zeros(WINDOW, np.float32),
         "least": np.array(1e-6, np.float32),
-        "constant": np.array(1.0, np.float32),
     }
     steps = [
         # A window is moved on by cutting it out of itself with zeros behind.
@@ -98,30 +96,36 @@ def decoder_graph(voxels: int, without: str = "") -> bytes:
     nodes = []
     for operator, inputs, output in steps:
         attributes = {"Concat": {"axis": 0}, "ReduceSum": {"keepdims": 0}}.get(operator, {})
-        names = ["constant" if name == without else name for name in inputs.split()]
-        nodes.append(helper.make_node(operator, names, [output], **attributes))
+        nodes.append(helper.make_node(operator, inputs.split(), [output], **attributes))
 
-    def declared(name: str, shape: list[int], kind: int = TensorProto.FLOAT):
-        return helper.make_tensor_value_info(name, kind, shape)
-
-    inputs = [
-        declared("volume", [voxels]),
-        declared("usable", []),
-        declared("elapsed", [], TensorProto.INT64),
-        declared("evidence", [WINDOW, classes]),
-        declared("weight", [WINDOW]),
-    ]
-    outputs = [
-        declared("probabilities", [classes]),
-        declared("volume_log_probabilities", [classes]),
-        declared("evidence_next", [WINDOW, classes]),
-        declared("weight_next", [WINDOW]),
-    ]
+    inputs = {
+        "volume": np.zeros(voxels, np.float32),
+        "usable": np.ones((), np.float32),
+        "elapsed": np.ones((), np.int64),
+        "evidence": np.zeros((WINDOW, classes), np.float32),
+        "weight": np.zeros(WINDOW, np.float32),
+    }
+    outputs = {
+        "probabilities": [classes],
+        "volume_log_probabilities": [classes],
+        "evidence_next": [WINDOW, classes],
+        "weight_next": [WINDOW],
+    }
+    if without:
+        constants[without] = inputs.pop(without)
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [each for each in inputs if each.name != without],
-        outputs,
+        [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
+            )
+            for name, value in inputs.items()
+        ],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in outputs.items()
+        ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

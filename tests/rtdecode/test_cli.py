@@ -1,0 +1,231 @@
+"""The command line: what it says, and the codes that it ends with."""
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from rtdecode import __version__
+from rtdecode.cli import main
+from rtdecode.types import Volume
+
+COMMANDS = ("serve", "replay", "monitor", "calibrate")
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch) -> Callable[[str, str], None]:
+    """Return a function that installs a package with one command, `extra`."""
+
+    def put(module: str, content: str) -> None:
+        (tmp_path / f"{module}.py").write_text(content, encoding="utf-8")
+        info = tmp_path / f"{module}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Name: {module}\nVersion: 1\n", encoding="utf-8")
+        points = f"[rtdecode.commands]\nextra = {module}:command\n"
+        (info / "entry_points.txt").write_text(points, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return put
+
+
+def test_version(capsys) -> None:
+    """`--version` needs no command."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"rtdecode {__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], *([c] for c in COMMANDS)])
+def test_help_shows_an_example(capsys, command) -> None:
+    """The help of each command ends with a line to copy; that of all names each."""
+    assert main([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    if command:
+        assert f"Example: rtdecode {command[0]}" in shown
+    else:
+        assert all(name in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["servee"],
+        ["serve"],
+        ["serve", "--bundle", "x"],
+        ["serve", "--bundle", "x", "--source", "zmq:", "--provider", "tpu"],
+        ["serve", "--bundle", "x", "--source", "zmq:", "--threads", "0"],
+        ["serve", "--bundle", "x", "--source", "zmq:", "--volumes", "many"],
+        ["replay", "--to", "x"],
+        ["monitor", "--colour"],
+    ],
+)
+def test_wrong_usage_ends_with_2(capsys, arguments) -> None:
+    """Wrong usage is explained in words, never with a traceback."""
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert "Usage: rtdecode" in out + err
+    assert "Traceback" not in err
+
+
+def test_missing_bundle_ends_with_2(capsys, tmp_path) -> None:
+    """The service refuses to start without its bundle, and nothing is written."""
+    arguments = ["serve", "--bundle", str(tmp_path / "none"), "--source", "zmq:"]
+    assert main([*arguments, "--session", str(tmp_path / "session")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("rtdecode: ")
+    assert "manifest.json: missing" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_each_problem_has_its_line(capsys, bundle_folder) -> None:
+    """An altered and a missing file are two lines on standard error."""
+    (bundle_folder / "decoder.onnx").write_bytes(b"x")
+    (bundle_folder / "mask.nii.gz").unlink()
+    assert main(["serve", "--bundle", str(bundle_folder), "--source", "zmq:"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith("rtdecode: ") for line in lines] == [True, True]
+    assert {Path(line.split(": ")[1]).name for line in lines} == {"decoder.onnx", "mask.nii.gz"}
+
+
+@pytest.mark.parametrize("speed", ["fast", "", "0", "-1", "nan"])
+def test_unknown_speed_ends_with_2(capsys, tmp_path, speed) -> None:
+    """A speed that is neither a number above 0 nor max is refused, with what can be given."""
+    assert main(["replay", str(tmp_path), "--to", str(tmp_path / "to"), "--speed", speed]) == 2
+    assert "max" in capsys.readouterr().err
+    assert not (tmp_path / "to").exists()
+
+
+def test_monitor_without_a_service_ends_with_2(capsys, tmp_path) -> None:
+    """A session folder in which no service is at work is told so."""
+    assert main(["monitor", "--session", str(tmp_path / "none")]) == 2
+    assert str(tmp_path / "none") in capsys.readouterr().err
+
+
+def test_calibrate_wants_events_or_zero_shot(capsys, tmp_path) -> None:
+    """Neither and both are refused before anything is read or loaded."""
+    arguments = ["calibrate", "--run", str(tmp_path), "--out", str(tmp_path / "bundle")]
+    for more in ([], ["--zero-shot", "--events", str(tmp_path / "events.tsv")]):
+        assert main([*arguments, *more]) == 2
+        assert "--events FILE" in capsys.readouterr().err
+
+
+def test_command_of_another_package_is_added(capsys, install) -> None:
+    """An entry point becomes a command, listed with its first sentence."""
+    install("good_extra", "def command() -> None:\n    '''Do more.'''\n    print('done')\n")
+    assert main(["extra"]) == 0
+    assert capsys.readouterr().out == "done\n"
+    assert main(["--help"]) == 0
+    assert "Do more." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["list"], ["--run", "x", "-v", "y"]])
+def test_command_that_cannot_be_imported_says_what_to_install(capsys, install, arguments) -> None:
+    """Whatever follows it, a command whose packages are missing names them and the remedy."""
+    install("half_extra", "import a_package_that_is_not_here\n")
+    assert main(["extra", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert "a_package_that_is_not_here" in err
+    assert "pip install 'rtdecode[calibration]'" in err
+    assert main(["--help"]) == 0
+    assert "Not installed" in capsys.readouterr().out
+
+
+def test_command_that_misses_a_package_when_run_says_what_to_install(capsys, install) -> None:
+    """Commands that import when run, so that help is quick, are explained no worse."""
+    install("lazy_extra", "def command() -> None:\n    import a_package_that_is_not_here\n")
+    assert main(["extra"]) == 2
+    err = capsys.readouterr().err
+    assert "a_package_that_is_not_here" in err
+    assert "pip install 'rtdecode[calibration]'" in err
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [("ConfigError", 2), ("BundleError", 2), ("RunError", 1)]
+)
+def test_our_own_errors_have_their_codes(capsys, install, kind, code) -> None:
+    """What refuses to start ends with 2, what stops a run with 1, both in words."""
+    source = (
+        f"from rtdecode.errors import {kind}\n\n\ndef command() -> None:\n    raise {kind}('so')"
+    )
+    install(f"raises_{kind.lower()}", source)
+    assert main(["extra"]) == code
+    assert capsys.readouterr().err == "rtdecode: so\n"
+
+
+def test_our_own_mistakes_are_not_hidden(install) -> None:
+    """A module of ours that is not there is a fault of ours, not a package to install."""
+    install("own_extra", "def command() -> None:\n    import rtdecode.no_such_module\n")
+    with pytest.raises(ModuleNotFoundError):
+        main(["extra"])
+
+
+def test_ctrl_c_ends_without_a_traceback(capsys, install) -> None:
+    """Ctrl-C in a command is no error."""
+    install("stopped_extra", "def command() -> None:\n    raise KeyboardInterrupt\n")
+    assert main(["extra"]) in {1, 130}
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_source_that_cannot_be_opened_ends_with_2(capsys, bundle, tmp_path) -> None:
+    """A recording that is not there is refused by its name."""
+    sockets = [f"--{name}=tcp://127.0.0.1:*" for name in ("outcomes", "control", "ingest")]
+    source = f"recording:{tmp_path / 'gone'}"
+    arguments = ["serve", "--bundle", str(bundle.path), "--source", source, *sockets]
+    assert main([*arguments, "--session", str(tmp_path / "session")]) == 2
+    assert str(tmp_path / "gone") in capsys.readouterr().err
+
+
+def _mosaic(volume: Volume) -> bytes:
+    """Return a volume as a Siemens mosaic of 4 x 4 tiles, stored in row order from above."""
+    x, y, slices = volume.data.shape
+    tiles = np.zeros((16, y, x), "<u2")
+    tiles[:slices] = np.clip(volume.data.transpose(2, 1, 0)[:, ::-1, ::-1], 0, 4095)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[f"volume {volume.index}"])
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    ds.SOPClassUID, ds.SOPInstanceUID = (
+        meta.MediaStorageSOPClassUID,
+        meta.MediaStorageSOPInstanceUID,
+    )
+    ds.Modality, ds.ImageType = "MR", ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
+    ds.Manufacturer = "SIEMENS"
+    ds.SeriesInstanceUID, ds.SeriesNumber = generate_uid(entropy_srcs=["cli"]), 5
+    ds.AcquisitionNumber = ds.InstanceNumber = volume.index + 1
+    ds.RepetitionTime = 1000 * volume.repetition_time_s
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 0
+    ds.Rows, ds.Columns = 4 * y, 4 * x
+    ds.PixelData = tiles.reshape(4, 4, y, x).swapaxes(1, 2).tobytes()
+    ds.PixelSpacing, ds.ImageOrientationPatient = [7.0, 7.0], [1, 0, 0, 0, 1, 0]
+    ds.SliceThickness = ds.SpacingBetweenSlices = 8.0
+    # The corner of the whole picture, laid around the centre of the volume.
+    ds.ImagePositionPatient = [-7.0 * (4 * x - 1) / 2, -7.0 * (4 * y - 1) / 2, -52.0]
+    ds.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
+    ds.add_new(0x0019100A, "US", slices)
+    buffer = BytesIO()
+    ds.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def test_run_is_served_to_its_end(capsys, bundle, scan, tmp_path) -> None:
+    """Serving ends after the volumes asked for, sums the run up in JSON and ends with 0."""
+    export = tmp_path / "export"
+    export.mkdir()
+    for index in range(6):
+        (export / f"{index}.dcm").write_bytes(_mosaic(scan(index)))
+    sockets = [f"--{name}=tcp://127.0.0.1:*" for name in ("outcomes", "control", "ingest")]
+    arguments = ["serve", "--bundle", str(bundle.path), "--source", f"folder:{export}", *sockets]
+    more = ["--session", str(tmp_path / "session"), "--volumes", "6", "--provider", "cpu"]
+    assert main([*arguments, *more, "--json"]) == 0
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    assert (summary["decisions"], summary["skipped"], summary["unreadable"]) == (2, 4, 0)
+    assert "ready: tiny (2 classes) on cpu, 1 thread" in err
