@@ -150,7 +150,7 @@ def _most_different(
 ) -> tuple[NDArray[np.int64], Float64]:
     """Return the features with the highest F statistic, and each one's spread within classes."""
     means = np.stack([features[labels == c].mean(axis=0) for c in range(n_classes)])
-    within = np.mean((features - means[labels]) ** 2, axis=0, dtype=np.float64)
+    within: Float64 = ((features - means[labels]) ** 2).mean(axis=0, dtype=np.float64)
     # A rectified feature that hardly ever leaves zero has next to no spread: without a floor its
     # weight would be enormous, and the decision would hang on rounding.
     floor = SPREAD_FLOOR**2 * float(np.median(within[within > 0]))
