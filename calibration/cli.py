@@ -1,10 +1,12 @@
 """`rtdecode calibrate`: from a labelled run to a decoder bundle."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
+
+from rtdecode.errors import ConfigError
 
 
 def calibrate(
@@ -42,6 +44,9 @@ def calibrate(
 
     Example: rtdecode calibrate --run dicom/ --zero-shot --weights deeplight-2d --out bundle/
     """
+    if zero_shot == (events is not None):
+        raise ConfigError("give either --events FILE (fit to this person) or --zero-shot, not both")
+
     import msgspec
 
     from calibration.progress import bars
@@ -49,10 +54,7 @@ def calibrate(
     from calibration.recipe import calibrate as compile_decoder
     from calibration.registration import overlay as draw
     from rtdecode.dicom import assemble
-    from rtdecode.errors import ConfigError
 
-    if zero_shot == (events is not None):
-        raise ConfigError("give either --events FILE (fit to this person) or --zero-shot, not both")
     console = Console(stderr=True)
     pretrained = load_pretrained(weights)
     settings = CalibrationSettings(
@@ -72,6 +74,8 @@ def calibrate(
     console.print(f"[bold]{out}[/]  {len(manifest.classes)} classes, digest {result.bundle.digest}")
     overlap = manifest.provenance.registration_overlap
     console.print(f"registration: overlap {overlap:.2f}; look at {picture} before you use this")
+    for warning in result.registration.warnings:
+        console.print(f"[yellow]registration: {warning}")
     if manifest.metrics is None:
         console.print("zero-shot: nothing was fitted, so there is no accuracy to report")
     else:
@@ -84,6 +88,42 @@ def calibrate(
         )
 
 
-def demo() -> None:
-    """Be replaced by the demo helper."""
-    raise NotImplementedError
+def demo(
+    seed: Annotated[int, typer.Option(help="Other people, other noise.", min=0)] = 1,
+    people: Annotated[int, typer.Option(help="So many the network learns from.", min=1)] = 5,
+    speed: Annotated[
+        str, typer.Option(help="Pace of the feedback run: 1 as a scanner's, 10, or max.")
+    ] = "10",
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the files (DICOM, decoder, record) in this folder.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Show the whole chain at work on simulated people, in about two minutes.
+
+    Needs no download, no GPU and no scanner. It pretrains a small network, scans a simulated
+    participant as DICOM, calibrates, serves, and shows decisions beside the truth.
+
+    Example: rtdecode demo --keep demo/
+    """
+    import msgspec
+
+    from calibration.demo import DemoSettings
+    from calibration.demo import run as run_demo
+    from calibration.demo.group import GroupSettings
+
+    settings = DemoSettings(
+        seed=seed, speed=_speed(speed), keep=keep, group=GroupSettings(people=people)
+    )
+    report = run_demo(settings, Console(stderr=json))
+    if json:
+        typer.echo(msgspec.json.encode(report))
+
+
+def _speed(text: str) -> float | Literal["max"]:
+    if text == "max":
+        return "max"
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"--speed {text!r}: give a number such as 1 or 10, or max") from None

@@ -1,0 +1,230 @@
+"""One frame of the demo: decisions beside the truth; no sockets, no clock, no terminal."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from calibration.demo.report import Plan, Verdict, verdicts
+from rtdecode.monitor.glyphs import bar, colour, shade, sparkline
+from rtdecode.types import Decision, Outcome, Skipped
+
+NAME = 12
+"""Cells of the names at the left."""
+_REST = "on #1b1d20"
+_MOTION_STYLES = ((0.0, "green"), (0.2, "yellow"), (0.5, "red"))
+"""Framewise displacement in mm: the usual lenient and strict limits."""
+
+
+def frame(plan: Plan, outcomes: Sequence[Outcome], width: int = 100) -> RenderableType:
+    """Return the run as far as it has come.
+
+    Parameters
+    ----------
+    plan
+        The run's blocks.
+    outcomes
+        So far, in order from the first volume.
+    width
+        Cells to fill.
+    """
+    inner = width - 4
+    judged = verdicts(plan, outcomes)
+    parts: list[RenderableType] = [
+        _now(plan, outcomes, inner),
+        Text(),
+        _rule("decisions beside the truth", inner),
+        *_rounds(plan, outcomes, judged, inner),
+        _explanation(plan),
+        Text(),
+        _rule("head and timing", inner),
+        _measures(outcomes, inner),
+        _score(judged, plan, inner),
+    ]
+    at_s = len(outcomes) * plan.repetition_time_s
+    return Panel(
+        Group(*parts),
+        title=Text.assemble(
+            (" rtdecode demo ", "bold"), ("a simulated participant's feedback run ", "grey70")
+        ),
+        title_align="left",
+        subtitle=Text(f" volume {len(outcomes)} of {plan.volumes} · {at_s:.0f} s ", "grey70"),
+        subtitle_align="right",
+        border_style="grey42",
+        width=width,
+        padding=(0, 1),
+    )
+
+
+def expected(plan: Plan) -> list[str]:
+    """Return what the brain is expected to show at each volume, '' for rest."""
+    truth = [""] * plan.volumes
+    for block in plan.blocks:
+        for index in plan.of_block(block):
+            truth[index] = block.trial_type
+    return truth
+
+
+def _rule(text: str, width: int) -> Text:
+    line = Text(f"{text} ", "grey58")
+    return line.append("─" * max(0, width - len(text) - 1), "grey27")
+
+
+def _now(plan: Plan, outcomes: Sequence[Outcome], width: int) -> RenderableType:
+    """Return the truth and the probabilities at the newest volume."""
+    truth = expected(plan)[len(outcomes) - 1] if outcomes else ""
+    latest = outcomes[-1] if outcomes else None
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=NAME, no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(width=5, justify="right", no_wrap=True)
+    for number, name in enumerate(plan.classes):
+        shown = name == truth
+        probability = latest.probabilities[number] if isinstance(latest, Decision) else 0.0
+        style = f"bold {colour(number)}" if shown else "grey66"
+        table.add_row(
+            Text(("● " if shown else "  ") + _plain(name), style, overflow="ellipsis"),
+            bar(probability, width - NAME - 8, colour(number)),
+            Text(f"{probability:5.0%}", style),
+        )
+    note = Text("● is what the participant does", "grey58") if truth else Text("rest", "grey58")
+    if isinstance(latest, Skipped):
+        note = Text(f"no decision yet: {latest.reason}", "yellow")
+    return Group(table, note)
+
+
+def _rounds(
+    plan: Plan, outcomes: Sequence[Outcome], judged: Sequence[Verdict], width: int
+) -> list[RenderableType]:
+    """Return the run folded into rows, each with one block of every state."""
+    truth = expected(plan)
+    per_row = len(plan.classes)
+    starts = [plan.of_block(block).start for block in plan.blocks[::per_row]]
+    ends = [*starts[1:], plan.volumes]
+    longest = max(end - start for start, end in zip(starts, ends, strict=True))
+    step = math.ceil(longest / max(8, width - NAME - 1))
+    rows: list[RenderableType] = []
+    for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        of_row = range(row * per_row, min((row + 1) * per_row, len(plan.blocks)))
+        places = [plan.of_block(plan.blocks[n]) for n in of_row]
+        table = Table.grid(padding=(0, 1, 0, 0))
+        table.add_column(width=NAME, no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_row(Text("truth", "grey74"), _truth_strip(plan, truth, range(start, end, step)))
+        table.add_row(
+            Text("decoded", "bold"), _decoded_strip(plan, truth, outcomes, range(start, end, step))
+        )
+        marks = Text(" " * len(range(start, end, step)))
+        for number, place in zip(of_row, places, strict=True):
+            if number < len(judged):
+                _mark(marks, judged[number], (place.start - start) // step, len(place) // step)
+        table.add_row("", marks)
+        rows.append(table)
+    return rows
+
+
+def _mark(marks: Text, verdict: Verdict, at: int, cells: int) -> None:
+    """Write a verdict beneath its block, flush with the block's end."""
+    text = "✓" if verdict.right else f"✗ {_plain(verdict.decided)}" if verdict.decided else "✗"
+    text = text[:cells].rjust(cells)[: len(marks) - at]
+    style = "bold green" if verdict.right else "bold red"
+    marks.plain = marks.plain[:at] + text + marks.plain[at + len(text) :]
+    marks.stylize(style, at, at + len(text))
+
+
+def _truth_strip(plan: Plan, truth: Sequence[str], places: range) -> Text:
+    """Return blocks as coloured boxes with their names, rest as a dark band."""
+    strip = Text()
+    states = [truth[index] for index in places]
+    at = 0
+    while at < len(states):
+        end = at
+        while end < len(states) and states[end] == states[at]:
+            end += 1
+        if states[at]:
+            hue = colour(plan.classes.index(states[at]))
+            strip.append(_plain(states[at])[: end - at].center(end - at), f"bold #101214 on {hue}")
+        else:
+            strip.append(" " * (end - at), _REST)
+        at = end
+    return strip
+
+
+def _decoded_strip(
+    plan: Plan, truth: Sequence[str], outcomes: Sequence[Outcome], places: range
+) -> Text:
+    """Return each volume's decision in its colour, the surer the brighter; thin during rest."""
+    strip = Text()
+    for index in places:
+        if index >= len(outcomes):
+            strip.append(" ", _REST)
+            continue
+        outcome = outcomes[index]
+        if isinstance(outcome, Skipped):
+            strip.append("·", f"grey50 {_REST}")
+            continue
+        number = plan.classes.index(outcome.label)
+        if truth[index]:
+            strip.append(" ", shade(max(outcome.probabilities), colour(number)))
+        else:
+            strip.append("▁", f"{colour(number)} {_REST}")
+    return strip
+
+
+def _explanation(plan: Plan) -> Text:
+    return Text(
+        f"The truth is drawn {plan.lag_s:g} s late, as the blood's answer is. ✓ and ✗ judge each "
+        "block at its last volume.",
+        "grey58",
+    )
+
+
+def _measures(outcomes: Sequence[Outcome], width: int) -> RenderableType:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=NAME, no_wrap=True)
+    table.add_column(no_wrap=True)
+    spark = max(8, width - NAME - 33)
+    moved = [
+        math.nan if outcome.quality is None else outcome.quality.framewise_displacement
+        for outcome in outcomes
+    ]
+    known = [value for value in moved if not math.isnan(value)]
+    line = sparkline(moved, spark, max([0.5, *known]), _MOTION_STYLES)
+    line.append(f" {known[-1]:5.2f} mm" if known else "     – mm", "bold")
+    table.add_row(Text("motion", "grey74"), line.append(" framewise displ.", "grey58"))
+    late_ms = [
+        (o.stamps.recorded_ns - o.stamps.received_ns) / 1e6
+        for o in outcomes
+        if isinstance(o, Decision)
+    ]
+    p50, p95 = np.percentile(late_ms, (50, 95)) if late_ms else (0.0, 0.0)
+    line = sparkline(late_ms, spark, max([1.0, *late_ms[-spark:]]), ((0.0, "green"),))
+    line.append(f" {p50:5.0f} ms", "bold").append(" p50 ", "grey58")
+    line.append(f"{p95:4.0f} ms", "bold").append(" p95", "grey58")
+    table.add_row(Text("latency", "grey74"), line)
+    return table
+
+
+def _score(judged: Sequence[Verdict], plan: Plan, width: int) -> RenderableType:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=NAME, no_wrap=True)
+    table.add_column(no_wrap=True)
+    counts = Counter(verdict.right for verdict in judged)
+    line = Text()
+    for verdict in judged:
+        line.append("■" if verdict.right else "□", "green" if verdict.right else "red")
+    line.append("□" * (len(plan.blocks) - len(judged)), "grey27")
+    line.append(f"  {counts[True]} of {len(judged)}", "bold")
+    line.append(f" blocks right; guessing gets 1 in {len(plan.classes)}", "grey58")
+    line.truncate(width - NAME - 1, overflow="ellipsis")
+    table.add_row(Text("score", "grey74"), line)
+    return table
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")

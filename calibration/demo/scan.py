@@ -1,0 +1,67 @@
+"""The demo's participant: a calibration run and a feedback run, as the scanner would save them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from calibration.demo.group import CHEAP, HAEMODYNAMIC_LAG_S, blocks, population
+from calibration.demo.report import Plan
+from calibration.progress import Progress
+from calibration.simulation import (
+    RunDesign,
+    SimulatedRun,
+    Template,
+    make_participant,
+    simulate_run,
+    write_events,
+    write_mosaics,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanSettings:
+    """What the participant does in the scanner."""
+
+    calibration: RunDesign = field(default_factory=lambda: _design(5, series_number=5))
+    feedback: RunDesign = field(default_factory=lambda: _design(3, series_number=7))
+
+
+def scan(
+    template: Template, settings: ScanSettings, seed: int
+) -> tuple[SimulatedRun, SimulatedRun]:
+    """Return the calibration run and the feedback run of a new participant.
+
+    Parameters
+    ----------
+    template
+        From `simulation.load_template`.
+    settings
+        The two runs.
+    seed
+        Of the participant.
+    """
+    participant = make_participant(template, population(), seed)
+    calibration = simulate_run(participant, settings.calibration, seed=1)
+    return calibration, simulate_run(participant, settings.feedback, seed=2)
+
+
+def write(run: SimulatedRun, folder: Path, progress: Progress) -> Path:
+    """Write images into `folder/dicom`, which is returned, and events beside it."""
+    images = folder / "dicom"
+    write_mosaics(run, images, lambda done, total: progress("images", done, total))
+    write_events(run.events, folder / "events.tsv")
+    return images
+
+
+def plan(run: SimulatedRun, classes: tuple[str, ...]) -> Plan:
+    """Return what is shown when, in the order of a decoder's classes."""
+    return Plan(
+        classes=classes,
+        blocks=blocks(run.events),
+        volumes=len(run),
+        repetition_time_s=run.design.protocol.repetition_time_s,
+        lag_s=HAEMODYNAMIC_LAG_S,
+    )
+
+
+def _design(blocks_per_state: int, series_number: int) -> RunDesign:
+    return RunDesign(blocks_per_state=blocks_per_state, protocol=CHEAP, series_number=series_number)

@@ -1,0 +1,189 @@
+"""The feedback run: the service in a process of its own, a player for a scanner, and a client."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from rtdecode.client import Outcomes
+from rtdecode.clock import SystemClock
+from rtdecode.errors import ConfigError, RunError
+from rtdecode.player import PlayReport, play
+from rtdecode.player.play import Speed
+from rtdecode.types import Outcome
+
+ANY_PORT = "tcp://127.0.0.1:*"
+START_S = 120.0
+"""On a machine's first run the service compiles for some seconds before it is ready."""
+SILENCE_S = 30.0
+"""Without any outcome for so long after the last image, something is wrong."""
+POLL_S = 0.05
+_TAIL = 2000
+
+
+class _StoppableClock(SystemClock):
+    """A clock whose sleepers can be woken for good."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+
+    def sleep_until(self, monotonic_ns: int) -> None:
+        left_ns = monotonic_ns - self.monotonic_ns()
+        if self.stop.wait(max(0.0, left_ns / 1e9)):
+            raise RunError("the player was stopped")
+
+
+def serve_and_play(
+    bundle: Path,
+    recording: Path,
+    work: Path,
+    volumes: int,
+    speed: Speed,
+    on_outcome: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Play a recorded run to `rtdecode serve`, and receive what it decides.
+
+    Parameters
+    ----------
+    bundle
+        The decoder.
+    recording
+        Folder of the run's DICOM files.
+    work
+        Where the watched folder `export`, the service's `session` and its `serve.log` go.
+    volumes
+        Of the run.
+    speed
+        Of the player.
+    on_outcome
+        Called with each outcome as it comes.
+
+    Returns
+    -------
+    One outcome a volume, in order.
+
+    Raises
+    ------
+    RunError
+        Service or player failed; the message is theirs.
+    """
+    export = work / "export"
+    export.mkdir()
+    clock = _StoppableClock()
+    with (
+        _service(bundle, export, work, volumes) as service,
+        Outcomes.of_session(work / "session") as client,
+        ThreadPoolExecutor(1, thread_name_prefix="player") as pool,
+    ):
+        try:
+            player = pool.submit(play, [recording], str(export), speed, clock)
+            return list(_receive(client, service, player, on_outcome))
+        finally:
+            clock.stop.set()
+
+
+def _receive(
+    client: Outcomes,
+    service: "_Service",
+    player: "Future[PlayReport]",
+    on_outcome: Callable[[Outcome], None],
+) -> Iterator[Outcome]:
+    """Yield outcomes until the run ends; raise what went wrong on either side."""
+    last_s = time.monotonic()
+    while True:
+        numbered = client.poll(POLL_S)
+        now_s = time.monotonic()
+        if numbered is not None:
+            last_s = now_s
+            on_outcome(numbered.outcome)
+            yield numbered.outcome
+            continue
+        if client.ended:
+            return
+        if client.fault:
+            raise RunError(f"the service stopped: {client.fault}")
+        if player.done():
+            player.result()  # raises what stopped it
+            if not service.alive or now_s - last_s > SILENCE_S:
+                raise RunError(f"the service gives no more outcomes; it says:\n{service.said()}")
+        elif not service.alive:
+            raise RunError(f"the service stopped in mid-run; it says:\n{service.said()}")
+        else:
+            last_s = now_s
+
+
+class _Service:
+    """A running `rtdecode serve`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def said(self) -> str:
+        """Return the end of what it printed."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip()
+
+
+@contextmanager
+def _service(bundle: Path, export: Path, work: Path, volumes: int) -> Iterator[_Service]:
+    """Run the service until the context closes; it is ready when the context opens."""
+    session, log = work / "session", work / "serve.log"
+    command = [sys.executable, "-m", "rtdecode", "serve", "--bundle", str(bundle)]
+    command += ["--source", f"folder:{export}", "--session", str(session)]
+    command += ["--volumes", str(volumes), "--provider", "cpu"]
+    command += ["--outcomes", ANY_PORT, "--control", ANY_PORT]
+    with log.open("wb") as said:
+        # A fixed program with arguments of our own, and no shell.
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        )
+    service = _Service(process, log)
+    try:
+        _until_ready(service, session)
+        yield service
+        # It ends by itself after the run's last volume, once clients have had time to catch up.
+        try:
+            process.wait(SILENCE_S)
+        except subprocess.TimeoutExpired as error:
+            raise RunError(f"the service does not end; it says:\n{service.said()}") from error
+        if process.returncode:
+            raise RunError(f"the service failed ({process.returncode}):\n{service.said()}")
+    finally:
+        _end(process)
+
+
+def _until_ready(service: _Service, session: Path) -> None:
+    """Return once the service accepts images; it says so by `endpoints.json`, then in words."""
+    deadline_s = time.monotonic() + START_S
+    while "ready:" not in service.said():
+        if not service.alive:
+            raise RunError(f"the service does not start:\n{service.said()}")
+        if time.monotonic() > deadline_s:
+            raise RunError(f"the service is not ready after {START_S:g} s:\n{service.said()}")
+        time.sleep(POLL_S)
+    if not (session / "endpoints.json").is_file():
+        raise ConfigError(f"{session}: the service left no endpoints.json")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Leave no process behind."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
