@@ -1,7 +1,7 @@
 """`rtdecode calibrate`: from a labelled run to a decoder bundle."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -111,19 +111,11 @@ def demo(
     from calibration.demo import DemoSettings
     from calibration.demo import run as run_demo
     from calibration.demo.group import GroupSettings
+    from rtdecode.player import parse_speed
 
     settings = DemoSettings(
-        seed=seed, speed=_speed(speed), keep=keep, group=GroupSettings(people=people)
+        seed=seed, speed=parse_speed(speed), keep=keep, group=GroupSettings(people=people)
     )
     report = run_demo(settings, Console(stderr=json))
     if json:
         typer.echo(msgspec.json.encode(report))
-
-
-def _speed(text: str) -> float | Literal["max"]:
-    if text == "max":
-        return "max"
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(f"--speed {text!r}: give a number such as 1 or 10, or max") from None

@@ -172,9 +172,9 @@ def replay(
     """
     from rich.console import Console
 
-    from rtdecode.player import play
+    from rtdecode.player import parse_speed, play
 
-    report = play(path, to, _speed(speed), console=Console(stderr=True))
+    report = play(path, to, parse_speed(speed), console=Console(stderr=True))
     late = f"; the latest left {report.latest_ms:.0f} ms after its time" if speed != "max" else ""
     typer.echo(
         f"played {report.volumes} volumes in {report.objects} files in {report.seconds:.1f} s{late}"
@@ -202,15 +202,6 @@ def monitor(
         found = session_endpoints(session)
         outcomes, control = found["outcomes"], found["control"]
     watch(outcomes, control, Console(), as_json=json)
-
-
-def _speed(text: str) -> float | Literal["max"]:
-    if text == "max":
-        return "max"
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(f"--speed {text!r}: give a number such as 1 or 10, or max") from None
 
 
 def _show_version(asked: bool) -> None:

@@ -1,7 +1,16 @@
 """Plays a recorded series as the scanner would export it."""
 
-from rtdecode.player.play import PlayReport, play
+from rtdecode.player.play import PlayReport, parse_speed, play
 from rtdecode.player.schedule import Scheduled, schedule
 from rtdecode.player.sinks import FolderSink, IngestSink, Sink
 
-__all__ = ["FolderSink", "IngestSink", "PlayReport", "Scheduled", "Sink", "play", "schedule"]
+__all__ = [
+    "FolderSink",
+    "IngestSink",
+    "PlayReport",
+    "Scheduled",
+    "Sink",
+    "parse_speed",
+    "play",
+    "schedule",
+]

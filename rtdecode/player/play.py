@@ -16,6 +16,22 @@ from rtdecode.player.sinks import FolderSink, IngestSink, Sink
 Speed = float | Literal["max"]
 
 
+def parse_speed(text: str) -> Speed:
+    """Return the speed that a person typed.
+
+    Raises
+    ------
+    ConfigError
+        It is neither a number nor `max`.
+    """
+    if text == "max":
+        return "max"
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"speed {text!r}: give a number such as 1 or 10, or max") from None
+
+
 @dataclass(frozen=True, slots=True)
 class PlayReport:
     """What was played."""
