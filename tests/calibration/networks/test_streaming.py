@@ -24,7 +24,7 @@ def test_decoder_equals_network_on_the_whole_volume(deeplight_variables, mask, r
     volume = np.zeros(GRID, np.float32)
     volume[mask] = rng.standard_normal(mask.sum())
     decoder = StreamingDecoder(network, mask, 3, 1.0)
-    assert decoder.image_shape == (3, 1, 8, 10)
+    assert decoder.slices.shape == (3, 1, 8, 10)
     with torch.no_grad():
         whole = network(torch.tensor(volume)[None])[0]
         torch.testing.assert_close(
