@@ -135,11 +135,14 @@ def initial_network(grid_shape: tuple[int, ...], n_states: int, seed: int) -> De
 
     The first layer smooths it a little and passes it on with both signs, for the sake of the
     ReLUs. Of the layers with strides of 2 the first two keep every pixel: each of four neighbours
-    moves to a channel of its own (space to depth), so that six layers lose nothing.
+    moves to a channel of its own (space to depth), so that six layers lose
+    nothing but an image's rim.
     """
     columns, rows, slices = grid_shape
     generator = torch.Generator().manual_seed(seed)
-    network = DeepLight((columns, rows, slices), n_states)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = DeepLight((columns, rows, slices), n_states)
     blur = torch.tensor([1.0, 2.0, 1.0]) / 4
     shrunk = 0
     with torch.no_grad():
