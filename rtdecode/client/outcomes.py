@@ -58,6 +58,7 @@ class Outcomes:
         self._over: tuple[str, int] | None = None
         self.fault = ""
         """What stopped the service; empty while nothing has."""
+        self._fault_s = 0.0
         self._asked_s = -CATCH_UP_S
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._outcomes = self._context.socket(zmq.SUB)
@@ -131,7 +132,7 @@ class Outcomes:
             outcome = self.poll(max(0.0, min(left_s, CATCH_UP_S)))
             if outcome is not None:
                 return outcome
-            if self.fault:
+            if self._faulted:
                 raise RunError(f"the service stopped: {self.fault}")
             if self.ended:
                 self._over = None  # iterating again waits for the next run
@@ -143,7 +144,16 @@ class Outcomes:
     def ended(self) -> bool:
         """Whether the run is over and all its outcomes were returned."""
         over = self._over == (self._session, self._sequence)
-        return over and not self._ready
+        return over and not self._ready and not self.fault
+
+    @property
+    def _faulted(self) -> bool:
+        """Whether a fault stopped the service and what came before it was returned."""
+        if not self.fault or self._ready:
+            return False
+        whole = self._over == (self._session, self._sequence)
+        # A service that is gone no longer says what was missed.
+        return whole or time.monotonic() - self._fault_s > 2 * CATCH_UP_S
 
     def poll(self, timeout_s: float = 0.0) -> Numbered | None:
         """Return the next outcome, or `None` if none comes in time.
@@ -164,7 +174,7 @@ class Outcomes:
                 self._receive()
             if self._control in came:
                 self._catch_up()
-            if self._ready or (left_s <= 0 and not came) or self.ended or self.fault:
+            if self._ready or (left_s <= 0 and not came) or self.ended or self._faulted:
                 break
         return self._ready.popleft() if self._ready else None
 
@@ -180,9 +190,9 @@ class Outcomes:
 
     def _learn(self, status: Status) -> None:
         self.status = status
-        if status.state == "faulted":
-            self.fault = status.detail
-        elif status.state == "ended":
+        if status.state == "faulted" and not self.fault:
+            self.fault, self._fault_s = status.detail, time.monotonic()
+        if status.state in {"ended", "faulted"}:
             self._over = (status.session, status.sequence)
         else:
             self._over = None

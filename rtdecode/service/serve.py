@@ -100,6 +100,7 @@ def serve(
             raise
         except Exception as error:  # noqa: BLE001 - the loop's boundary: a fault is told
             service.fault(error)
+        service.linger()
         return service.summary()
 
 
@@ -150,7 +151,21 @@ class _Service:
                     if on_ready is not None:
                         on_ready(endpoints)
                     self._loop(intake)
-            self._finish()
+            if self._runner.state == "running":
+                self._runner.checkpoint()
+                self._runner.state = "stopped"
+                self._tell()
+
+    def linger(self) -> None:
+        """Leave clients a moment to catch up, after a run's end or a fault."""
+        if self._runner.state not in {"ended", "faulted"}:
+            return
+        poller = zmq.Poller()
+        self._sockets.register(poller)
+        until_ns = self._clock.monotonic_ns() + int(self._settings.linger_s * 1e9)
+        while (left_ns := until_ns - self._clock.monotonic_ns()) > 0 and not self._stop.is_set():
+            poller.poll(min(POLL_MS, left_ns // 1_000_000 + 1))
+            self._sockets.answer(self._handle)
 
     def fault(self, error: Exception) -> None:
         """Tell everyone what stopped the run."""
@@ -212,22 +227,6 @@ class _Service:
                 self._tell()
             if runner.state == "ended" and (runner.complete or exhausted):
                 return
-
-    def _finish(self) -> None:
-        """Leave a checkpoint of an unfinished run, or a moment for clients to catch up."""
-        if self._runner.state == "running":
-            self._runner.checkpoint()
-            self._runner.state = "stopped"
-            self._tell()
-        else:
-            poller = zmq.Poller()
-            self._sockets.register(poller)
-            until_ns = self._clock.monotonic_ns() + int(self._settings.linger_s * 1e9)
-            while (left_ns := until_ns - self._clock.monotonic_ns()) > 0:
-                if self._stop.is_set():
-                    break
-                poller.poll(min(POLL_MS, left_ns // 1_000_000 + 1))
-                self._sockets.answer(self._handle)
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         """Have a checkpoint written, unless the last one still is."""

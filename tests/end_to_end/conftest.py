@@ -5,6 +5,7 @@ import importlib.util
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Queue
@@ -14,6 +15,7 @@ import pytest
 import zmq
 
 from rtdecode.client import Control, Outcomes
+from rtdecode.errors import ConfigError
 from rtdecode.service import Endpoints, ExitSummary, ServiceSettings, serve
 
 ANY = "tcp://127.0.0.1:*"
@@ -74,13 +76,18 @@ class Running:
     thread: Future[ExitSummary]
 
     def finish(self) -> ExitSummary:
-        """Wait for its own end."""
-        return self.thread.result(timeout=60)
+        """Wait for the run's own end; cut short the moment that the service leaves to clients."""
+        with Control(self.endpoints.control, timeout_s=0.5) as control:
+            while not self.thread.done():
+                with suppress(ConfigError):  # nobody answers: it is gone already
+                    if control.status().state in {"ended", "faulted"}:
+                        self.stop.set()
+        return self.thread.result()
 
     def shut(self) -> ExitSummary:
         """Stop it as Ctrl-C does."""
         self.stop.set()
-        return self.finish()
+        return self.thread.result(timeout=60)
 
     def outcomes(self, timeout_s: float = 20.0) -> Outcomes:
         """Subscribe."""
@@ -104,7 +111,7 @@ def settings(tmp_path: Path) -> ServiceSettings:
         patience_s=0.2,
         file_patience_s=0.5,
         checkpoint_volumes=3,
-        linger_s=0.0,
+        linger_s=60.0,  # until `finish` or `shut`, so that no client comes too late
     )
 
 

@@ -79,7 +79,7 @@ def test_a_client_outlives_the_service(start, export, scanner):
         assert [next(outcomes).index for _ in range(2)] == [0, 1]
         assert service.shut().state == "stopped"
         export("2.dcm", scanner.mosaic(2))
-        service = start(volumes=4, linger_s=5.0, **where)
+        service = start(volumes=4, **where)
         assert next(outcomes).index == 2
         export("3.dcm", scanner.mosaic(3))
         assert [o.index for o in outcomes] == [3]
@@ -105,7 +105,7 @@ def test_nobody_there_is_said(tmp_path):
 
 def test_a_session_folder_says_where_its_service_listens(start, export, scanner, settings):
     """A client needs to know the folder only."""
-    service = start(volumes=1, linger_s=5.0)
+    service = start(volumes=1)
     with Outcomes.of_session(settings.session, timeout_s=20.0) as outcomes:
         export("0.dcm", scanner.mosaic(0))
         assert [o.label is not None for o in outcomes] == [True]

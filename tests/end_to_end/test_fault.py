@@ -23,6 +23,7 @@ def test_a_fault_is_published_and_the_run_can_go_on_later(start, export, scanner
     with service.outcomes() as outcomes:
         for index in range(4):
             export(f"{index}.dcm", scanner.mosaic(index))
+        # What came before the fault is heard of first, however late the client connects.
         assert [next(outcomes).index for _ in range(2)] == [0, 1]
         with pytest.raises(RunError, match="fell off the bus"):
             next(outcomes)
@@ -75,7 +76,7 @@ def test_another_decoder_or_other_results_do_not_continue_a_run(
     shutil.rmtree(settings.session / "checkpoints")  # everything is computed again
     with pytest.raises(ConfigError, match="0123456789ab"):
         start(Other())
-    summary = serve(settings, Shifted())
+    summary = serve(replace(settings, linger_s=0.0), Shifted())
     assert summary.exit_code == 1
     assert "not the recorded one" in summary.fault
     assert start().shut().decisions == 1

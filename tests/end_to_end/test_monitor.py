@@ -10,7 +10,7 @@ from rtdecode.monitor import watch
 
 def test_it_prints_each_outcome_as_a_line_of_json(start, export, scanner):
     """A program may read the monitor's output."""
-    service = start(volumes=3, linger_s=5.0)
+    service = start(volumes=3)
     for index in range(3):
         export(f"{index}.dcm", scanner.mosaic(index))
     console = Console(file=io.StringIO())
@@ -22,7 +22,7 @@ def test_it_prints_each_outcome_as_a_line_of_json(start, export, scanner):
 
 def test_it_shows_the_run_until_its_end(start, export, scanner):
     """The last frame holds the whole run."""
-    service = start(volumes=3, linger_s=5.0)
+    service = start(volumes=3)
     for index in range(3):
         export(f"{index}.dcm", scanner.mosaic(index))
     console = Console(file=io.StringIO(), width=100, force_terminal=False)

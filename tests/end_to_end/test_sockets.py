@@ -102,6 +102,9 @@ def test_an_object_sent_again_is_a_duplicate(start, scanner):
             socket.send_multipart([header(content), content])
             receipts.append(msgspec.json.decode(socket.recv(), type=IngestReply).receipt)
     assert receipts == ["journalled", "duplicate", "duplicate"]
+    with service.control() as control:
+        while control.status().objects == 0:
+            pass
     assert service.shut().objects == 1
 
 
