@@ -1,0 +1,62 @@
+"""What is known of a decoder's worth: figures of held-out data, and how they were come by."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Balanced accuracy of held-out data at three grains, chance being one in so many classes."""
+
+    volume: float
+    """Of single volumes."""
+    window: float
+    """Of the decision window at each labelled volume, as it would be served."""
+    block: float
+    """Of blocks: the class with the highest mean log-probability over the block's volumes."""
+    interval_95_volume: tuple[float, float]
+    """Bootstrap over blocks, which are the independent samples."""
+    interval_95_window: tuple[float, float]
+    interval_95_block: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One decoder or control of those tried on the same data and folds."""
+
+    name: str
+    kind: str
+    """`zero-shot`, `deep`, `linear`, `stack`, or `control` (must be at chance)."""
+    accuracy: Accuracy
+    log_loss: float
+    """Of held-out windows, natural logarithm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """How well the decoder did on data that it was not fitted to, and what that is worth."""
+
+    split: str
+    """How the held-out data were chosen, in words; the figures mean nothing without it."""
+    n_blocks: int
+    n_volumes: int
+    chance: float
+    accuracy: Accuracy
+    p_value: float
+    """Of the block accuracy, by permutation of the blocks' labels before the whole pipeline."""
+    permutations: int
+    confusion: tuple[tuple[int, ...], ...]
+    """Blocks: rows are what was shown, columns what was decided, in the order of the classes."""
+    log_loss: float
+    """Of held-out windows; log(number of classes) is what knowing nothing gives."""
+    brier: float
+    expected_calibration_error: float
+    false_alarm_rate: float
+    """Share of held-out rest volumes at which a class is decided; `nan` where there is no rest."""
+    onset_latency_s: float
+    """Median time from a block's onset to the first of three right decisions in a row; `nan` where
+    no block had one."""
+    missed_blocks: int
+    """Blocks without three right decisions in a row."""
+    comparison: tuple[Compared, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    """What cannot be known from so few blocks, in words for the operator."""
