@@ -1,22 +1,73 @@
-"""`rtdecode calibrate`: from a labelled run to a decoder bundle."""
+"""`rtdecode calibrate`: from labelled runs to a decoder bundle."""
 
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from rtdecode.errors import ConfigError
 
+if TYPE_CHECKING:
+    from calibration.recipe import Calibrated
+    from rtdecode.types import Volume
+
+
+class Preference(StrEnum):
+    """Which decoder to compile."""
+
+    BEST = "best"
+    DEEP = "deep"
+    LINEAR = "linear"
+    STACK = "stack"
+
+
+class Baselines(StrEnum):
+    """Which decoders to compare with."""
+
+    FAST = "fast"
+    ALL = "all"
+
 
 def calibrate(
-    run: Annotated[
-        Path, typer.Option(help="The calibration run: a folder (or file) of DICOM images.")
-    ],
     out: Annotated[Path, typer.Option(help="The bundle to write: a folder that does not exist.")],
-    events: Annotated[
-        Path | None, typer.Option(help="BIDS events.tsv of the run (onset, duration, trial_type).")
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A calibration run: a folder (or file) of DICOM images, or a session that "
+            "`rtdecode serve` recorded. Give the option again for each further run."
+        ),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of --run: calibrate while the run is acquired, from folder:PATH or zmq:."
+        ),
+    ] = None,
+    events: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="BIDS events.tsv (onset, duration, trial_type) of each run, in the same order."
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Which trial types to decode, and which as one: face+body:people,house+scene:"
+            "places. [default: each trial type is a class]"
+        ),
+    ] = None,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="Decode rest, the pauses between blocks, as a class.")
+    ] = False,
     weights: Annotated[
         str,
         typer.Option(help="Pretrained weights: a name from `rtdecode weights list`, or a file."),
@@ -24,68 +75,231 @@ def calibrate(
     zero_shot: Annotated[
         bool, typer.Option("--zero-shot", help="Keep the pretrained states; needs no events.")
     ] = False,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="A bundle of this person, yesterday's or the last run's: its calibration data "
+            "are used along with the new run's, in its space.",
+        ),
+    ] = None,
+    decoder: Annotated[
+        Preference,
+        typer.Option(help="Let held-out blocks choose, or say which decoder to compile."),
+    ] = Preference.BEST,
+    baselines: Annotated[
+        Baselines,
+        typer.Option(help="Compare with what takes seconds, or also with what takes long."),
+    ] = Baselines.FAST,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="So long at most for choosing, comparing and judging once the run is there.",
+            min=0.0,
+        ),
+    ] = None,
+    lag_s: Annotated[
+        float | None,
+        typer.Option(help="Haemodynamic lag, seconds. [default: chosen from 3 to 7]", min=0.0),
+    ] = None,
     t1: Annotated[
         Path | None, typer.Option(help="The subject's T1-weighted image, NIfTI, if there is one.")
     ] = None,
     transform: Annotated[
         Path | None, typer.Option(help="EPI-to-MNI transform you already have (ITK or FSL).")
     ] = None,
-    window_s: Annotated[float, typer.Option(help="Decision window, seconds.", min=0.1)] = 8.0,
-    lag_s: Annotated[float, typer.Option(help="Haemodynamic lag, seconds.", min=0.0)] = 5.0,
-    overlay: Annotated[
-        Path | None, typer.Option(help="Picture of the registration [default: beside the bundle].")
+    volumes: Annotated[
+        int | None, typer.Option(help="With --source: the run is complete with so many.", min=10)
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    session: Annotated[
+        Path | None,
+        typer.Option(help="With --source zmq:: folder in which what arrives is recorded."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
-    """Compile a decoder for one person from a calibration run.
+    """Compile a decoder for one person from a few minutes of labelled scanning.
 
-    With events, the network's output layer is fitted to this person; with --zero-shot the
-    pretrained states are kept. Look at the overlay picture before you use the bundle.
+    It learns where this person's brain differs, chooses lag, layer and decoder on held-out blocks,
+    says how good the result is and whether to go on, and writes a bundle for `rtdecode serve`.
+    Open report.html in the bundle before you use it. Ctrl-C while it chooses or compares keeps the
+    best so far; a second one stops.
 
-    Example: rtdecode calibrate --run dicom/ --zero-shot --weights deeplight-2d --out bundle/
+    Example: rtdecode calibrate --run dicom/ --events events.tsv --out sub-01.bundle
+
+    Some trial types, two as one class: --classes face+body:people,house+scene:places
+
+    While the run is acquired: rtdecode calibrate --source folder:/export --volumes 156 --events
+    events.tsv --out sub-01.bundle
     """
-    if zero_shot == (events is not None):
-        raise ConfigError("give either --events FILE (fit to this person) or --zero-shot, not both")
+    runs, tables = run or [], events or []
+    _check(runs, source, tables, zero_shot=zero_shot, earlier=earlier, volumes=volumes, out=out)
 
     import msgspec
 
+    from calibration.budget import Budget
+    from calibration.fitting import FittingSettings
+    from calibration.live import acquire, read_run
+    from calibration.pretrained import load_pretrained
     from calibration.progress import bars
-    from calibration.recipe import CalibrationSettings, load_pretrained
+    from calibration.recipe import CalibrationSettings, preparing
     from calibration.recipe import calibrate as compile_decoder
-    from calibration.registration import overlay as draw
-    from rtdecode.dicom import assemble
+    from rtdecode import bundle as bundles
+    from rtdecode.clock import SystemClock
+    from rtdecode.service import ServiceSettings
+    from rtdecode.service.signals import stopped_by_signals
 
     console = Console(stderr=True)
     pretrained = load_pretrained(weights)
+    known = None if earlier is None else bundles.load(earlier)
     settings = CalibrationSettings(
-        name=out.name, window_s=window_s, haemodynamic_lag_s=lag_s, t1=t1, transform=transform
+        name=out.name,
+        classes=classes,
+        rest=rest,
+        fitting=FittingSettings(decoder.value, baselines.value, lag_s),
+        t1=t1,
+        transform=transform,
     )
-    picture = overlay or out.with_name(f"{out.name}-overlay.png")
-    with bars(console) as progress:
-        progress("read the run", 0, 1)
-        volumes = assemble([run])
-        progress("read the run", 1, 1)
-        result = compile_decoder(volumes, pretrained, events, out, settings, progress)
-        draw(result.registration, picture)
-    manifest = result.bundle.manifest
+    check_events(tables, classes)
+    begun = recorded = None
+    with bars(console) as progress, ExitStack() as stack:
+        if source is not None and volumes is not None:
+            begun = stack.enter_context(preparing(pretrained, settings, volumes))
+
+            def came(volume: Volume) -> None:
+                begun.add(volume)
+                progress("the run, as it comes", len(begun.volumes), volumes)
+
+            progress("the run, as it comes", 0, volumes)
+            recorded = session or out.with_name(f"{out.name}-session")
+            acquire(ServiceSettings(recorded, source, volumes=volumes), came)
+            series = [begun.volumes]
+        else:
+            series = []
+            for done, path in enumerate(runs, start=1):
+                progress("read the runs", done - 1, len(runs))
+                series.append(read_run(path))
+                progress("read the runs", done, len(runs))
+        enough = threading.Event()
+        with stopped_by_signals(enough), _recorded(recorded):
+            result = compile_decoder(
+                series,
+                pretrained,
+                tables,
+                out,
+                settings,
+                progress,
+                earlier=known,
+                begun=begun if known is None else None,
+                budget=Budget(minutes, SystemClock(), enough),
+            )
+    if enough.is_set():
+        console.print("[yellow]cut short: what was not compared or permuted by then is left out[/]")
     if json:
-        typer.echo(msgspec.json.encode(manifest))
+        typer.echo(msgspec.json.encode(result.bundle.manifest))
         return
-    console.print(f"[bold]{out}[/]  {len(manifest.classes)} classes, digest {result.bundle.digest}")
-    overlap = manifest.provenance.registration_overlap
-    console.print(f"registration: overlap {overlap:.2f}; look at {picture} before you use this")
-    for warning in result.registration.warnings:
-        console.print(f"[yellow]registration: {warning}")
+    tell(result, console)
+
+
+def tell(result: Calibrated, console: Console) -> None:
+    """Print what an operator wants to know, the verdict last."""
+    from calibration.evaluate import verdict
+
+    manifest = result.bundle.manifest
+    path = result.bundle.path
+    console.print(
+        f"[bold]{path}[/]  {len(manifest.classes)} classes, {manifest.kind}, digest "
+        f"{result.bundle.digest}",
+        soft_wrap=True,
+    )
+    if result.registration is not None:
+        console.print(f"registration: overlap {result.registration.overlap:.2f}")
+        for warning in result.registration.warnings:
+            console.print(f"[yellow]{warning}[/]")
+    console.print(f"[bold]look at {path / 'report.html'} before you use it[/]", soft_wrap=True)
     if manifest.metrics is None:
-        console.print("zero-shot: nothing was fitted, so there is no accuracy to report")
-    else:
-        m = manifest.metrics
-        low, high = m.interval_95_block
-        console.print(
-            f"held out ({m.split}): blocks {m.balanced_accuracy_block:.0%} "
-            f"(95 % {low:.0%}-{high:.0%}, {m.n_blocks} blocks), "
-            f"volumes {m.balanced_accuracy_volume:.0%}, chance {m.chance:.0%}; {m.baseline}"
+        return
+    grid = Table(box=None, header_style="grey58")
+    for column in ("held out", "kind", "blocks", "95 %", "windows", "volumes"):
+        grid.add_column(column, justify="left" if column in {"held out", "kind"} else "right")
+    chosen = () if result.fitted is None else result.fitted.chosen.parts
+    for one in manifest.metrics.comparison:
+        low, high = one.accuracy.interval_95_block
+        grid.add_row(
+            one.name,
+            one.kind,
+            f"{one.accuracy.block:.0%}",
+            f"{low:.0%}-{high:.0%}",
+            f"{one.accuracy.window:.0%}",
+            f"{one.accuracy.volume:.0%}",
+            style="bold" if one.name in chosen else "",
         )
+    console.print(grid)
+    console.print(f"[grey58]{manifest.metrics.split}[/]")
+    for note in manifest.metrics.notes:
+        console.print(f"[grey58]{note}[/]")
+    found = verdict(manifest.metrics, manifest.classes)
+    console.print(f"[bold {'green' if found.go else 'red'}]{found.sentence}[/]")
+
+
+@contextmanager
+def _recorded(session: Path | None) -> Iterator[None]:
+    """Say where a run that was acquired is, if what follows cannot use it."""
+    try:
+        yield
+    except ConfigError as error:
+        if session is None:
+            raise
+        raise ConfigError(
+            [*error.problems, f"the run itself is safe: mend this, and use --run {session}"]
+        ) from error
+
+
+def check_events(events: list[Path], classes: str | None) -> None:
+    """Refuse events that cannot be right whatever the run, before it is read or acquired.
+
+    Raises
+    ------
+    ConfigError
+        With every problem.
+    """
+    from calibration.events import find_blocks, parse_classes, read_events
+
+    types: list[str] = []
+    for path in events:
+        blocks = find_blocks(read_events(path), path, math.inf)
+        types += [block.trial_type for block in blocks]
+    if events:
+        parse_classes(classes, types)
+
+
+def _check(
+    runs: list[Path],
+    source: str | None,
+    events: list[Path],
+    *,
+    zero_shot: bool,
+    earlier: Path | None,
+    volumes: int | None,
+    out: Path,
+) -> None:
+    problems = []
+    if out.exists():
+        problems.append(f"{out}: already exists; choose another --out or remove it first")
+    if bool(runs) == (source is not None):
+        problems.append("give either --run (once for each run) or --source, not both")
+    if source is not None and volumes is None:
+        problems.append("--source needs --volumes: how many the calibration run will have")
+    if zero_shot and (events or earlier is not None):
+        problems.append("--zero-shot keeps the pretrained states: it takes no --events or --from")
+    if not zero_shot and not events:
+        problems.append("give --events FILE (fit to this person), or --zero-shot")
+    if events and len(events) != max(1, len(runs)):
+        problems.append(
+            f"{len(runs)} runs and {len(events)} events files: give one --events for each --run, "
+            "in the same order"
+        )
+    if problems:
+        raise ConfigError(problems)
 
 
 def demo(

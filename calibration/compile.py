@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,21 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnxscript import optimizer
+from torch import nn
 
-from calibration.networks import DeepLight, ReadOut, StreamingDecoder
+from calibration.networks import LayerEvidence, StreamingDecoder
 from calibration.progress import Progress, silent
 from rtdecode.bundle import Tensor
 from rtdecode.errors import ConfigError, RunError
-from rtdecode.types import Bool, Prepared, State
+from rtdecode.types import Prepared, State
 
 FORMAT = "rtdecode-decoder-1"
 OPSET = 18
 """What torch's exporter writes without converting, and every ONNX Runtime since 1.14 reads."""
-INPUTS = ("volume", "usable", "elapsed", "evidence", "weight")
-OUTPUTS = ("probabilities", "volume_log_probabilities", "evidence_next", "weight_next")
-STATE = ("evidence", "weight")
+STATE = ("evidence", "weight", "fast_evidence", "fast_weight")
+INPUTS = ("volume", "usable", "elapsed", *STATE)
+ANSWERS = ("probabilities", "fast_probabilities", "decided", "volume_log_probabilities")
+OUTPUTS = (*ANSWERS, *(f"{name}_next" for name in STATE))
 FOLD_BYTES = 1 << 26
 """Constants up to this size are computed while exporting; onnxscript stops at a few kB."""
 
@@ -52,58 +54,47 @@ class ExportReport:
     """How many nodes of each type the graph has."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Parity:
     """How far ONNX Runtime is from torch over a run, each with the state of its own past."""
 
     volumes: int
     probability: float
-    """Largest absolute difference of a probability."""
+    """Largest absolute difference of a probability, of either read-out."""
     state: float
     """Largest difference of a state value, relative where the value is beyond 1."""
+    decided: NDArray[np.int64]
+    """(volumes,) which class ONNX Runtime decided on, -1 for none."""
 
 
-def export_decoder(
-    network: DeepLight,
-    mask: Bool,
-    classes: Sequence[str],
-    window_volumes: int,
-    temperature: float,
-    path: Path,
-    read_out: ReadOut | None = None,
-) -> ExportReport:
+def export_decoder(decoder: StreamingDecoder, classes: Sequence[str], path: Path) -> ExportReport:
     """Write a bundle's `decoder.onnx`; the same decoder gives the same bytes.
 
     Parameters
     ----------
-    network
-        Trained; its head has an output for each class.
-    mask
-        Voxels of a prepared volume on the network's grid, (X, Y, Z).
+    decoder
+        What to export.
     classes
-        Names of the outputs, in order.
-    window_volumes, temperature, read_out
-        See `StreamingDecoder`.
+        Names of its outputs, in order.
     path
         The file to write.
 
     Raises
     ------
     ConfigError
-        The parts do not fit each other.
+        The classes do not fit the decoder.
     RunError
         The exporter made a graph that would be slow: padding outside the convolutions, or a
         recurrence unrolled over the slices.
     """
-    decoder = StreamingDecoder(network, mask, window_volumes, temperature, read_out)
     if len(classes) != decoder.classes:
         raise ConfigError(
-            f"{len(classes)} classes for a network with {decoder.classes} outputs: name each "
+            f"{len(classes)} classes for a decoder with {decoder.classes} outputs: name each "
             "output once, in order"
         )
     model = _graph(decoder)
     operators = Counter(node.op_type for node in model.graph)
-    recurrences = int(read_out is None)
+    recurrences = sum(isinstance(part, nn.LSTM) for part in decoder.modules()) - _unread(decoder)
     if operators["Pad"] or operators["LSTM"] != recurrences:
         raise RunError(
             f"the exported decoder has {operators['Pad']} Pad and {operators['LSTM']} LSTM nodes, "
@@ -115,8 +106,7 @@ def export_decoder(
         {
             "rtdecode.format": FORMAT,
             "rtdecode.classes": json.dumps(list(classes)),
-            "rtdecode.window_volumes": str(window_volumes),
-            "rtdecode.temperature": repr(float(temperature)),
+            **{f"rtdecode.{name}": repr(value) for name, value in asdict(decoder.settings).items()},
             "rtdecode.voxels": str(decoder.voxels),
         }
     )
@@ -168,7 +158,7 @@ def parity(
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(export.path, options, providers=["CPUExecutionProvider"])
     ours, theirs = export.decoder.initial_state(), export.decoder.initial_state()
-    probabilities, states = [], []
+    probabilities, states, decided = [], [], []
     before = None
     for done, prepared in enumerate(run, start=1):
         now: State = {
@@ -180,12 +170,13 @@ def parity(
         expected, ours = _step_torch(export.decoder, now | ours)
         found = dict(zip(OUTPUTS, session.run(OUTPUTS, now | theirs), strict=True))
         theirs = {name: found[f"{name}_next"] for name in STATE}
-        probabilities.append(_difference(expected, found["probabilities"]))
-        states.append(max(_difference(ours[name], theirs[name]) for name in STATE))
+        probabilities += [_difference(expected[name], found[name]) for name in ANSWERS[:2]]
+        states += [_difference(ours[name], theirs[name]) for name in STATE]
+        decided.append(int(found["probabilities"].argmax()) if found["decided"] else -1)
         progress("compare with torch", done, len(run))
-    if not probabilities:
+    if not run:
         raise ConfigError("parity needs at least one prepared volume, and the run has none")
-    result = Parity(len(probabilities), max(probabilities), max(states))
+    result = Parity(len(run), max(probabilities), max(states), np.array(decided))
     if max(result.probability, result.state) > limit:
         raise RunError(
             f"refused: over {result.volumes} volumes the exported decoder differs from torch by "
@@ -195,11 +186,16 @@ def parity(
     return result
 
 
-def _step_torch(decoder: StreamingDecoder, inputs: State) -> tuple[NDArray[Any], State]:
+def _unread(decoder: StreamingDecoder) -> int:
+    """Return how many recurrences are part of a network but not of the way to its head."""
+    return sum(isinstance(part, LayerEvidence) for part in decoder.modules())
+
+
+def _step_torch(decoder: StreamingDecoder, inputs: State) -> tuple[State, State]:
     with torch.inference_mode():
         outputs = decoder(**{name: torch.tensor(value) for name, value in inputs.items()})
-    probabilities, _, *after = (tensor.numpy() for tensor in outputs)
-    return probabilities, dict(zip(STATE, after, strict=True))
+    arrays = dict(zip(OUTPUTS, (tensor.numpy() for tensor in outputs), strict=True))
+    return arrays, {name: arrays[f"{name}_next"] for name in STATE}
 
 
 def _difference(expected: NDArray[Any], found: NDArray[Any]) -> float:

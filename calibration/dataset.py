@@ -1,176 +1,179 @@
-"""A run and its BIDS events: which volume shows the brain in which state."""
+"""Which volume of which run shows the brain in which state."""
 
-import csv
-import math
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.events import Block, ClassSpec
 from rtdecode.errors import ConfigError
+from rtdecode.types import Bool, Float64
 
-MAX_PAUSE_S = 3.0
-"""Events of one type that follow each other within this belong to one block."""
+REST = "rest"
+TASK = "task"
 MIN_BLOCKS_PER_CLASS = 2
-_COLUMNS = ("onset", "duration", "trial_type")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One row of a BIDS `events.tsv`."""
-
-    onset_s: float
-    """Seconds from the run's first volume."""
-    duration_s: float
-    trial_type: str
-    row: int
-    """Line of the file, the header being line 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """An uninterrupted stretch of one trial type."""
-
-    trial_type: str
-    onset_s: float
-    end_s: float
+MIN_PAUSE_S = 4.0
+"""Shorter pauses are no blocks of rest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """What each volume of a run is an example of."""
+    """What each volume of one or several runs is an example of."""
 
     classes: tuple[str, ...]
     label: NDArray[np.int64]
-    """(volumes,) position in `classes`, -1 for volumes that belong to none."""
+    """(n,) position in `classes`, -1 for volumes that are no example."""
     block: NDArray[np.int64]
-    """(volumes,) number of the block, -1 likewise."""
-    acquired_s: NDArray[np.float64]
-    """(volumes,) seconds from the run's first volume."""
+    """(n,) number of the block in `blocks`, -1 likewise."""
+    rest: Bool
+    """(n,) whether the volume lies between blocks, the lag considered; what the response leaves
+    behind is still in some of them."""
+    run: NDArray[np.int64]
+    """(n,) which run, from 0."""
+    acquired_s: Float64
+    """(n,) seconds from the first volume of the volume's run."""
     blocks: tuple[Block, ...]
+    """Of the classes, of all runs."""
+    lag_s: float
 
     @property
-    def chosen(self) -> NDArray[np.bool_]:
-        """(volumes,) whether the volume is an example of some class."""
+    def chosen(self) -> Bool:
+        """(n,) whether the volume is an example of some class."""
         return self.label >= 0
 
+    @property
+    def n_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
 
-def read_events(path: Path) -> tuple[Event, ...]:
-    """Read a BIDS events file (tab-separated; columns onset, duration, trial_type at least).
+    def take(self, rows: NDArray[np.generic]) -> Self:
+        """Return the labels of some rows, a mask or their numbers; the blocks keep theirs."""
+        return replace(
+            self,
+            label=self.label[rows],
+            block=self.block[rows],
+            rest=self.rest[rows],
+            run=self.run[rows],
+            acquired_s=self.acquired_s[rows],
+        )
 
-    Raises
-    ------
-    ConfigError
-        Naming every row that is wrong, and the remedy.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as text: {error}") from error
-    rows = list(csv.reader(text.splitlines(), delimiter="\t"))
-    header = [name.strip() for name in rows[0]] if rows else []
-    if missing := [name for name in _COLUMNS if name not in header]:
-        hint = "it looks comma-separated: save it with tabs" if "," in text else "add them"
-        raise ConfigError(f"{path}: no column {', '.join(missing)} in the first row; {hint}")
-    places = [header.index(name) for name in _COLUMNS]
-    events: list[Event] = []
-    problems: list[str] = []
-    for number, row in enumerate(rows[1:], start=2):
-        if not row or all(not cell.strip() for cell in row):
-            continue
-        try:
-            onset, duration, trial_type = (row[place].strip() for place in places)
-            events.append(_event(onset, duration, trial_type, number))
-        except (IndexError, ValueError) as error:
-            problems.append(f"{path}, row {number}: {error}; BIDS wants seconds, n/a for none")
-    if problems:
-        raise ConfigError(problems)
-    if not events:
-        raise ConfigError(f"{path}: no event; add a row per event")
-    return tuple(sorted(events, key=lambda event: event.onset_s))
+    def only_usable(self, usable: Bool) -> Self:
+        """Return labels in which the other volumes are neither an example nor rest."""
+        return replace(
+            self,
+            label=np.where(usable, self.label, -1),
+            block=np.where(usable, self.block, -1),
+            rest=self.rest & usable,
+        )
 
+    def block_labels(self) -> NDArray[np.int64]:
+        """Return each block's class, (blocks,); -1 for one that no volume shows."""
+        of = np.full(len(self.blocks), -1, dtype=np.int64)
+        of[self.block[self.chosen]] = self.label[self.chosen]
+        return of
 
-def find_blocks(events: tuple[Event, ...]) -> tuple[Block, ...]:
-    """Join events of one type that follow each other within `MAX_PAUSE_S` into blocks.
-
-    Raises
-    ------
-    ConfigError
-        If events of different types overlap, naming their rows.
-    """
-    blocks: list[Block] = []
-    problems: list[str] = []
-    for event in events:
-        end_s = event.onset_s + event.duration_s
-        last = blocks[-1] if blocks else None
-        if last and event.trial_type == last.trial_type:
-            if event.onset_s - last.end_s <= MAX_PAUSE_S:
-                blocks[-1] = Block(last.trial_type, last.onset_s, max(end_s, last.end_s))
-                continue
-        elif last and event.onset_s < last.end_s - 1e-3:
-            problems.append(
-                f"events row {event.row}: {event.trial_type} at {event.onset_s:g} s starts before "
-                f"{last.trial_type} ends at {last.end_s:g} s; a volume can have one state only"
-            )
-        blocks.append(Block(event.trial_type, event.onset_s, end_s))
-    if problems:
-        raise ConfigError(problems)
-    return tuple(blocks)
+    def with_block_labels(self, of: NDArray[np.int64]) -> Self:
+        """Return labels in which each block has another class, (blocks,)."""
+        return replace(self, label=np.where(self.chosen, of[self.block], -1))
 
 
 def label_volumes(
-    blocks: tuple[Block, ...], acquired_s: NDArray[np.float64], haemodynamic_lag_s: float
+    runs: Sequence[tuple[Block, ...]],
+    acquired_s: Sequence[Float64],
+    classes: ClassSpec,
+    lag_s: float,
+    *,
+    rest: bool = False,
+    least_blocks: int = MIN_BLOCKS_PER_CLASS,
 ) -> Labels:
     """Label every volume acquired between a block's onset and end, both shifted by the lag.
 
     Parameters
     ----------
-    blocks
-        In the order of their onsets.
+    runs
+        Each run's blocks, in the order of their onsets.
     acquired_s
-        (volumes,) acquisition starts, seconds from the run's first volume.
-    haemodynamic_lag_s
+        Each run's acquisition starts, (volumes,), seconds from the run's first volume.
+    classes
+        Which trial types are decoded; blocks of others are neither examples nor rest.
+    lag_s
         Delay of the response, seconds.
+    rest
+        Make the pauses a class of their own.
+    least_blocks
+        Of each class. With fewer than two none can be held out, so nothing can be judged.
 
     Raises
     ------
     ConfigError
-        If a block lies beyond the run, or a class has fewer than two blocks.
+        If a block has no volume, or a class has too few blocks.
     """
-    classes = tuple(sorted({block.trial_type for block in blocks}))
-    label = np.full(acquired_s.shape, -1, dtype=np.int64)
-    number = np.full(acquired_s.shape, -1, dtype=np.int64)
+    names = (*classes.classes, *((REST,) if rest else ()))
+    blocks: list[Block] = []
+    parts: list[tuple[NDArray[np.int64], Bool, NDArray[np.int64]]] = []
     problems: list[str] = []
-    for position, block in enumerate(blocks):
-        inside = (acquired_s >= block.onset_s + haemodynamic_lag_s) & (
-            acquired_s < block.end_s + haemodynamic_lag_s
-        )
-        if not inside.any():
-            problems.append(
-                f"{block.trial_type} block at {block.onset_s:g} s: the run has no volume there "
-                f"(it ends at {acquired_s[-1]:g} s); are these the events of this run?"
-            )
-        label[inside] = classes.index(block.trial_type)
-        number[inside] = position
-    for name in classes:
-        count = sum(block.trial_type == name for block in blocks)
-        if count < MIN_BLOCKS_PER_CLASS:
-            problems.append(
-                f"{name}: {count} block, at least {MIN_BLOCKS_PER_CLASS} are needed to hold one out"
-            )
-    if len(classes) < 2:
-        problems.append(f"only {', '.join(classes)}: a decoder needs at least two trial types")
+    for run, (every, times) in enumerate(zip(runs, acquired_s, strict=True)):
+        number = np.full(times.shape, -1, dtype=np.int64)
+        idle = np.ones(times.shape, dtype=bool)
+        for block in every:
+            after_s = block.end_s + lag_s
+            inside = (times >= block.onset_s + lag_s) & (times < after_s)
+            idle &= ~inside
+            name = classes.of.get(block.trial_type)
+            if name is None:
+                continue
+            if not inside.any():
+                problems.append(
+                    f"run {run + 1}, events row {block.row}: no volume shows {block.trial_type} at "
+                    f"{block.onset_s:g} s (the run ends at {times[-1]:g} s); are these the events "
+                    "of this run?"
+                )
+            number[inside] = len(blocks)
+            blocks.append(replace(block, trial_type=name, run=run))
+        if rest:
+            for first, end in _stretches(idle):
+                if times[end - 1] - times[first] < MIN_PAUSE_S:
+                    continue
+                number[first:end] = len(blocks)
+                blocks.append(Block(REST, float(times[first]), float(times[end - 1]), 0, run))
+            idle = np.zeros_like(idle)
+        parts.append((number, idle, np.full(times.shape, run, dtype=np.int64)))
+    problems += _too_few(names, blocks, least_blocks)
     if problems:
         raise ConfigError(problems)
-    return Labels(classes, label, number, acquired_s, blocks)
+    number, idle, run_of = (np.concatenate(each) for each in zip(*parts, strict=True))
+    of = np.array([*(names.index(block.trial_type) for block in blocks), -1], dtype=np.int64)
+    return Labels(
+        classes=names,
+        label=of[number],
+        block=number,
+        rest=idle,
+        run=run_of,
+        acquired_s=np.concatenate(acquired_s),
+        blocks=tuple(blocks),
+        lag_s=lag_s,
+    )
 
 
-def _event(onset: str, duration: str, trial_type: str, row: int) -> Event:
-    onset_s = float(onset)
-    duration_s = 0.0 if duration == "n/a" else float(duration)
-    if not (math.isfinite(onset_s) and math.isfinite(duration_s) and duration_s >= 0):
-        raise ValueError(f"onset {onset!r} or duration {duration!r} is not a time")
-    if not trial_type or trial_type == "n/a":
-        raise ValueError("trial_type is empty")
-    return Event(onset_s, duration_s, trial_type, row)
+def _stretches(mask: Bool) -> list[tuple[int, int]]:
+    """Return first and one past last of each unbroken stretch."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
+
+
+def _too_few(names: Sequence[str], blocks: Sequence[Block], least: int) -> list[str]:
+    problems = []
+    for name in names:
+        count = sum(block.trial_type == name for block in blocks)
+        if count < least:
+            problems.append(
+                f"{name}: {count} block{'' if count == 1 else 's'} in all runs, at least "
+                f"{least} are needed to hold one out; leave the class out, merge it "
+                "(--classes), or add a run"
+            )
+    if len(names) < 2:
+        problems.append(f"only {', '.join(names)}: a decoder needs at least two classes; --rest "
+                        "makes the pauses one")  # fmt: skip
+    return problems

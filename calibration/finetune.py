@@ -1,159 +1,297 @@
-"""A first, simple fine-tune: an output layer fitted to one person on the network's cached features.
+"""Fine-tuning by gradient: the last layers of a pretrained network, pulled towards what they were.
 
-Shrinkage LDA on the features that differ most between the classes: closed form, seconds, and one
-matrix product in the exported decoder.
+The layers before those that learn are frozen, so their output is worked out once, for every volume
+and some augmented versions of it. On a CPU the LSTM and the head learn, on a GPU the last
+convolutions too; everything else is the same code. Training the whole network from scratch is the
+same again, without a pull and with no layer frozen.
 """
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from sklearn.covariance import ledoit_wolf_shrinkage
+from torch import Tensor, nn
+from torch.nn import functional
 
-from calibration.networks import DeepLight, MaskedSlices, layer_features
-from calibration.progress import Progress
-from rtdecode.types import Bool, Float32, Float64, Prepared
+from calibration.augment import AugmentSettings, augment
+from calibration.budget import Budget
+from calibration.dataset import Labels
+from calibration.heads import log_softmax
+from calibration.networks import DeepLight, MaskedSlices, SliceSequence
+from calibration.networks.deeplight import CONVOLUTIONS, UNITS
+from calibration.progress import Progress, silent
+from rtdecode.types import Bool, Float32, Float64
 
-COARSE_MM = 8.0
-N_FEATURES = 3000
-"""How many features the output layer reads: those with the highest F statistic."""
 
-LEAST_SHRINKAGE = 1e-3
-"""With fewer volumes than features, none at all would divide by zero."""
-SPREAD_FLOOR = 0.1
-"""Of the typical feature's spread, added to every feature's."""
+@dataclass(frozen=True, slots=True)
+class TuningSettings:
+    """How a network learns from one person, or from a few."""
+
+    convolutions: int = 0
+    """How many of the last convolutions learn, beside LSTM and head."""
+    rate: float = 1e-4
+    """AdamW's, of what was pretrained."""
+    head_rate: float = 3e-3
+    """Of the new head."""
+    pull: float = 1e-2
+    """L2-SP (Li, Grandvalet & Davoine 2018): half of this times the squared distance from the
+    pretrained weights is added to the loss."""
+    copies: int = 3
+    """Augmented versions of each volume."""
+    epochs: int = 30
+    """At most."""
+    patience: int = 6
+    """Epochs without a better loss on the held-out blocks before it ends."""
+    batch: int = 16
+    seed: int = 0
+    augmentation: AugmentSettings = field(default_factory=AugmentSettings)
+
+
+def settings_for(device: str, seed: int = 0) -> TuningSettings:
+    """Return what learns on a device: on CUDA the last two convolutions as well."""
+    return TuningSettings(convolutions=2 if device == "cuda" else 0, seed=seed)
+
+
+def from_scratch(epochs: int, seed: int = 0) -> TuningSettings:
+    """Return how a network learns that knows nothing: every layer, nothing to be pulled to."""
+    return TuningSettings(
+        convolutions=len(CONVOLUTIONS),
+        rate=3e-4,
+        head_rate=3e-4,
+        pull=0.0,
+        copies=0,
+        epochs=epochs,
+        patience=epochs,
+        batch=8,
+        seed=seed,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Head:
-    """A linear output layer: logits = weight @ features + bias."""
+class Tuned:
+    """A network that has learnt, as a decoder of the labels' classes."""
 
-    weight: NDArray[np.float32]
-    """(classes, features)"""
-    bias: NDArray[np.float32]
-    """(classes,)"""
+    network: DeepLight
+    """On the CPU, not training; its head has one output a class."""
+    mask: Bool
+    epochs: int
+    """After which the weights were best."""
+    held_out_loss: float
+    """Then; NaN where no block could be held out."""
 
-    def log_probabilities(self, features: Float32) -> Float64:
-        """Return (n, classes) log-softmax of the logits of (n, features)."""
-        return log_softmax(features @ self.weight.T + self.bias)
-
-
-def log_softmax(logits: NDArray[np.floating]) -> Float64:
-    """Return (n, classes) log-probabilities of logits."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-
-
-def fit_head(features: Float32, labels: NDArray[np.int64], n_classes: int) -> Head:
-    """Fit linear discriminant analysis with Ledoit-Wolf shrinkage, classes equally probable.
-
-    Parameters
-    ----------
-    features
-        (volumes, features) as the network gives them.
-    labels
-        (volumes,) in 0 ... `n_classes` - 1, every class present.
-    n_classes
-        Number of classes.
-
-    Notes
-    -----
-    The covariance is shrunk towards a multiple of the identity (Ledoit and Wolf 2004), after every
-    feature was scaled to about unit variance within classes. There are far fewer volumes than
-    features, so its inverse is applied through the volumes (Woodbury's identity).
-    """
-    chosen, scale = _most_different(features, labels, n_classes)
-    x = features[:, chosen] / scale
-    means = np.stack([x[labels == c].mean(axis=0) for c in range(n_classes)])
-    within = x - means[labels]
-    # Only what distinguishes the classes enters the weights: they stay small, and so does rounding.
-    common = means.mean(axis=0)
-    own = means - common
-    shrinkage = max(ledoit_wolf_shrinkage(within, assume_centered=True), LEAST_SHRINKAGE)
-    ridge = shrinkage * float((within**2).mean())
-    share = (1 - shrinkage) / len(within)
-    # (ridge I + share W'W)^-1 M' = (M' - share W' (ridge I + share W W')^-1 W M') / ridge
-    gram = share * (within @ within.T) + ridge * np.eye(len(within))
-    through_volumes = within.T @ np.linalg.solve(gram, within @ own.T)
-    solved = (own.T - share * through_volumes) / ridge
-    weight = np.zeros((n_classes, features.shape[1]), dtype=np.float32)
-    weight[:, chosen] = (solved / scale[:, None]).T
-    bias = -0.5 * np.einsum("kf,fk->k", own, solved) - common @ solved
-    return Head(weight, bias.astype(np.float32))
+    def log_probabilities(self, prepared: Float32) -> Float64:
+        """Return (m, K) log-probabilities of prepared volumes (m, V)."""
+        sequence = SliceSequence(self.network, slices := MaskedSlices(self.mask))
+        logits = []
+        with torch.inference_mode():
+            for volume in prepared:
+                x = slices(torch.from_numpy(np.array(volume, dtype=np.float32)))
+                found = self.network.sequence_features(sequence(self.network.conv_features(x)))
+                logits.append(self.network.head(found)[0].numpy())
+        return log_softmax(np.array(logits))
 
 
-def fit(
-    features: Float32, labels: NDArray[np.int64], n_classes: int
-) -> Callable[[Float32], Float64]:
-    """Fit the head, in the form that `calibration.evaluate` cross-validates."""
-    return fit_head(features, labels, n_classes).log_probabilities
-
-
-def fit_temperature(log_probabilities: Float64, labels: NDArray[np.int64]) -> float:
-    """Return the temperature that makes held-out log-probabilities honest (Guo et al. 2017).
+def tune(
+    network: DeepLight,
+    prepared: Float32,
+    labels: Labels,
+    mask: Bool,
+    settings: TuningSettings,
+    budget: Budget,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Tuned:
+    """Fine-tune a network to labelled volumes.
 
     Parameters
     ----------
-    log_probabilities
-        (n, classes) of volumes that the head was not fitted to.
+    network
+        What to start from; it is copied.
+    prepared
+        (n, V)
     labels
-        (n,)
+        Of these rows. The last block of each class stops the learning, where each class has two.
+    mask
+        (X, Y, Z)
+    settings
+        See `TuningSettings`.
+    budget
+        When it is over, the best weights so far are returned; one epoch is always done.
+    device
+        `cpu` or `cuda`; on CUDA the learning layers run in bfloat16 where the GPU has it.
+    progress
+        Told how many epochs are done.
     """
-
-    def log_loss(log_temperature: float) -> float:
-        cooled = log_softmax(log_probabilities / np.exp(log_temperature))
-        return -float(cooled[np.arange(len(labels)), labels].mean())
-
-    return float(np.exp(minimize_scalar(log_loss, bounds=(-2.0, 6.0), method="bounded").x))
-
-
-def network_features(
-    network: DeepLight, prepared: Sequence[Prepared], mask: Bool, layer: int, progress: Progress
-) -> Float32:
-    """Run the first `layer` convolutions over prepared volumes.
-
-    Returns
-    -------
-    (volumes, features), features as `ReadOut` reads them
-    """
-    slices = MaskedSlices(mask)
-    features = []
-    network = copy.deepcopy(network).eval()
-    with torch.inference_mode():
-        for done, volume in enumerate(prepared, start=1):
-            laid_out = slices(torch.from_numpy(np.array(volume.data)))
-            features.append(layer_features(network, laid_out, layer).numpy())
-            progress("network's features", done, len(prepared))
-    return np.stack(features)
+    with torch.random.fork_rng(devices=[0] if device == "cuda" else []):
+        torch.manual_seed(settings.seed)
+        tail = _Tail(network, labels.n_classes, mask, settings).to(device)
+        held = _held_out(labels)
+        learn = np.flatnonzero(labels.chosen & ~held)
+        examples = _Examples(tail, device)
+        rng = np.random.default_rng(settings.seed)
+        examples.add(prepared[learn], labels.label[learn], progress)
+        side = np.flatnonzero(~held)
+        for _ in range(settings.copies):
+            made = augment(prepared[side], labels.take(side), mask, settings.augmentation, rng)
+            shown = made[1] >= 0
+            examples.add(made[0][shown], made[1][shown], progress)
+        judge = _Examples(tail, device)
+        judge.add(prepared[held & labels.chosen], labels.label[held & labels.chosen], progress)
+        return _learn(tail, examples, judge, settings, budget, rng, mask, progress)
 
 
-def coarse_voxels(prepared: Sequence[Prepared], mask: Bool, grid_affine: Float64) -> Float32:
-    """Average prepared volumes over cubes of `COARSE_MM`: the plain decoder's input.
+def _learn(
+    tail: "_Tail",
+    examples: "_Examples",
+    judge: "_Examples",
+    settings: TuningSettings,
+    budget: Budget,
+    rng: np.random.Generator,
+    mask: Bool,
+    progress: Progress,
+) -> Tuned:
+    start = [p.detach().clone() for p in tail.pretrained()]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": list(tail.pretrained()), "lr": settings.rate},
+            {"params": list(tail.network.head.parameters()), "lr": settings.head_rate},
+        ],
+        weight_decay=0.0,
+    )
+    best = (np.inf, 0, copy.deepcopy(tail.network.state_dict()))
+    for epoch in range(1, settings.epochs + 1):
+        tail.train()
+        for x, label in examples.batches(settings.batch, rng):
+            distance = sum(
+                ((now - then) ** 2).sum()
+                for now, then in zip(tail.pretrained(), start, strict=True)
+            )
+            loss = functional.cross_entropy(tail(x), label) + settings.pull / 2 * distance
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(tail.parameters(), 1.0)
+            optimiser.step()
+            if budget.over and epoch > 1:
+                break
+        tail.eval()
+        # Without blocks to hold out there is nothing to judge by: the last epoch counts.
+        judged = judge.loss(tail, settings.batch) if len(judge) else -float(epoch)
+        if judged < best[0]:
+            best = (judged, epoch, copy.deepcopy(tail.network.state_dict()))
+        progress("fine-tune", epoch, settings.epochs)
+        if budget.over or epoch - best[1] >= settings.patience:
+            break
+    progress("fine-tune", settings.epochs, settings.epochs)
+    tail.network.load_state_dict(best[2])
+    network = tail.network.cpu().eval().requires_grad_(requires_grad=False)
+    return Tuned(network, mask, best[1], best[0] if len(judge) else float("nan"))
 
-    Returns
-    -------
-    (volumes, cubes that hold mask voxels)
-    """
-    voxel_mm = np.abs(np.diag(grid_affine)[:3])
-    cube = np.floor(np.argwhere(mask) * voxel_mm / COARSE_MM).astype(int)
-    _, place, count = np.unique(cube, axis=0, return_inverse=True, return_counts=True)
-    sums = np.stack([np.bincount(place.ravel(), weights=volume.data) for volume in prepared])
-    return (sums / count).astype(np.float32)
+
+class _Tail(nn.Module):
+    """The layers that learn, with the frozen ones before them kept aside."""
+
+    def __init__(
+        self, network: DeepLight, n_classes: int, mask: Bool, settings: TuningSettings
+    ) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network)
+        self.network.head = nn.Linear(2 * UNITS, n_classes)
+        nn.init.zeros_(self.network.head.weight)
+        nn.init.zeros_(self.network.head.bias)
+        self.frozen = len(CONVOLUTIONS) - settings.convolutions
+        for number, convolution in enumerate(self.network.convolutions):
+            convolution.requires_grad_(requires_grad=number >= self.frozen)
+        self.slices = MaskedSlices(mask)
+        self.mixed = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+    def pretrained(self) -> Iterator[nn.Parameter]:
+        """Yield what learns and was there before."""
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad and not name.startswith("head."):
+                yield parameter
+
+    def front(self, volume: Tensor) -> Tensor:
+        """Return the frozen layers' output for one volume (V,), or its voxels where none is."""
+        if self.frozen == 0:
+            return volume
+        return self.network.conv_features(self.slices(volume), self.frozen)
+
+    def forward(self, fronts: Tensor) -> Tensor:
+        """Return logits (B, K) of what `front` gave, stacked."""
+        with torch.autocast(
+            fronts.device.type,
+            torch.bfloat16,
+            enabled=self.mixed and fronts.device.type == "cuda",
+        ):
+            n = len(fronts)
+            if self.frozen == 0:
+                fronts = torch.stack([self.slices(volume) for volume in fronts])
+            activations = self.network.run(fronts.flatten(0, 1), self.frozen, len(CONVOLUTIONS))
+            vectors = DeepLight.as_vectors(activations).unflatten(0, (n, -1))
+            empty = torch.zeros(1, *self.slices.shape[1:], device=fronts.device)
+            nothing = DeepLight.as_vectors(self.network.run(empty, 0, len(CONVOLUTIONS)))
+            order = self.order(vectors.shape[1])
+            every = torch.cat([vectors, nothing.expand(n, 1, -1)], dim=1)
+            sequence = every.index_select(1, order.to(fronts.device))
+            found = self.network.sequence_features(sequence)
+            return self.network.head(self.network.dropout(found)).float()
+
+    def order(self, present: int) -> Tensor:
+        """Return which vector each slice of the grid takes; the last is an empty slice's."""
+        order = torch.full((self.network.grid_shape[2],), present)
+        order[torch.from_numpy(self.slices.present)] = torch.arange(present)
+        return order
 
 
-def _most_different(
-    features: Float32, labels: NDArray[np.int64], n_classes: int
-) -> tuple[NDArray[np.int64], Float64]:
-    """Return the features with the highest F statistic, and each one's spread within classes."""
-    means = np.stack([features[labels == c].mean(axis=0) for c in range(n_classes)])
-    within: Float64 = ((features - means[labels]) ** 2).mean(axis=0, dtype=np.float64)
-    # A rectified feature that hardly ever leaves zero has next to no spread: without a floor its
-    # weight would be enormous, and the decision would hang on rounding.
-    floor = SPREAD_FLOOR**2 * float(np.median(within[within > 0]))
-    statistic = means.var(axis=0, dtype=np.float64) / (within + floor)
-    chosen = np.sort(np.argsort(-statistic, kind="stable")[:N_FEATURES])
-    return chosen, np.sqrt(within[chosen] + floor)
+class _Examples:
+    """What the learning layers read, and the labels."""
+
+    def __init__(self, tail: _Tail, device: str) -> None:
+        self._tail, self._device = tail, device
+        self._fronts: list[Tensor] = []
+        self._labels: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def add(self, prepared: Float32, label: NDArray[np.int64], progress: Progress) -> None:
+        """Run the frozen layers over volumes (n, V), and keep their output in half precision."""
+        self._tail.eval()
+        with torch.inference_mode():
+            for done, volume in enumerate(prepared, start=1):
+                x = torch.from_numpy(np.array(volume, dtype=np.float32)).to(self._device)
+                self._fronts.append(self._tail.front(x).half().cpu())
+                progress("frozen layers", done, len(prepared))
+        self._labels += [int(each) for each in label]
+
+    def batches(
+        self, size: int, rng: np.random.Generator | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield each example once, in random order if something draws it."""
+        order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
+        for start in range(0, len(self), size):
+            chosen = order[start : start + size]
+            x = torch.stack([self._fronts[i] for i in chosen]).to(self._device).float()
+            yield x, torch.tensor([self._labels[i] for i in chosen], device=self._device)
+
+    def loss(self, tail: _Tail, size: int) -> float:
+        """Return the mean cross-entropy."""
+        with torch.inference_mode():
+            total = [
+                float(functional.cross_entropy(tail(x), label, reduction="sum"))
+                for x, label in self.batches(size)
+            ]
+        return sum(total) / len(self)
+
+
+def _held_out(labels: Labels) -> Bool:
+    """Return the rows of the last block of each class, none where some class has one block."""
+    of = labels.block_labels()
+    shown = np.unique(labels.block[labels.chosen])
+    last = [shown[of[shown] == c] for c in range(labels.n_classes)]
+    if any(len(blocks) < 2 for blocks in last):
+        return np.zeros(labels.label.shape, dtype=bool)
+    return np.isin(labels.block, [blocks[-1] for blocks in last])

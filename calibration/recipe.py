@@ -1,57 +1,34 @@
-"""Calibration from top to bottom: a run in, a compiled decoder out."""
+"""Calibration from top to bottom: labelled runs in, a compiled decoder out."""
 
-import hashlib
-import importlib.metadata
-import tempfile
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.compile import export_decoder, parity
-from calibration.dataset import Labels, find_blocks, label_volumes, read_events
-from calibration.evaluate import held_out_log_probabilities, score
-from calibration.finetune import coarse_voxels, fit, fit_head, fit_temperature, network_features
-from calibration.networks import DeepLight, ReadOut
+from calibration.assemble import evidence_of
+from calibration.budget import Budget
+from calibration.bundling import Made, write_bundle
+from calibration.choose import LAGS_S
+from calibration.compute import one_thread
+from calibration.dataset import TASK, label_volumes
+from calibration.events import Block, ClassSpec, find_blocks, parse_classes, read_events
+from calibration.fitting import Examples, Fitted, FittingSettings, fit_decoder
+from calibration.keeping import Kept
+from calibration.networks import NetworkEvidence, ReadOutSettings, StreamingDecoder
+from calibration.preparing import Preparing, prepare
+from calibration.pretrained import Pretrained
 from calibration.progress import Progress, silent
-from calibration.reference import mean_epi
 from calibration.registration import Registration, register
-from calibration.weights import DEEPLIGHT_2D, cached, describe, load_deeplight
-from rtdecode import __version__, bundle
+from rtdecode import bundle
+from rtdecode.clock import SystemClock
 from rtdecode.errors import ConfigError
-from rtdecode.stages import Preparation, PreparationSettings, Space
-from rtdecode.types import Float32, Prepared, State, Volume
+from rtdecode.stages import Space
+from rtdecode.types import Float32, Volume
 
-LIBRARIES = (
-    "torch",
-    "onnx",
-    "onnxruntime-gpu",
-    "onnxruntime",
-    "antspyx",
-    "nilearn",
-    "numba",
-    "numpy",
-)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Pretrained:
-    """A network that knows states of other people's brains."""
-
-    name: str
-    network: DeepLight
-    states: tuple[str, ...]
-    """What its outputs stand for, in order."""
-    grid_affine: NDArray[np.float64]
-    """Its input grid: voxel to MNI millimetres, RAS+."""
-    sha256: str
-
-    @property
-    def grid_shape(self) -> tuple[int, int, int]:
-        """(X, Y, Z) of its input."""
-        return self.network.grid_shape
+ZERO_SHOT_WINDOW_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +37,11 @@ class CalibrationSettings:
 
     name: str
     """Of the decoder, for the operator."""
-    window_s: float = 8.0
-    """Length of the decision window."""
-    haemodynamic_lag_s: float = 5.0
+    classes: str | None = None
+    """Which trial types are decoded, and which as one: `face+body:people,house`."""
+    rest: bool = False
+    """Whether rest is a class of its own."""
+    fitting: FittingSettings = field(default_factory=FittingSettings)
     smoothing_fwhm_mm: float = 3.0
     t1: Path | None = None
     """The subject's T1-weighted image, NIfTI."""
@@ -70,8 +49,6 @@ class CalibrationSettings:
     """A transform from the EPI to MNI that the user already has."""
     quick_registration: bool = False
     """Affine only: for the demo's simulated people, who are no more than that away."""
-    read_out_layer: int = 10
-    """After how many convolutions the fitted output layer reads (zero-shot reads after all)."""
     seed: int = 0
 
 
@@ -80,192 +57,164 @@ class Calibrated:
     """What a calibration leaves behind."""
 
     bundle: bundle.Bundle
-    registration: Registration
-    reference: Float32
-    reference_affine: NDArray[np.float64]
+    registration: Registration | None
+    """None: the space is an earlier bundle's."""
+    fitted: Fitted | None
+    """None: zero-shot."""
+
+
+def preparing(
+    pretrained: Pretrained, settings: CalibrationSettings, expected: int | None = None
+) -> Preparing:
+    """Return what takes the first run's volumes, if they are to be prepared as they come."""
+    t1 = _image(settings.t1)
+
+    def locate(reference: Float32, affine: NDArray[np.float64]) -> Registration:
+        return register(
+            reference,
+            affine,
+            grid_shape=pretrained.grid_shape,
+            grid_affine=pretrained.grid_affine,
+            t1=t1,
+            transform=settings.transform,
+            quick=settings.quick_registration,
+            seed=settings.seed,
+        )
+
+    return Preparing(locate, pretrained.grid_affine, settings.smoothing_fwhm_mm, expected)
 
 
 def calibrate(
-    volumes: list[Volume],
+    runs: Sequence[Sequence[Volume]],
     pretrained: Pretrained,
-    events: Path | None,
+    events: Sequence[Path],
     out: Path,
     settings: CalibrationSettings,
     progress: Progress = silent,
+    *,
+    earlier: bundle.Bundle | None = None,
+    begun: Preparing | None = None,
+    budget: Budget | None = None,
 ) -> Calibrated:
-    """Compile a decoder for the person whose run this is.
+    """Compile a decoder for the person whose runs these are.
 
     Parameters
     ----------
-    volumes
-        The calibration run, in temporal order.
+    runs
+        The calibration runs, each in temporal order.
     pretrained
         The network to start from.
     events
-        BIDS events of the run; None keeps the pretrained states (zero-shot).
+        BIDS events of each run; none keeps the pretrained states (zero-shot).
     out
         The bundle's folder, which must not exist yet.
     settings
         See `CalibrationSettings`.
     progress
         Told how far each step has come.
+    earlier
+        A bundle of this person whose calibration data are to be used along with these.
+    begun
+        What has taken the first run's volumes already, as they came.
+    budget
+        How long choosing and comparing may take.
 
     Raises
     ------
     ConfigError
-        If the events, the T1 or the run cannot be used; nothing has been computed then.
+        If the events, the T1 or a run cannot be used; nothing has been computed then.
     RunError
         If the registration fails, or the exported decoder disagrees with torch.
     """
-    repetition_time_s = _check_run(volumes, out)
-    labels = _labels(events, volumes, settings.haemodynamic_lag_s)
-    t1 = _image(settings.t1)
-
-    # --- where the subject's brain is -------------------------------------------------------------
-    reference, reference_affine = mean_epi(volumes, progress)
-    progress("register to MNI", 0, 1)
-    registration = register(
-        reference,
-        reference_affine,
-        grid_shape=pretrained.grid_shape,
-        grid_affine=pretrained.grid_affine,
-        t1=t1,
-        transform=settings.transform,
-        quick=settings.quick_registration,
-        seed=settings.seed,
-    )
-    progress("register to MNI", 1, 1)
-    space = Space(
-        reference=reference,
-        reference_affine=reference_affine,
-        mask=registration.mask,
-        grid_affine=pretrained.grid_affine,
-        coordinates_mm=registration.coordinates_mm,
-    )
-
-    # --- the serving stages, volume by volume: once for each voxel's spread, once as served -------
-    preparation = PreparationSettings(
-        repetition_time_s=repetition_time_s, smoothing_fwhm_mm=settings.smoothing_fwhm_mm
-    )
-    stages = Preparation(space, preparation)
-    _, end = walk(stages, stages.initial_state(), volumes, progress, "learn the voxels' spread")
-    initial = stages.initial_state(spread=stages.spread_of(end))
-    prepared, _ = walk(stages, initial, volumes, progress, "prepare as served")
-
-    # --- the output layer -------------------------------------------------------------------------
-    window_volumes = max(1, round(settings.window_s / repetition_time_s))
-    classes, read_out, temperature, metrics = pretrained.states, None, 1.0, None
-    if labels is not None:
-        classes = labels.classes
-        read_out, temperature, metrics = _fit_output(
-            pretrained, prepared, labels, space, settings.read_out_layer, progress
-        )
-
-    # --- compile ----------------------------------------------------------------------------------
-    with tempfile.TemporaryDirectory() as scratch:
-        decoder = Path(scratch) / "decoder.onnx"
-        progress("export to ONNX", 0, 1)
-        export = export_decoder(
+    budget = budget or Budget(None, SystemClock())
+    repetition_time_s = _check(runs, pretrained, events, out, earlier)
+    kept = None if earlier is None else Kept.load(earlier)
+    blocks = read_blocks(runs, events, repetition_time_s)
+    spec = ClassSpec((), {})
+    if events:  # refused before anything is computed
+        earlier_blocks = () if kept is None else kept.blocks
+        spec = _spec(settings.classes, (*earlier_blocks, *blocks))
+        times = [np.array([v.acquired_s for v in run]) for run in runs]
+        if kept is None:
+            label_volumes(blocks, times, spec, LAGS_S[-1], rest=settings.rest)
+    with one_thread(), begun or preparing(pretrained, settings) as first:
+        ready = prepare(runs, first, earlier, progress)
+        if not events:
+            decoder = zero_shot_decoder(pretrained, ready.space, repetition_time_s)
+            made = Made(decoder, pretrained, runs, ready, None, None)
+            written = write_bundle(made, out, settings.name, settings.seed, budget, progress)
+            return Calibrated(written, ready.registration, None)
+        now = Kept.of(list(zip(runs, ready.prepared, blocks, strict=True)))
+        kept = now if kept is None else kept.followed_by(now)
+        examples = examples_of(kept, spec, ready.space, repetition_time_s, rest=settings.rest)
+        fitted = fit_decoder(
+            examples,
             pretrained.network,
-            space.mask,
-            classes,
-            window_volumes=window_volumes,
-            temperature=temperature,
-            path=decoder,
-            read_out=read_out,
+            pretrained.layers,
+            pretrained.states,
+            settings.fitting,
+            budget,
+            progress,
         )
-        progress("export to ONNX", 1, 1)
-        agreement = parity(export, prepared, progress)
-        manifest = bundle.Manifest(
-            name=settings.name,
-            classes=classes,
-            repetition_time_s=repetition_time_s,
-            window_volumes=window_volumes,
-            temperature=temperature,
-            haemodynamic_lag_s=settings.haemodynamic_lag_s,
-            source_shape=reference.shape,
-            model_shape=pretrained.grid_shape,
-            model_affine=tuple(tuple(row) for row in pretrained.grid_affine.tolist()),
-            preparation=preparation,
-            state=export.state,
-            parity=asdict(agreement),
-            provenance=_provenance(volumes, pretrained, registration, settings.seed),
-            metrics=metrics,
-        )
-        state = {f"preparation/{name}": array for name, array in initial.items()}
-        written = bundle.write(out, manifest, decoder, space, state)
-    return Calibrated(written, registration, reference, reference_affine)
+        decoder = fitted_decoder(fitted, pretrained, ready.space)
+        made = Made(decoder, pretrained, runs, ready, fitted, kept)
+        written = write_bundle(made, out, settings.name, settings.seed, budget, progress)
+        return Calibrated(written, ready.registration, fitted)
 
 
-def load_pretrained(weights: str) -> Pretrained:
-    """Load pretrained weights by their registered name, or from a file.
-
-    Raises
-    ------
-    ConfigError
-        If they are not on this machine, or the file holds something else.
-    """
-    path = Path(weights)
-    if not path.is_file():
-        path = cached(weights)
-    description = describe(path)
-    return Pretrained(
-        name=path.stem,
-        network=load_deeplight(path),
-        states=description.states,
-        grid_affine=np.array(DEEPLIGHT_2D.affine),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+def read_blocks(
+    runs: Sequence[Sequence[Volume]], events: Sequence[Path], repetition_time_s: float
+) -> tuple[tuple[Block, ...], ...]:
+    """Read each run's events into blocks."""
+    return tuple(
+        find_blocks(read_events(path), path, volumes[-1].acquired_s + repetition_time_s, number)
+        for number, (volumes, path) in enumerate(zip(runs, events, strict=False))
     )
 
 
-def walk(
-    stages: Preparation, state: State, volumes: list[Volume], progress: Progress, step: str
-) -> tuple[list[Prepared], State]:
-    """Prepare a run exactly as it is served; return its prepared volumes and the last state."""
-    prepared = []
-    previous = volumes[0].index - 1
-    for done, volume in enumerate(volumes, start=1):
-        state, one = stages.step(state, volume, volume.index - previous)
-        previous = volume.index
-        prepared.append(one)
-        progress(step, done, len(volumes))
-    return prepared, state
-
-
-def _fit_output(
-    pretrained: Pretrained,
-    prepared: list[Prepared],
-    labels: Labels,
-    space: Space,
-    layer: int,
-    progress: Progress,
-) -> tuple[ReadOut, float, bundle.Metrics]:
-    """Fit the output layer on all labelled volumes; judge it on blocks held out of the fit."""
-    usable = np.array([one.quality.usable for one in prepared])
-    labels = replace(
-        labels,
-        label=np.where(usable, labels.label, -1),
-        block=np.where(usable, labels.block, -1),
+def examples_of(
+    kept: Kept, spec: ClassSpec, space: Space, repetition_time_s: float, *, rest: bool
+) -> Examples:
+    """Return what a decoder is fitted to."""
+    times = [kept.acquired_s[kept.run == run] for run in range(len(kept.blocks))]
+    task = ClassSpec((TASK,), dict.fromkeys(spec.of, TASK))
+    return Examples(
+        prepared=kept.prepared,
+        usable=kept.usable,
+        motion=kept.motion,
+        label=lambda lag_s: label_volumes(kept.blocks, times, spec, lag_s, rest=rest),
+        label_task=lambda lag_s: label_volumes(kept.blocks, times, task, lag_s, rest=True),
+        mask=space.mask,
+        grid_affine=space.grid_affine,
+        repetition_time_s=repetition_time_s,
     )
-    plain = coarse_voxels(prepared, space.mask, space.grid_affine)
-    linear = score(held_out_log_probabilities(plain, labels, fit), labels, baseline="")
-    features = network_features(pretrained.network, prepared, space.mask, layer, progress)
-    progress("hold out blocks", 0, 1)
-    held_out = held_out_log_probabilities(features, labels, fit)
-    progress("hold out blocks", 1, 1)
-    metrics = score(
-        held_out,
-        labels,
-        baseline=(
-            "shrinkage LDA on 8 mm voxels, same folds: "
-            f"blocks {linear.balanced_accuracy_block:.0%}, "
-            f"volumes {linear.balanced_accuracy_volume:.0%}"
+
+
+def zero_shot_decoder(
+    pretrained: Pretrained, space: Space, repetition_time_s: float
+) -> StreamingDecoder:
+    """Return the network as it was published, with the two read-outs behind it."""
+    window_volumes = max(1, round(ZERO_SHOT_WINDOW_S / repetition_time_s))
+    evidence = NetworkEvidence(pretrained.network, space.mask)
+    return StreamingDecoder(evidence, ReadOutSettings(window_volumes))
+
+
+def fitted_decoder(fitted: Fitted, pretrained: Pretrained, space: Space) -> StreamingDecoder:
+    """Return the decoder that was fitted."""
+    read_outs = fitted.read_outs
+    return StreamingDecoder(
+        evidence_of(fitted, pretrained.network, space.mask),
+        ReadOutSettings(
+            read_outs.window_volumes,
+            read_outs.temperature,
+            read_outs.fast_retention,
+            read_outs.none_threshold,
         ),
     )
-    chosen = labels.chosen
-    head = fit_head(features[chosen], labels.label[chosen], len(labels.classes))
-    temperature = fit_temperature(held_out[chosen], labels.label[chosen])
-    return ReadOut(layer, head.weight, head.bias), temperature, metrics
+
+
+def _spec(text: str | None, runs: Sequence[Sequence[Block]]) -> ClassSpec:
+    return parse_classes(text, [block.trial_type for blocks in runs for block in blocks])
 
 
 def _image(path: Path | None) -> tuple[Float32, NDArray[np.float64]] | None:
@@ -278,45 +227,37 @@ def _image(path: Path | None) -> tuple[Float32, NDArray[np.float64]] | None:
     return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, dtype=np.float64)
 
 
-def _labels(events: Path | None, volumes: list[Volume], lag_s: float) -> Labels | None:
-    if events is None:
-        return None
-    acquired_s = np.array([volume.acquired_s for volume in volumes])
-    return label_volumes(find_blocks(read_events(events)), acquired_s, lag_s)
-
-
-def _check_run(volumes: list[Volume], out: Path) -> float:
+def _check(
+    runs: Sequence[Sequence[Volume]],
+    pretrained: Pretrained,
+    events: Sequence[Path],
+    out: Path,
+    earlier: bundle.Bundle | None,
+) -> float:
     problems = []
     if out.exists():
         problems.append(f"{out}: already exists; choose another --out or remove it first")
-    if len(volumes) < 10:
-        problems.append(
-            f"the run has {len(volumes)} volumes; at least 10 are needed to know a mean"
-        )
-    repetition_time_s = volumes[0].repetition_time_s if volumes else float("nan")
-    if volumes and not repetition_time_s > 0:
+    if not runs or any(len(run) < 10 for run in runs):
+        shortest = min((len(run) for run in runs), default=0)
+        problems.append(f"a run has {shortest} volumes; at least 10 are needed to know a mean")
+    if events and len(events) != len(runs):
+        problems.append(f"{len(runs)} runs and {len(events)} events files: one for each run")
+    repetition_time_s = runs[0][0].repetition_time_s if runs and runs[0] else float("nan")
+    if runs and runs[0] and not repetition_time_s > 0:
         problems.append("the run's headers give no RepetitionTime; is this a BOLD series?")
+    protocols = {(run[0].data.shape, round(run[0].repetition_time_s, 3)) for run in runs if run}
+    if earlier is not None:
+        manifest = earlier.manifest
+        protocols.add((manifest.source_shape, round(manifest.repetition_time_s, 3)))
+        if manifest.model_shape != pretrained.grid_shape:
+            problems.append(
+                f"--from {earlier.path}: prepared on a grid of {manifest.model_shape}, and "
+                f"{pretrained.name} reads {pretrained.grid_shape}; use the weights that it was "
+                f"made with ({manifest.provenance.weights})"
+            )
+    if len(protocols) > 1:
+        told = "; ".join(f"matrix {shape}, {time_s:g} s" for shape, time_s in sorted(protocols))
+        problems.append(f"the runs have different protocols ({told}); calibrate on one")
     if problems:
         raise ConfigError(problems)
     return repetition_time_s
-
-
-def _provenance(
-    volumes: list[Volume], pretrained: Pretrained, registration: Registration, seed: int
-) -> bundle.Provenance:
-    digest = hashlib.sha256()
-    for volume in volumes:
-        digest.update(volume.data.tobytes())
-        digest.update(volume.affine.tobytes())
-    installed = {d.name.lower(): d.version for d in importlib.metadata.distributions()}
-    return bundle.Provenance(
-        code_version=__version__,
-        weights=pretrained.name,
-        weights_sha256=pretrained.sha256,
-        registration=registration.method,
-        registration_overlap=registration.overlap,
-        n_calibration_volumes=len(volumes),
-        seed=seed,
-        data_sha256=digest.hexdigest(),
-        libraries={name: installed[name] for name in LIBRARIES if name in installed},
-    )

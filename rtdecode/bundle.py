@@ -2,13 +2,16 @@
 
 A bundle is a folder: `manifest.json`, which names every other file with its SHA-256,
 `decoder.onnx`, `reference.nii.gz` (the calibration run's mean EPI), `mask.nii.gz` (the decoder's
-voxels), `sampling.npz` (where each of them lies in the reference EPI), `initial_state.npz`.
+voxels), `sampling.npz` (where each of them lies in the reference EPI), `initial_state.npz`. Beside
+them, where it was fitted to a person: `report.html` for people, `calibration.npz` for the next
+calibration.
 """
 
 import hashlib
 import math
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +23,15 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
 from rtdecode.errors import BundleError
+from rtdecode.metrics import Metrics
 from rtdecode.stages import PreparationSettings, Space
 from rtdecode.types import State
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+DECODER = "decoder.onnx"
 REQUIRED = (
-    "decoder.onnx",
+    DECODER,
     "reference.nii.gz",
     "mask.nii.gz",
     "sampling.npz",
@@ -45,23 +50,6 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
-    """How well the decoder did on data that it was not fitted to, and what that is worth."""
-
-    split: str
-    """How the held-out data were chosen, in words; the figures mean nothing without it."""
-    n_blocks: int
-    n_volumes: int
-    chance: float
-    balanced_accuracy_volume: float
-    balanced_accuracy_block: float
-    interval_95_block: tuple[float, float]
-    """Wilson score interval of the block accuracy."""
-    baseline: str
-    """What the same split gives a plain decoder, in words with its figure."""
-
-
-@dataclass(frozen=True, slots=True)
 class Provenance:
     """Where the decoder comes from."""
 
@@ -70,6 +58,7 @@ class Provenance:
     weights_sha256: str
     registration: str
     registration_overlap: float
+    n_calibration_runs: int
     n_calibration_volumes: int
     seed: int
     data_sha256: str
@@ -84,8 +73,17 @@ class Manifest:
     name: str
     classes: tuple[str, ...]
     repetition_time_s: float
+    kind: str
+    """What decodes: `zero-shot`, or the name of the decoder that was chosen."""
+    rule: str
+    """How it was chosen, and why."""
     window_volumes: int
+    """Length of the decision window."""
     temperature: float
+    fast_retention: float
+    """What is left of a volume's weight one volume later in the fast read-out."""
+    none_threshold: float
+    """What the largest probability must reach for a decision; 0: one is always made."""
     haemodynamic_lag_s: float
     source_shape: tuple[int, int, int]
     """Matrix of the EPI that the decoder was calibrated on."""
@@ -125,7 +123,14 @@ class Bundle:
     initial_state: State
 
 
-def write(path: Path, manifest: Manifest, decoder: Path, space: Space, initial: State) -> Bundle:
+def write(
+    path: Path,
+    manifest: Manifest,
+    decoder: Path,
+    space: Space,
+    initial: State,
+    extra: Mapping[str, Path] | None = None,
+) -> Bundle:
     """Write a bundle, whole or not at all, and load it back.
 
     Parameters
@@ -138,6 +143,8 @@ def write(path: Path, manifest: Manifest, decoder: Path, space: Space, initial: 
         The exported `decoder.onnx`.
     space, initial
         Reference, mask and sampling coordinates; the state that a run starts from.
+    extra
+        Further files that the bundle keeps, by their names in it; serving does not read them.
 
     Raises
     ------
@@ -150,14 +157,16 @@ def write(path: Path, manifest: Manifest, decoder: Path, space: Space, initial: 
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".bundle-") as scratch:
         folder = Path(scratch) / "bundle"
         folder.mkdir()
-        shutil.copyfile(decoder, folder / "decoder.onnx")
+        shutil.copyfile(decoder, folder / DECODER)
         reference = nib.Nifti1Image(np.asarray(space.reference), space.reference_affine)
         nib.save(reference, folder / "reference.nii.gz")
         mask = nib.Nifti1Image(space.mask.astype(np.uint8), space.grid_affine)
         nib.save(mask, folder / "mask.nii.gz")
         np.savez(folder / "sampling.npz", coordinates_mm=space.coordinates_mm)
         np.savez(folder / "initial_state.npz", allow_pickle=False, **initial)
-        files = {name: _sha256((folder / name).read_bytes()) for name in REQUIRED}
+        for name, file in (extra or {}).items():
+            shutil.copyfile(file, folder / name)
+        files = {name: _file_sha256(folder / name) for name in (*REQUIRED, *(extra or {}))}
         complete = msgspec.json.encode(replace(manifest, files=files))
         (folder / MANIFEST).write_bytes(msgspec.json.format(complete))
         # Verified before it gets its name: what stands at `path` is always good.
@@ -187,7 +196,9 @@ def load(path: Path | str) -> Bundle:
             f"{path / MANIFEST}: schema {schema}, this rtdecode reads {SCHEMA}; "
             "calibrate again, or use the rtdecode version that wrote it"
         )
-    problems = _problems(path, manifest)
+    # Read once: what was verified is what runs.
+    decoder = (path / DECODER).read_bytes() if (path / DECODER).is_file() else b""
+    problems = _problems(path, manifest, decoder)
     if problems:
         raise BundleError(problems)
     try:
@@ -195,7 +206,7 @@ def load(path: Path | str) -> Bundle:
             path=path,
             manifest=manifest,
             digest=_sha256(content)[:12],
-            decoder=(path / "decoder.onnx").read_bytes(),
+            decoder=decoder,
             space=_load_space(path, manifest),
             initial_state=_load_arrays(path / "initial_state.npz"),
         )
@@ -203,7 +214,7 @@ def load(path: Path | str) -> Bundle:
         raise BundleError(f"{path}: cannot be read: {error}; calibrate again") from error
 
 
-def _problems(path: Path, manifest: Manifest) -> list[str]:
+def _problems(path: Path, manifest: Manifest, decoder: bytes) -> list[str]:
     problems = [
         f"{path / MANIFEST}: does not name {name}"
         for name in REQUIRED
@@ -214,7 +225,7 @@ def _problems(path: Path, manifest: Manifest) -> list[str]:
             problems.append(f"{path / MANIFEST}: {name!r} is not a plain file name")
         elif not (path / name).is_file():
             problems.append(f"{path / name}: missing; copy the whole folder again")
-        elif _sha256((path / name).read_bytes()) != expected:
+        elif (_sha256(decoder) if name == DECODER else _file_sha256(path / name)) != expected:
             problems.append(f"{path / name}: altered since calibration; copy it again")
     if len(manifest.classes) < 2:
         problems.append(f"{path / MANIFEST}: a decoder needs at least two classes")
@@ -253,3 +264,8 @@ def _read(path: Path, name: str, limit_bytes: int) -> bytes:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,6 +5,7 @@ gives the same decision to the last bit (same machine, provider and thread count
 """
 
 import ctypes
+import logging
 import math
 import sys
 from dataclasses import replace
@@ -12,18 +13,31 @@ from typing import Any, Literal
 
 import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+)
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    NotImplemented as NotRunnable,
+)
 
 from rtdecode.bundle import Bundle
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import BundleError, ConfigError, VolumeError
 from rtdecode.stages import Preparation
-from rtdecode.types import Decision, Identity, Prepared, State, Volume
+from rtdecode.types import NONE, Decision, Identity, Prepared, State, Volume
+
+log = logging.getLogger(__name__)
 
 Provider = Literal["cpu", "cuda", "auto"]
 _ORT_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _PREPARATION = "preparation/"
 _DECODER = "decoder/"
 _LAST_INDEX = "last_index"
+ANSWERS = ("probabilities", "fast_probabilities", "decided")
+"""What the graph says of each volume, beside its next state."""
 
 
 class Engine:
@@ -58,7 +72,7 @@ class Engine:
         self.bundle = bundle
         self._clock = clock or SystemClock()
         self._preparation = Preparation(bundle.space, bundle.manifest.preparation, self._clock)
-        self._session, self.provider = _open_session(bundle.decoder, provider, threads)
+        self._session, self.provider = _open_session(bundle, provider, threads)
         self._device = self.provider
         _check_graph(self._session, bundle)
         initial = _part(bundle.initial_state, _PREPARATION)
@@ -83,13 +97,15 @@ class Engine:
         elapsed = self._elapsed(volume)
         self.check(volume)
         prepared_state, prepared = self._preparation.step(self._prepared_state, volume, elapsed)
-        probabilities, weight = self._decode(prepared, elapsed)
+        answers, weight = self._decode(prepared, elapsed)
+        probabilities = answers["probabilities"]
         self._prepared_state, self._last_index = prepared_state, volume.index
         classes = self.bundle.manifest.classes
         return Decision(
             index=volume.index,
             probabilities=tuple(float(p) for p in probabilities),
-            label=classes[int(np.argmax(probabilities))],
+            fast=tuple(float(p) for p in answers["fast_probabilities"]),
+            label=classes[int(np.argmax(probabilities))] if answers["decided"] else NONE,
             window_volumes=int(np.count_nonzero(weight)),
             motion=prepared.motion,
             quality=prepared.quality,
@@ -157,21 +173,23 @@ class Engine:
             )
         return volume.index - self._last_index if self._last_index >= 0 else 1
 
-    def _decode(self, prepared: Prepared, elapsed: int) -> tuple[Any, Any]:
+    def _decode(self, prepared: Prepared, elapsed: int) -> tuple[dict[str, Any], Any]:
         binding = self._session.io_binding()
         binding.bind_cpu_input("volume", np.ascontiguousarray(prepared.data, dtype=np.float32))
         binding.bind_cpu_input("usable", np.array(prepared.quality.usable, dtype=np.float32))
         binding.bind_cpu_input("elapsed", np.array(elapsed, dtype=np.int64))
         for name, value in self._decoder.items():
             binding.bind_ortvalue_input(name, value)
-        outputs = ["probabilities", *(f"{name}_next" for name in self._decoder)]
-        for name in outputs:
-            # The state stays where the network runs; only the answer comes back.
-            binding.bind_output(name, "cpu" if name == "probabilities" else self._device, 0)
+        # The state stays where the network runs; only the answers come back.
+        for name in ANSWERS:
+            binding.bind_output(name, "cpu", 0)
+        for name in self._decoder:
+            binding.bind_output(f"{name}_next", self._device, 0)
         self._session.run_with_iobinding(binding)
-        probabilities, *state = binding.get_outputs()
-        self._decoder = dict(zip(self._decoder, state, strict=True))
-        return probabilities.numpy(), self._decoder["weight"].numpy()
+        found = binding.get_outputs()
+        self._decoder = dict(zip(self._decoder, found[len(ANSWERS) :], strict=True))
+        answers = {name: value.numpy() for name, value in zip(ANSWERS, found, strict=False)}
+        return answers, self._decoder["weight"].numpy()
 
     def _to_device(self, array: Any) -> Any:
         return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self._device, 0)
@@ -182,15 +200,33 @@ def _part(state: State, prefix: str) -> State:
 
 
 def _check_graph(session: Any, bundle: Bundle) -> None:
-    named = {i.name for i in session.get_inputs()} | {o.name for o in session.get_outputs()}
-    needed = {"volume", "usable", "elapsed", "probabilities"}
-    for tensor in bundle.manifest.state:
-        needed |= {tensor.name, f"{tensor.name}_next"}
-    if missing := sorted(needed - named):
-        raise BundleError(f"{bundle.path}/decoder.onnx lacks {missing}; calibrate again")
+    """Refuse a graph that does not take or give what the manifest says."""
+    voxels, classes = int(bundle.space.mask.sum()), len(bundle.manifest.classes)
+    state = {tensor.name: tensor.shape for tensor in bundle.manifest.state}
+    wanted = {
+        "input": {"volume": (voxels,), "usable": (), "elapsed": (), **state},
+        "output": {
+            **dict.fromkeys(ANSWERS[:2], (classes,)),
+            "decided": (),
+            **{f"{name}_next": shape for name, shape in state.items()},
+        },
+    }
+    found = {
+        "input": {i.name: tuple(i.shape) for i in session.get_inputs()},
+        "output": {o.name: tuple(o.shape) for o in session.get_outputs()},
+    }
+    problems = [
+        f"{bundle.path}/decoder.onnx: {side} {name} must be {shape}, and is "
+        f"{found[side].get(name, 'missing')}; calibrate again"
+        for side, shapes in wanted.items()
+        for name, shape in shapes.items()
+        if found[side].get(name) != tuple(shape)
+    ]
+    if problems:
+        raise BundleError(problems)
 
 
-def _open_session(decoder: bytes, provider: Provider, threads: int) -> tuple[Any, str]:
+def _open_session(bundle: Bundle, provider: Provider, threads: int) -> tuple[Any, str]:
     """Open a session whose provider in use is the one asked for, and name it."""
     wanted = provider
     if provider == "auto":
@@ -212,8 +248,20 @@ def _open_session(decoder: bytes, provider: Provider, threads: int) -> tuple[Any
         # TF32 would round the products to 10 bits; parity with torch was measured without it.
         cuda = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
         providers.insert(0, (_ORT_NAMES["cuda"], cuda))
-    session = ort.InferenceSession(decoder, options, providers=providers)
+    try:
+        session = ort.InferenceSession(bundle.decoder, options, providers=providers)
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotRunnable) as error:
+        raise BundleError(
+            f"{bundle.path}/decoder.onnx: ONNX Runtime does not take it: {error}; calibrate again "
+            "with this version of rtdecode"
+        ) from error
     in_use = session.get_providers()[0]
+    if provider == "auto" and in_use == _ORT_NAMES["cpu"] != _ORT_NAMES[wanted]:
+        log.warning(
+            "there is a GPU, and onnxruntime cannot use it; the decoder runs on the CPU. For CUDA "
+            "install its libraries: pip install 'rtdecode[cuda]'"
+        )
+        return session, "cpu"
     if in_use != _ORT_NAMES[wanted]:
         raise ConfigError(
             f"--provider {provider}: onnxruntime fell back to {in_use}; install the CUDA 13 and "

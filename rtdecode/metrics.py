@@ -1,6 +1,6 @@
 """What is known of a decoder's worth: figures of held-out data, and how they were come by."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class Compared:
 
     name: str
     kind: str
-    """`zero-shot`, `deep`, `linear`, `stack`, or `control` (must be at chance)."""
+    """`zero-shot`, `deep`, `linear`, `stack`, or `control`, which knows nothing of the brain or has
+    learnt nothing."""
     accuracy: Accuracy
     log_loss: float
     """Of held-out windows, natural logarithm."""
@@ -41,8 +42,9 @@ class Metrics:
     n_volumes: int
     chance: float
     accuracy: Accuracy
-    p_value: float
-    """Of the block accuracy, by permutation of the blocks' labels before the whole pipeline."""
+    p_value: float | None
+    """Of the accuracy of volumes, by permutation of the blocks' labels before the whole pipeline;
+    `None` where there was no time for it."""
     permutations: int
     confusion: tuple[tuple[int, ...], ...]
     """Blocks: rows are what was shown, columns what was decided, in the order of the classes."""
@@ -50,13 +52,14 @@ class Metrics:
     """Of held-out windows; log(number of classes) is what knowing nothing gives."""
     brier: float
     expected_calibration_error: float
-    false_alarm_rate: float
-    """Share of held-out rest volumes at which a class is decided; `nan` where there is no rest."""
-    onset_latency_s: float
-    """Median time from a block's onset to the first of three right decisions in a row; `nan` where
+    false_alarm_rate: float | None
+    """Share of held-out volumes between blocks at which a class is decided; `None` where there are
+    none."""
+    onset_latency_s: float | None
+    """Median time from a block's onset to the first of three right decisions in a row; `None` where
     no block had one."""
     missed_blocks: int
     """Blocks without three right decisions in a row."""
     comparison: tuple[Compared, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     """What cannot be known from so few blocks, in words for the operator."""

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
+NONE = "none"
+"""The label of a decision for no class; no class is called so."""
 State = dict[str, NDArray[Any]]
 """A stage's or a decoder's memory: named arrays, ready for an `.npz`."""
 
@@ -166,9 +168,11 @@ class Decision:
 
     index: int
     probabilities: tuple[float, ...]
-    """One per class of the bundle, in its order; they sum to 1."""
+    """Of the decision window: one per class of the bundle, in its order; they sum to 1."""
+    fast: tuple[float, ...]
+    """The same of the fast read-out, which follows within some three volumes: for display."""
     label: str
-    """The class with the highest probability."""
+    """The class with the highest probability, or `NONE` where that is below the threshold."""
     window_volumes: int
     """How many volumes carried evidence in this decision's window."""
     motion: Motion

@@ -1,11 +1,19 @@
 """Fixtures that every test may use, and the check that no test leaves a thread behind."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+
+from rtdecode.metrics import Accuracy, Metrics
+
+# What is compiled at its first call, or a busy machine, says nothing about an example.
+hypothesis.settings.register_profile("rtdecode", deadline=None)
+hypothesis.settings.load_profile("rtdecode")
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +31,28 @@ def shared_data() -> Path:
 def rng() -> np.random.Generator:
     """Return a generator with a fixed seed."""
     return np.random.default_rng(20190703)
+
+
+@pytest.fixture(scope="session")
+def make_metrics() -> Callable[..., Metrics]:
+    """Return a function that makes figures by hand; what is not named is made up."""
+    made_up = Metrics(
+        split="by hand",
+        n_blocks=16,
+        n_volumes=200,
+        chance=0.5,
+        accuracy=Accuracy(0.75, 0.79, 0.81, (0.6, 0.8), (0.6, 0.9), (0.6, 0.9)),
+        p_value=0.013,
+        permutations=99,
+        confusion=((8, 0), (3, 5)),
+        log_loss=0.4,
+        brier=0.3,
+        expected_calibration_error=0.1,
+        false_alarm_rate=None,
+        onset_latency_s=None,
+        missed_blocks=1,
+    )
+    return lambda **changes: replace(made_up, **changes)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from calibration.dataset import Block, Labels, label_volumes
+from calibration.dataset import Labels, label_volumes
+from calibration.events import Block, parse_classes
 from calibration.progress import Progress
 from calibration.registration.geometry import voxel_centres_mm
 from calibration.registration.template import on_grid
@@ -128,7 +129,9 @@ def prepare(run: SimulatedRun, mask: Bool) -> Recording:
         state, prepared = stages.step(state, volume)
         data[volume.index] = prepared.data
     acquired_s = np.arange(len(run), dtype=np.float64) * step_s
-    return Recording(data, label_volumes(blocks(run.events), acquired_s, HAEMODYNAMIC_LAG_S))
+    shown = blocks(run.events)
+    spec = parse_classes(None, [block.trial_type for block in shown])
+    return Recording(data, label_volumes((shown,), (acquired_s,), spec, HAEMODYNAMIC_LAG_S))
 
 
 def true_coordinates(participant: Participant, mask: Bool) -> Float32:

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from calibration.dataset import Labels
 from calibration.demo.group import Recording, grid_affine
-from calibration.finetune import fit_head
+from calibration.heads import fit_lda
 from calibration.networks import DeepLight, MaskedSlices
 from calibration.networks.deeplight import CONVOLUTIONS
+from calibration.pretrained import Pretrained
 from calibration.progress import Progress
-from calibration.recipe import Pretrained
 from rtdecode.types import Bool, Float32
 
 Examples = tuple[Float32, NDArray[np.int64]]
@@ -126,7 +127,9 @@ def pretrain(
         chance=1 / len(classes),
     )
     network.eval().requires_grad_(requires_grad=False)
-    pretrained = Pretrained("demo-4mm", network, classes, grid_affine(), _digest(network))
+    digest = _digest(network)
+    layers = (settings.layer,)
+    pretrained = Pretrained("demo-4mm", network, classes, grid_affine(), digest, layers)
     return pretrained, report
 
 
@@ -233,13 +236,28 @@ class _Learner:
 
     def transfer(self, group: Examples, stranger: Examples) -> float:
         """Return the accuracy on `stranger` of calibration's output layer, fitted to `group`."""
-        head = fit_head(self._fixed(group[0]), group[1], self.classes)
+        head = fit_lda(self._fixed(group[0]), _as_labels(group[1], self.classes))
         decided = head.log_probabilities(self._fixed(stranger[0])).argmax(axis=1)
         return float((decided == stranger[1]).mean())
 
     def _fixed(self, volumes: Float32) -> Float32:
         with torch.inference_mode():
             return np.concatenate([self.features(volumes[n : n + 1]) for n in range(len(volumes))])
+
+
+def _as_labels(label: NDArray[np.int64], classes: int) -> Labels:
+    """Return labels of examples that belong together in no way, without rest."""
+    every = np.arange(len(label))
+    return Labels(
+        classes=tuple(map(str, range(classes))),
+        label=label,
+        block=every,
+        rest=np.zeros(len(label), dtype=bool),
+        run=np.zeros_like(every),
+        acquired_s=every.astype(np.float64),
+        blocks=(),
+        lag_s=0.0,
+    )
 
 
 def _batches(number: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 from scipy.stats import binomtest
 
-from calibration.dataset import Block
 from calibration.demo.pretrain import TrainingReport
-from rtdecode.bundle import Metrics
+from calibration.events import Block
+from rtdecode.metrics import Metrics
 from rtdecode.types import Decision, Outcome, Skipped, Stamps
 
 STAGES = {

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
+from calibration.compute import one_thread
 from calibration.demo import report as reports
 from calibration.demo.group import SMOOTHING_FWHM_MM, GroupSettings, brain_mask, simulate_group
 from calibration.demo.pretrain import TrainingReport, TrainingSettings, pretrain
@@ -16,13 +16,17 @@ from calibration.demo.report import Report
 from calibration.demo.scan import ScanSettings, plan, scan, write
 from calibration.demo.serving import serve_and_play
 from calibration.demo.show import Show
-from calibration.recipe import Calibrated, CalibrationSettings, Pretrained, calibrate
+from calibration.fitting import FittingSettings
+from calibration.pretrained import Pretrained
+from calibration.recipe import Calibrated, CalibrationSettings, calibrate
 from calibration.simulation import SimulatedRun, load_template
 from rtdecode.dicom import assemble
 from rtdecode.errors import ConfigError
 from rtdecode.player.play import Speed
 from rtdecode.types import Outcome
 
+PERMUTATIONS = 99
+"""Nobody waits for a demo's p-value to be finer than one in a hundred."""
 _PARTICIPANTS = 1000
 """Simulated people have numbers; each seed of the demo has this many of its own."""
 
@@ -54,7 +58,7 @@ def run(settings: DemoSettings, console: Console) -> Report:
     _check(settings)
     show = Show(console)
     show.open()
-    with _folder(settings.keep) as folder, _one_thread():
+    with _folder(settings.keep) as folder, one_thread():
         found = _run(settings, folder, show)
         if settings.keep is not None:
             found = replace(found, folder=str(folder))
@@ -119,14 +123,14 @@ def _calibrate(
     with show.step("calibrate", "calibrate: from DICOM to a decoder") as step:
         step.progress("read the run", 0, 1)
         calibrated = calibrate(
-            assemble([images]),
+            [assemble([images])],
             pretrained,
-            images.parent / "events.tsv",
+            [images.parent / "events.tsv"],
             folder / "decoder",
             CalibrationSettings(
                 name="demo",
+                fitting=FittingSettings(permutations=PERMUTATIONS, seed=settings.seed),
                 quick_registration=True,
-                read_out_layer=settings.training.layer,
                 smoothing_fwhm_mm=SMOOTHING_FWHM_MM,
                 seed=settings.seed,
             ),
@@ -134,7 +138,7 @@ def _calibrate(
         )
         metrics = calibrated.bundle.manifest.metrics
         if metrics is not None:
-            step.note = f"held-out blocks: {metrics.balanced_accuracy_block:.0%} right"
+            step.note = f"held-out blocks: {metrics.accuracy.block:.0%} right"
     return calibrated
 
 
@@ -178,21 +182,6 @@ def _check(settings: DemoSettings) -> None:
         problems.append(f"--keep {keep}: must be a new or empty folder")
     if problems:
         raise ConfigError(problems)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread in the block.
-
-    On two cores a second thread wins little for slices this small, and wherever something else
-    has a core its threads wait for one another: 13 ms a volume became 180 ms.
-    """
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calibration.demo.report import Latency, Report
+from rtdecode.metrics import Metrics
 
 NEXT = (
     (
@@ -22,7 +23,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
     """Return the figures in words, each with its name."""
     score, run, metrics = report.feedback.score, report.feedback, report.calibration
     low, high = score.interval_95_block
-    held_low, held_high = metrics.interval_95_block
+    held_low, held_high = metrics.accuracy.interval_95_block
     skipped = ", ".join(f"{number} {reason}" for reason, number in run.skipped.items())
     learnt = report.pretraining
     stages = "  ".join(f"{name} {each.p50_ms:.1f}" for name, each in run.stages.items())
@@ -35,9 +36,9 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ),
         (
             "calibration",
-            f"held out: {metrics.balanced_accuracy_block:.0%} of {metrics.n_blocks} blocks "
+            f"held out: {metrics.accuracy.block:.0%} of {metrics.n_blocks} blocks "
             f"(95 % interval {held_low:.0%} to {held_high:.0%}), "
-            f"{metrics.balanced_accuracy_volume:.0%} of volumes; {metrics.baseline}; "
+            f"{metrics.accuracy.volume:.0%} of volumes; {_against(metrics)}; "
             f"brain overlap after registration {report.registration_overlap:.2f}",
         ),
         (
@@ -92,6 +93,15 @@ def warning() -> str:
         "All data are simulated: the figures show that the chain works, from scanner file to "
         "decision. They say nothing about how well real brains can be decoded."
     )
+
+
+def _against(metrics: Metrics) -> str:
+    """Return the best plain decoder's figure, and the permutation test's."""
+    plain = [each for each in metrics.comparison if each.kind == "linear"]
+    best = max(plain, key=lambda each: each.accuracy.volume, default=None)
+    beside = "" if best is None else f"{best.name} {best.accuracy.volume:.0%} of volumes"
+    p_value = "" if metrics.p_value is None else f"p = {metrics.p_value:.2g}"
+    return "; ".join(filter(None, (beside, p_value)))
 
 
 def _percentiles(each: Latency) -> str:

@@ -1,8 +1,31 @@
 """The networks that calibration trains and compiles."""
 
 from calibration.networks.deeplight import DeepLight
+from calibration.networks.evidence import (
+    Evidence,
+    LayerEvidence,
+    NetworkEvidence,
+    Part,
+    StackedEvidence,
+    VoxelEvidence,
+)
 from calibration.networks.read_out import ReadOut, layer_features
+from calibration.networks.sequence import SliceSequence
 from calibration.networks.slices import MaskedSlices
-from calibration.networks.streaming import StreamingDecoder
+from calibration.networks.streaming import ReadOutSettings, StreamingDecoder
 
-__all__ = ["DeepLight", "MaskedSlices", "ReadOut", "StreamingDecoder", "layer_features"]
+__all__ = [
+    "DeepLight",
+    "Evidence",
+    "LayerEvidence",
+    "MaskedSlices",
+    "NetworkEvidence",
+    "Part",
+    "ReadOut",
+    "ReadOutSettings",
+    "SliceSequence",
+    "StackedEvidence",
+    "StreamingDecoder",
+    "VoxelEvidence",
+    "layer_features",
+]

@@ -1,7 +1,9 @@
 """2D-DeepLight: convolutions over axial slices, then a bidirectional LSTM from slice to slice."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +98,10 @@ class DeepLight(nn.Module):
         self.head = nn.Linear(2 * UNITS, n_states)
         self._initialise()
 
+    def convolution(self, index: int) -> nn.Conv2d:
+        """Return one of the twelve, by its number from 0."""
+        return cast("nn.Conv2d", self.convolutions[index])
+
     def _initialise(self) -> None:
         """Draw weights as the authors do: Glorot normal, no bias, the forget gates open."""
         for name, parameter in self.named_parameters():
@@ -133,20 +139,38 @@ class DeepLight(nn.Module):
         depth
             How many of the twelve convolutions to run.
         """
-        x = slices
-        for index in range(depth):
+        return self.run(slices, 0, depth)
+
+    def stepwise(self, slices: Tensor, depth: int = len(CONVOLUTIONS)) -> Iterator[Tensor]:
+        """Yield the activations after each of the first `depth` convolutions."""
+        yield from self._steps(slices, 0, depth)
+
+    def run(self, activations: Tensor, first: int, depth: int) -> Tensor:
+        """Return the activations after `depth` convolutions, given those after `first`."""
+        x = activations
+        for step in self._steps(activations, first, depth):
+            x = step
+        return x
+
+    def _steps(self, x: Tensor, first: int, depth: int) -> Iterator[Tensor]:
+        for index in range(first, depth):
             rows, columns = self.overhang[index]
             if rows or columns:
                 x = functional.pad(x, (0, columns, 0, rows))
             x = functional.relu(self.convolutions[index](x))
             if self.training and CONVOLUTIONS[index].keep < 1:
                 x = functional.dropout2d(x, 1 - CONVOLUTIONS[index].keep)
-        return x
+            yield x
 
     def slice_vectors(self, slices: Tensor) -> Tensor:
         """Return what the LSTM reads of each slice: (N, rows * columns * channels)."""
+        return self.as_vectors(self.conv_features(slices))
+
+    @staticmethod
+    def as_vectors(activations: Tensor) -> Tensor:
+        """Return what the LSTM reads of the last activations (N, C, rows, columns)."""
         # TensorFlow keeps channels last, and the LSTM's weights expect that order.
-        return self.conv_features(slices).permute(0, 2, 3, 1).flatten(1)
+        return activations.permute(0, 2, 3, 1).flatten(1)
 
     def sequence_features(self, vectors: Tensor) -> Tensor:
         """Return the features (B, 128) of slice vectors (B, Z, D), bottom slice first."""

@@ -1,99 +1,106 @@
-"""The streaming decoder: mask vector and window in, probabilities and window out."""
+"""The streaming decoder: a volume and the state in, two read-outs and the next state out."""
 
-import copy
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calibration.networks.deeplight import UNITS, DeepLight
-from calibration.networks.read_out import ReadOut
-from calibration.networks.slices import MaskedSlices
-from calibration.networks.window import decide, slide
+from calibration.networks.evidence import Evidence
+from calibration.networks.window import average, decide, leak, slide
 from rtdecode.errors import ConfigError
-from rtdecode.types import Bool, State
+from rtdecode.types import State
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOutSettings:
+    """How evidence becomes probabilities and a decision."""
+
+    window_volumes: int
+    """Length L of the decision window."""
+    temperature: float = 1.0
+    """What the logits are divided by before they become probabilities (Guo et al. 2017)."""
+    fast_retention: float = 2 / 3
+    """What is left of a volume's weight one volume later in the fast read-out: a memory of
+    1 / (1 - retention) volumes."""
+    none_threshold: float = 0.0
+    """The largest probability must reach it, or nothing is decided."""
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with these settings, in words."""
+        found = []
+        if self.window_volumes < 1:
+            found.append(f"window_volumes is {self.window_volumes}: at least 1 volume")
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            found.append(f"temperature is {self.temperature}: it must be positive and finite")
+        if not 0 <= self.fast_retention < 1:
+            found.append(f"fast_retention is {self.fast_retention}: from 0 to below 1")
+        if not 0 <= self.none_threshold <= 1:
+            found.append(f"none_threshold is {self.none_threshold}: from 0 to 1")
+        return found
 
 
 class StreamingDecoder(nn.Module):
     """What a bundle's `decoder.onnx` computes for one volume.
 
-    Only the slices that hold a voxel of the mask pass the convolutions. Every other slice is all
-    zero, so that its vector is the same at each volume; it is computed once, here.
-
     Parameters
     ----------
-    network
-        A trained network; it is copied, and the copy never trains. Its head may have been replaced
-        by any module from (B, 128) to (B, K).
-    mask
-        The voxels that a prepared volume holds, on the network's grid, (X, Y, Z).
-    window_volumes
-        Length L of the window, in volumes.
-    temperature
-        What the logits are divided by before they become probabilities (Guo et al. 2017).
-    read_out
-        Decides from the features after some of the convolutions, in place of what follows them.
+    evidence
+        From a prepared volume (V,) to logits (K,): a module of `calibration.networks.evidence`.
+    settings
+        Of the two read-outs.
 
     Raises
     ------
     ConfigError
-        Mask, window or temperature do not fit.
+        The settings make no sense.
     """
 
-    # The names that a module's buffers and children go by.
-    order: Tensor
-    empty: Tensor
     temperature: Tensor
-    network: DeepLight
+    threshold: Tensor
+    retention: Tensor
 
-    def __init__(
-        self,
-        network: DeepLight,
-        mask: Bool,
-        window_volumes: int,
-        temperature: float,
-        read_out: ReadOut | None = None,
-    ) -> None:
+    def __init__(self, evidence: Evidence, settings: ReadOutSettings) -> None:
         super().__init__()
-        _check(network, mask, window_volumes, temperature)
-        self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-        self.window_volumes = window_volumes
-        columns, rows, _ = mask.shape
-        self.slices = MaskedSlices(mask)
-        self.read_out = read_out
-        present = self.slices.present
-        self.voxels = self.slices.voxels
-        # The last row of the stacked vectors is the empty slice's.
-        order = np.full(mask.shape[2], len(present))
-        order[present] = np.arange(len(present))
-        with torch.no_grad():
-            empty = self.network.slice_vectors(torch.zeros(1, 1, rows, columns))
-            head = self.network.head(torch.zeros(1, 2 * UNITS))
-        self.classes = head.shape[1] if read_out is None else read_out.classes
-        self.register_buffer("order", torch.from_numpy(order))
-        self.register_buffer("empty", empty)
-        self.register_buffer("temperature", torch.tensor(temperature, dtype=torch.float32))
+        if problems := settings.problems():
+            raise ConfigError(problems)
+        self.evidence = evidence.eval()
+        self.settings = settings
+        self.voxels = evidence.voxels
+        self.classes = evidence.classes
+        for name, value in (
+            ("temperature", settings.temperature),
+            ("threshold", settings.none_threshold),
+            ("retention", settings.fast_retention),
+        ):
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
 
     def initial_state(self) -> State:
-        """Return an empty window: `evidence` (L, K) and `weight` (L,), float32."""
+        """Return a state without evidence, float32.
+
+        `evidence` (L, K) and `weight` (L,) are the window's, `fast_evidence` (K,) and
+        `fast_weight` () the leaky sum's.
+        """
+        length = self.settings.window_volumes
         return {
-            "evidence": np.zeros((self.window_volumes, self.classes), np.float32),
-            "weight": np.zeros(self.window_volumes, np.float32),
+            "evidence": np.zeros((length, self.classes), np.float32),
+            "weight": np.zeros(length, np.float32),
+            "fast_evidence": np.zeros(self.classes, np.float32),
+            "fast_weight": np.zeros((), np.float32),
         }
 
-    def logits(self, volume: Tensor) -> Tensor:
-        """Return the network's logits (K,) for one prepared volume (V,)."""
-        slices = self.slices(volume)
-        if self.read_out is not None:
-            return self.read_out(self.network, slices)
-        vectors = torch.cat([self.network.slice_vectors(slices), self.empty])
-        sequence = vectors.index_select(0, self.order).unsqueeze(0)
-        return self.network.head(self.network.sequence_features(sequence))[0]
-
     def forward(
-        self, volume: Tensor, usable: Tensor, elapsed: Tensor, evidence: Tensor, weight: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Decode one volume and move the window on.
+        self,
+        volume: Tensor,
+        usable: Tensor,
+        elapsed: Tensor,
+        evidence: Tensor,
+        weight: Tensor,
+        fast_evidence: Tensor,
+        fast_weight: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Decode one volume and move both read-outs on.
 
         Parameters
         ----------
@@ -107,28 +114,23 @@ class StreamingDecoder(nn.Module):
             Log-probabilities in the window, newest last, (L, K).
         weight
             Their weights, (L,).
+        fast_evidence
+            The leaky sum of log-probabilities, (K,).
+        fast_weight
+            The sum of its weights, ().
 
         Returns
         -------
-        probabilities (K,), volume_log_probabilities (K,), evidence_next (L, K), weight_next (L,)
+        probabilities (K,), fast_probabilities (K,), decided (), volume_log_probabilities (K,), and
+        the next of each state
         """
-        newest = torch.log_softmax(self.logits(volume) / self.temperature, dim=0)
-        evidence_next, weight_next = slide(evidence, weight, newest, usable, elapsed)
-        return decide(evidence_next, weight_next), newest, evidence_next, weight_next
-
-
-def _check(network: DeepLight, mask: Bool, window_volumes: int, temperature: float) -> None:
-    problems = []
-    if mask.shape != network.grid_shape:
-        problems.append(
-            f"the mask's shape {mask.shape} is not the network's grid {network.grid_shape}: "
-            "resample the mask onto that grid"
-        )
-    if not mask.any():
-        problems.append("the mask is empty: no voxel would reach the network")
-    if window_volumes < 1:
-        problems.append(f"window_volumes is {window_volumes}: a window holds at least 1 volume")
-    if not (np.isfinite(temperature) and temperature > 0):
-        problems.append(f"temperature is {temperature}: it must be positive and finite")
-    if problems:
-        raise ConfigError(problems)
+        newest = torch.log_softmax(self.evidence(volume) / self.temperature, dim=0)
+        evidence, weight = slide(evidence, weight, newest, usable, elapsed)
+        kept = self.retention ** elapsed.to(torch.float32)
+        fast_evidence, fast_weight = leak(fast_evidence, fast_weight, newest, usable, kept)
+        probabilities = decide(average(evidence, weight), weight.sum())
+        fast = decide(fast_evidence, fast_weight)
+        decided = (probabilities.max() >= self.threshold).to(torch.float32)
+        return (
+            probabilities, fast, decided, newest, evidence, weight, fast_evidence, fast_weight,
+        )  # fmt: skip

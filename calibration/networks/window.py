@@ -38,18 +38,42 @@ def slide(
     )
 
 
-def decide(evidence: Tensor, weight: Tensor) -> Tensor:
-    """Return the probabilities (K,) of a window: softmax of its weighted mean log-probabilities.
-
-    Averaging logarithms multiplies probabilities, as independent observations of one state would
-    be combined. With no evidence in the window the answer is uniform.
+def leak(
+    total: Tensor, weight: Tensor, newest: Tensor, usable: Tensor, kept: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return a leaky sum and its weight after one more volume.
 
     Parameters
     ----------
-    evidence
-        Log-probabilities, (L, K).
+    total
+        Sum of log-probabilities so far, (K,).
     weight
-        (L,), not negative.
+        Sum of their weights, ().
+    newest, usable
+        As for `slide`.
+    kept
+        What is left of the past, ().
     """
-    total = weight.sum().clamp(min=torch.finfo(weight.dtype).eps)
-    return torch.softmax((weight.unsqueeze(1) * evidence).sum(0) / total, dim=0)
+    counted = torch.where(usable > 0, newest, torch.zeros_like(newest))
+    return kept * total + counted, kept * weight + usable
+
+
+def average(evidence: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted sum (K,) of a window's log-probabilities (L, K)."""
+    return (weight.unsqueeze(1) * evidence).sum(0)
+
+
+def decide(total: Tensor, weight: Tensor) -> Tensor:
+    """Return probabilities (K,): softmax of the weighted mean of log-probabilities.
+
+    Averaging logarithms multiplies probabilities, as independent observations of one state would
+    be combined. With no evidence the answer is uniform.
+
+    Parameters
+    ----------
+    total
+        Weighted sum of log-probabilities, (K,).
+    weight
+        Sum of the weights, ().
+    """
+    return torch.softmax(total / weight.clamp(min=torch.finfo(weight.dtype).eps), dim=0)

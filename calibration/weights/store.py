@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,10 @@ class Description:
     states: tuple[str, ...]
     source: str
     """Digest of the published file that these weights are, or where they were trained."""
+    grid_affine: tuple[tuple[float, ...], ...] = DEEPLIGHT_2D.affine
+    """Voxel of the grid to MNI millimetres, RAS+, (4, 4)."""
+    layers: tuple[int, ...] = (10, 8, 12)
+    """After how many convolutions a person's head may read; the first is the default."""
 
 
 def cache_folder() -> Path:
@@ -84,7 +88,8 @@ def import_weights(path: Path, folder: Path | None = None, entry: Published = DE
     """
     network = load_published(path, entry)
     target = (folder or cache_folder()) / f"{entry.name}.safetensors"
-    save_deeplight(network, target, entry.states, f"sha256:{entry.sha256}")
+    source = f"sha256:{entry.sha256}"
+    save_deeplight(network, target, Description(entry.grid_shape, entry.states, source))
     return target
 
 
@@ -151,7 +156,7 @@ def check_digest(found: str, entry: Published, source: str) -> None:
         )
 
 
-def save_deeplight(network: "DeepLight", path: Path, states: tuple[str, ...], source: str) -> None:
+def save_deeplight(network: "DeepLight", path: Path, about: Description) -> None:
     """Write a network as safetensors, whole or not at all; folders are made.
 
     Parameters
@@ -160,18 +165,18 @@ def save_deeplight(network: "DeepLight", path: Path, states: tuple[str, ...], so
         Any DeepLight with its linear head.
     path
         The `.safetensors` to write.
-    states
-        What its outputs stand for, in order.
-    source
-        Where the weights come from, for a bundle's provenance.
+    about
+        What the file is to say about itself.
     """
     from safetensors.torch import save
 
     metadata = {
         "format": FORMAT,
-        "grid_shape": json.dumps(network.grid_shape),
-        "states": json.dumps(states),
-        "source": source,
+        "grid_shape": json.dumps(about.grid_shape),
+        "grid_affine": json.dumps(about.grid_affine),
+        "states": json.dumps(about.states),
+        "layers": json.dumps(about.layers),
+        "source": about.source,
     }
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -201,4 +206,11 @@ def describe(path: Path) -> Description:
             f"expected {FORMAT!r}): import the published file with `rtdecode weights import FILE`"
         )
     x, y, z = json.loads(metadata["grid_shape"])
-    return Description((x, y, z), tuple(json.loads(metadata["states"])), metadata["source"])
+    plain = Description((x, y, z), tuple(json.loads(metadata["states"])), metadata["source"])
+    if "grid_affine" not in metadata:  # imported before files said so: the published ones
+        return plain
+    return replace(
+        plain,
+        grid_affine=tuple(tuple(row) for row in json.loads(metadata["grid_affine"])),
+        layers=tuple(json.loads(metadata["layers"])),
+    )

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtdecode.monitor.glyphs import bar, colour, shade, sparkline
-from rtdecode.types import Decision, Outcome, Skipped
+from rtdecode.types import NONE, Decision, Outcome, Skipped
 from rtdecode.wire import Numbered, Status
 
 HISTORY = 400
@@ -168,7 +168,7 @@ def _decision(
         why = f"{latest.reason}: {latest.detail}" if isinstance(latest, Skipped) else "waiting"
         return Align.center(Text(f"\nno decision yet\n{why}\n", "grey70", justify="center"))
     stale = session.outcomes[-1] is not decided
-    best = int(np.argmax(decided.probabilities))
+    best = int(np.argmax(decided.probabilities)) if decided.label != NONE else -1
     table = Table.grid(padding=(0, 1))
     table.add_column(width=_NAME, no_wrap=True)
     table.add_column(no_wrap=True)
@@ -187,7 +187,13 @@ def _decision(
         note.append(f" {latest.reason} ", "black on yellow")
         note.append(f" volume {latest.index} {latest.detail}", "yellow")
     else:
+        if decided.label == NONE:
+            note.append(" none ", "black on grey70").append(
+                " no class is likely enough   ", "grey70"
+            )
         note.append(f"window of {decided.window_volumes} volumes", "grey58")
+        fast = int(np.argmax(decided.fast))
+        note.append(f"   now rather {classes[fast]} {decided.fast[fast]:.0%}", "grey58")
         if not decided.quality.usable:
             note.append(f"   not counted: {', '.join(decided.quality.why)}", "yellow")
     note.truncate(width, overflow="ellipsis")

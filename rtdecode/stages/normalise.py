@@ -5,7 +5,9 @@ expressed as its distance from that, in units of how far it usually is. Only the
 volume never explains itself away (a flexible basis refitted up to the present does). The level is
 an exponentially weighted mean (West 1979) that starts as the plain mean; the spread comes from the
 prediction errors themselves (recursive residuals, Brown, Durbin & Evans 1975), which makes the
-z of white noise have unit variance from the first volumes on.
+z of white noise have unit variance from the first volumes on. The spread remembers much longer than
+the level: it hardly changes, and in a memory of 40 s (20 volumes) it would err by a sixth and grow
+with the task's own signal.
 """
 
 from dataclasses import dataclass
@@ -32,15 +34,22 @@ class NormaliseSettings:
     """How long the past counts."""
 
     repetition_time_s: float
-    memory_s: float = 40.0
-    """Time constant: the weight of a volume falls to 1/e in this time."""
+    memory_s: float = 60.0
+    """Time constant of the level: the weight of a volume falls to 1/e in this time."""
+    spread_memory_s: float = 600.0
+    """The same for the spread: over a run or two, noise may change with the person's rest."""
     ready_after_s: float = 20.0
     """Time to learn the spread in, at least `SPREAD_VOLUMES` volumes."""
 
     @property
     def retention(self) -> float:
-        """What is left of a volume's weight one repetition time later."""
+        """What is left of a volume's weight in the level one repetition time later."""
         return float(np.exp(-self.repetition_time_s / self.memory_s))
+
+    @property
+    def spread_retention(self) -> float:
+        """What is left of a volume's weight in the spread one repetition time later."""
+        return float(np.exp(-self.repetition_time_s / self.spread_memory_s))
 
     @property
     def spread_volumes(self) -> int:
@@ -62,7 +71,7 @@ def initial_state(settings: NormaliseSettings, voxels: int, spread: Float32 | No
     """
     known = spread is not None
     variance = np.zeros(voxels, np.float32) if spread is None else np.square(spread)
-    full = settings.retention / (1 - settings.retention)
+    full = settings.spread_retention / (1 - settings.spread_retention)
     return {
         "level": np.zeros(voxels, np.float32),
         "variance": np.ascontiguousarray(variance, dtype=np.float32),
@@ -144,12 +153,13 @@ def step(
     """Score one volume against its past, then let it become past.
 
     With weights W of the level and V of the spread, S the variance of the level's own error in
-    units of a volume's, and r^k the retention over the k volumes since the last update::
+    units of a volume's, and r^k, s^k the retention of level and spread over the k volumes since the
+    last update::
 
         z      = (x - level) / sqrt(variance (1 + S))
         W      = min(W, r^k / (1 - r)) + 1          plain mean at first, then exponential
         level += (x - level) / W
-        V      = min(V, r^k / (1 - r)) + 1          from the second volume on
+        V      = min(V, s^k / (1 - s)) + 1          from the second volume on
         variance += ((x - level_before)^2 / (1 + S) - variance) / V
         S      = (1 - 1/W)^2 S + 1/W^2
 
@@ -177,6 +187,7 @@ def step(
     first = state["level_volumes"] == 0
     most = settings.retention**since / (1 - settings.retention)
     level_weight = min(float(state["level_weight"]), most) + 1
+    most = settings.spread_retention**since / (1 - settings.spread_retention)
     spread_weight = min(float(state["spread_weight"]), most) + (0 if first else 1)
     z, level, variance = (np.empty(values.size, np.float32) for _ in range(3))
     total = _normalise(

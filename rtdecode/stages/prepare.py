@@ -55,7 +55,7 @@ class PreparationSettings:
     repetition_time_s: float
     smoothing_fwhm_mm: float = 3.0
     """Full width at half maximum, in the decoder's grid; 0 for none."""
-    memory_s: float = 40.0
+    memory_s: float = 60.0
     """Time constant of the online level and spread: two to three block lengths. Shorter, and they
     learn the task's own signal away; longer, and drift stays in."""
     ready_after_s: float = 20.0
@@ -153,7 +153,9 @@ class Preparation:
             space.mask, dilated, space.grid_affine, settings.smoothing_fwhm_mm
         )
         self._normalise = normalise.NormaliseSettings(
-            settings.repetition_time_s, settings.memory_s, settings.ready_after_s
+            settings.repetition_time_s,
+            memory_s=settings.memory_s,
+            ready_after_s=settings.ready_after_s,
         )
         self._limits = quality.QualityLimits(
             settings.framewise_displacement_limit_mm, settings.signal_drop_limit

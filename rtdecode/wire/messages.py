@@ -47,6 +47,7 @@ class DecisionMessage(msgspec.Struct, frozen=True, tag="decision", tag_field="ty
 
     index: int
     probabilities: tuple[float, ...]
+    fast: tuple[float, ...]
     label: str
     window_volumes: int
     motion: Motion

@@ -30,7 +30,7 @@ class Numbered:
 
     @property
     def label(self) -> str | None:
-        """The class decided for, or `None` for a volume without a decision."""
+        """The class decided for, or "none"; `None` for a volume without a decision."""
         return self.outcome.label if isinstance(self.outcome, Decision) else None
 
     @property
@@ -69,6 +69,7 @@ def outcome_to_message(outcome: Outcome) -> DecisionMessage | SkippedMessage:
     return DecisionMessage(
         index=outcome.index,
         probabilities=outcome.probabilities,
+        fast=outcome.fast,
         label=outcome.label,
         window_volumes=outcome.window_volumes,
         motion=outcome.motion,
@@ -93,6 +94,7 @@ def outcome_from_message(message: DecisionMessage | SkippedMessage) -> Outcome:
     return Decision(
         index=message.index,
         probabilities=message.probabilities,
+        fast=message.fast,
         label=message.label,
         window_volumes=message.window_volumes,
         motion=message.motion,

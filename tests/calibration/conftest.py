@@ -1,10 +1,33 @@
-"""A slow network in numpy, written from the paper's TensorFlow conventions alone."""
+"""A slow network written from the paper alone, labels of made-up runs, and whole calibrations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
+from calibration.dataset import Labels, label_volumes
+from calibration.events import Block, ClassSpec
+from calibration.fitting import FittingSettings
+from calibration.networks import DeepLight
+from calibration.pretrained import Pretrained
+from calibration.recipe import Calibrated, CalibrationSettings, calibrate
+from calibration.simulation import (
+    ActivationSettings,
+    EpiProtocol,
+    ParticipantSettings,
+    RunDesign,
+    SimulatedRun,
+    default_states,
+    load_template,
+    make_participant,
+    simulate_run,
+    write_events,
+)
+from rtdecode.types import Volume
 
 GRID = (10, 8, 5)
 """Columns 10, 5, 3, 2, 1 and rows 8, 4, 2, 1, 1: strides of 2 meet even and odd sizes."""
@@ -89,3 +112,150 @@ def deeplight_variables(rng: np.random.Generator) -> dict[str, np.ndarray]:
     arrays["linear_29/weights"] = rng.standard_normal((128, 4))
     arrays["linear_29/biases"] = rng.standard_normal(4)
     return {name: value.astype(np.float32) for name, value in arrays.items()}
+
+
+LAG_S = 5.0
+
+
+def _labels(
+    runs: Sequence[str],
+    block_s: float = 16.0,
+    pause_s: float = 8.0,
+    repetition_time_s: float = 2.0,
+    *,
+    rest: bool = False,
+    lag_s: float = LAG_S,
+) -> Labels:
+    blocks, times = [], []
+    for number, order in enumerate(runs):
+        onsets_s = [20 + place * (block_s + pause_s) for place in range(len(order))]
+        blocks.append(
+            tuple(
+                Block(name, onset_s, onset_s + block_s, row, number)
+                for row, (name, onset_s) in enumerate(zip(order, onsets_s, strict=True), start=2)
+            )
+        )
+        times.append(np.arange(0.0, 40 + len(order) * (block_s + pause_s), repetition_time_s))
+    names = tuple(sorted(set("".join(runs))))
+    spec = ClassSpec(names, {name: name for name in names})
+    return label_volumes(blocks, times, spec, lag_s, rest=rest)
+
+
+@pytest.fixture(scope="session")
+def make_labels() -> Callable[..., Labels]:
+    """Return a function from runs, each a string with one letter a block, to their labels."""
+    return _labels
+
+
+MODEL_GRID = (23, 28, 23)
+MODEL_AFFINE = np.array([[-8.0, 0, 0, 90], [0, 8, 0, -126], [0, 0, 8, -72], [0, 0, 0, 1]])
+STATES = ("looking", "listening", "resting")
+GAP = range(50, 53)
+"""Volumes that the fitted calibration never saw."""
+
+
+@dataclass(frozen=True)
+class Calibrations:
+    """One person's runs, and what two calibrations made of the first."""
+
+    run: SimulatedRun
+    volumes: list[Volume]
+    """All of the run."""
+    with_gap: list[Volume]
+    """What the fitted calibration was given."""
+    pretrained: Pretrained
+    events: Path
+    fitted: Calibrated
+    zero_shot: Calibrated
+    told: list[tuple[str, int, int]]
+    """Progress of the fitted calibration."""
+    second: SimulatedRun
+    """Another run of the same person."""
+    transform: Path
+    """From the EPI to MNI, so that nothing need be registered."""
+
+
+def _transform(run: SimulatedRun, path: Path) -> Path:
+    """Write the affine map from MNI to the scanner that fits this participant best, for ITK."""
+    scanner = np.random.default_rng(1).uniform(-60, 60, (3, 400)) + run.centre_mm[:, None]
+    mni = np.vstack([run.participant.to_mni(scanner), np.ones(400)])
+    matrix = np.linalg.lstsq(mni.T, scanner.T, rcond=None)[0].T
+    # ITK's millimetres are LPS.
+    turn = np.diag([-1.0, -1.0, 1.0])
+    parameters = [*(turn @ matrix[:, :3] @ turn).ravel(), *(turn @ matrix[:, 3])]
+    path.write_text(
+        "#Insight Transform File V1.0\n#Transform 0\n"
+        "Transform: MatrixOffsetTransformBase_double_3_3\n"
+        f"Parameters: {' '.join(f'{p:.9f}' for p in parameters)}\nFixedParameters: 0 0 0\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+BOX_GRID = (12, 14, 8)
+
+
+@pytest.fixture(scope="session")
+def box() -> np.ndarray:
+    """Return a mask on a small grid, with empty slices at both ends."""
+    mask = np.zeros(BOX_GRID, bool)
+    mask[2:10, 2:12, 1:7] = True
+    return mask
+
+
+@pytest.fixture
+def halves(box: np.ndarray, rng: np.random.Generator) -> Callable[[Labels, float], np.ndarray]:
+    """Return a function that makes volumes of `box` in which two classes light up its halves."""
+
+    def make(labels: Labels, strength: float) -> np.ndarray:
+        dense = rng.standard_normal((len(labels.label), *BOX_GRID)).astype(np.float32)
+        dense[labels.label == 0, :6] += strength
+        dense[labels.label == 1, 6:] += strength
+        return dense[:, box]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Calibrations:
+    """Calibrate twice: fitted to events with a gap in the run, and zero-shot by a transform.
+
+    The network has learnt nothing: its random features will do.
+    """
+    folder = tmp_path_factory.mktemp("calibrations")
+    states = tuple(s for s in default_states() if s.trial_type in {"left_hand", "places"})
+    settings = ParticipantSettings(states, ActivationSettings(bold_percent=8.0, block_spread=0.1))
+    participant = make_participant(load_template(), settings, seed=1)
+    protocol = EpiProtocol((40, 40, 28), (5.5, 5.5, 5.0), repetition_time_s=2.0)
+    design = RunDesign(blocks_per_state=4, block_s=12.0, rest_s=8.0, protocol=protocol)
+    run = simulate_run(participant, design, seed=3)
+    volumes = list(run.volumes())
+    with_gap = [v for v in volumes if v.index not in GAP]
+    events = write_events(run.events, folder / "events.tsv")
+    told: list[tuple[str, int, int]] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        network = DeepLight(MODEL_GRID, len(STATES))
+    pretrained = Pretrained("random", network, STATES, MODEL_AFFINE, "0" * 64, layers=(4, 6))
+    fitted = calibrate(
+        [with_gap],
+        pretrained,
+        [events],
+        folder / "fitted",
+        CalibrationSettings(
+            "fitted", quick_registration=True, fitting=FittingSettings(permutations=30)
+        ),
+        lambda *step: told.append(step),
+    )
+    transform = _transform(run, folder / "epi_to_mni.txt")
+    zero_shot = calibrate(
+        [volumes],
+        pretrained,
+        [],
+        folder / "zero-shot",
+        CalibrationSettings("zero-shot", transform=transform),
+    )
+    second = simulate_run(participant, design, seed=4)
+    return Calibrations(
+        run, volumes, with_gap, pretrained, events, fitted, zero_shot, told, second, transform
+    )

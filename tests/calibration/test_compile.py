@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from calibration.compile import ExportReport, export_decoder, parity
-from calibration.networks import DeepLight
+from calibration.networks import DeepLight, NetworkEvidence, ReadOutSettings, StreamingDecoder
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.types import Motion, Prepared, Quality, Stamps
 
@@ -31,6 +31,13 @@ def _network(head: nn.Module | None = None) -> DeepLight:
     if head is not None:
         network.head = head
     return network
+
+
+def _decoder(
+    network: DeepLight | None = None, window_volumes: int = 4, temperature: float = 1.5
+) -> StreamingDecoder:
+    evidence = NetworkEvidence(network or _network(), _mask())
+    return StreamingDecoder(evidence, ReadOutSettings(window_volumes, temperature))
 
 
 def _mask() -> np.ndarray:
@@ -57,7 +64,7 @@ def _run(voxels: int, steps: list[tuple[int, bool]], rng: np.random.Generator) -
 def export(tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
     """Return a small exported decoder."""
     path = tmp_path_factory.mktemp("export") / "decoder.onnx"
-    return export_decoder(_network(), _mask(), CLASSES, 4, 1.5, path)
+    return export_decoder(_decoder(), CLASSES, path)
 
 
 def test_graph_is_fast_and_self_contained(export) -> None:
@@ -77,8 +84,15 @@ def test_graph_is_fast_and_self_contained(export) -> None:
         "elapsed": (),
         "evidence": (4, 3),
         "weight": (4,),
+        "fast_evidence": (3,),
+        "fast_weight": (),
     }
-    assert {t.name: t.shape for t in export.state} == {"evidence": (4, 3), "weight": (4,)}
+    assert {t.name: t.shape for t in export.state} == {
+        "evidence": (4, 3),
+        "weight": (4,),
+        "fast_evidence": (3,),
+        "fast_weight": (),
+    }
 
 
 def test_metadata_says_what_it_is_and_not_where_it_was_made(export) -> None:
@@ -96,7 +110,7 @@ def test_metadata_says_what_it_is_and_not_where_it_was_made(export) -> None:
 
 def test_same_decoder_gives_the_same_bytes_in_silence(export, tmp_path, capfd) -> None:
     """Exporting again changes no byte, and says nothing on the terminal."""
-    again = export_decoder(_network(), _mask(), CLASSES, 4, 1.5, tmp_path / "again.onnx")
+    again = export_decoder(_decoder(), CLASSES, tmp_path / "again.onnx")
     assert again.sha256 == export.sha256
     assert again.path.read_bytes() == export.path.read_bytes()
     assert capfd.readouterr() == ("", "")
@@ -117,7 +131,7 @@ def test_run_is_not_trivially_decoded(export, rng) -> None:
     """The agreement above is about answers that differ from volume to volume."""
     run = _run(export.decoder.voxels, [(i, True) for i in range(4)], rng)
     with torch.inference_mode():
-        logits = np.array([export.decoder.logits(torch.tensor(p.data)).numpy() for p in run])
+        logits = np.array([export.decoder.evidence(torch.tensor(p.data)).numpy() for p in run])
     assert logits.std(axis=0).min() > 1e-2
 
 
@@ -140,16 +154,15 @@ def test_empty_run_is_no_parity(export) -> None:
 def test_replaced_head_is_exported(tmp_path, rng) -> None:
     """A head of other classes, deeper than one layer, exports and agrees."""
     network = _network(nn.Sequential(nn.Linear(128, 12), nn.ReLU(), nn.Linear(12, 5)))
-    export = export_decoder(network, _mask(), "abcde", 1, 1.0, tmp_path / "decoder.onnx")
+    export = export_decoder(_decoder(network, 1, 1.0), "abcde", tmp_path / "decoder.onnx")
     run = _run(export.decoder.voxels, [(0, True), (1, True), (2, False)], rng)
     assert parity(export, run).probability < 1e-5
-    assert network.training
 
 
 def test_class_names_must_match_the_outputs(tmp_path) -> None:
     """Too few names are refused before anything is exported."""
-    with pytest.raises(ConfigError, match="2 classes for a network with 3 outputs"):
-        export_decoder(_network(), _mask(), ("a", "b"), 4, 1.0, tmp_path / "decoder.onnx")
+    with pytest.raises(ConfigError, match="2 classes for a decoder with 3 outputs"):
+        export_decoder(_decoder(), ("a", "b"), tmp_path / "decoder.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -169,7 +182,8 @@ def test_published_network_keeps_its_answers(shared_data, tmp_path) -> None:
     network = load_deeplight(
         shared_data / "deeplight2d/model-2D_DeepLight_desc-pretrained_model.npy"
     )
-    export = export_decoder(network, mask, DEEPLIGHT_2D.states, 1, 1.0, tmp_path / "decoder.onnx")
+    decoder = StreamingDecoder(NetworkEvidence(network, mask), ReadOutSettings(1))
+    export = export_decoder(decoder, DEEPLIGHT_2D.states, tmp_path / "decoder.onnx")
     quality = Quality(0.0, 0.0, 0.0, 0.0, usable=True)
     run = [Prepared(i, m[mask], Motion(), quality, Stamps()) for i, m in enumerate(maps)]
     result = parity(export, run)

@@ -1,131 +1,43 @@
 """Calibration from a run to a bundle that serves, on a simulated participant and a coarse grid."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from calibration.networks import DeepLight, ReadOut, StreamingDecoder
+from calibration.budget import Budget
+from calibration.fitting import FittingSettings
+from calibration.keeping import Kept
+from calibration.networks import DeepLight
+from calibration.preparing import walk
 from calibration.progress import silent
-from calibration.recipe import Calibrated, CalibrationSettings, Pretrained, calibrate, walk
-from calibration.simulation import (
-    ActivationSettings,
-    EpiProtocol,
-    ParticipantSettings,
-    RunDesign,
-    SimulatedRun,
-    default_states,
-    load_template,
-    make_participant,
-    simulate_run,
-    write_events,
+from calibration.recipe import (
+    CalibrationSettings,
+    calibrate,
+    fitted_decoder,
+    preparing,
+    zero_shot_decoder,
 )
+from calibration.simulation import write_events
 from rtdecode import bundle as bundles
+from rtdecode.clock import SystemClock
 from rtdecode.engine import Engine
 from rtdecode.errors import ConfigError
 from rtdecode.stages import Preparation, dilate
-from rtdecode.types import Prepared, Volume
-
-GRID = (23, 28, 23)
-GRID_AFFINE = np.array([[-8.0, 0, 0, 90], [0, 8, 0, -126], [0, 0, 8, -72], [0, 0, 0, 1]])
-STATES = ("looking", "listening", "resting")
-LAYER = 4
-"""Random weights keep less of the signal the deeper one reads."""
-GAP = range(50, 53)
-"""Volumes that the fitted calibration never saw."""
+from rtdecode.types import NONE, Prepared
 
 
-@dataclass(frozen=True)
-class Calibrations:
-    """One run, and what two calibrations made of it."""
-
-    run: SimulatedRun
-    volumes: list[Volume]
-    """All of the run."""
-    with_gap: list[Volume]
-    """What the fitted calibration was given."""
-    pretrained: Pretrained
-    events: Path
-    fitted: Calibrated
-    zero_shot: Calibrated
-    told: list[tuple[str, int, int]]
-    """Progress of the fitted calibration."""
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread, as other tests run beside this one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def pretrained() -> Pretrained:
-    """Return a network that has learnt nothing: its random features will do."""
-    torch.manual_seed(7)
-    return Pretrained("random", DeepLight(GRID, len(STATES)), STATES, GRID_AFFINE, "0" * 64)
-
-
-def _transform(run: SimulatedRun, path: Path) -> Path:
-    """Write the affine map from MNI to the scanner that fits this participant best, for ITK."""
-    scanner = np.random.default_rng(1).uniform(-60, 60, (3, 400)) + run.centre_mm[:, None]
-    mni = np.vstack([run.participant.to_mni(scanner), np.ones(400)])
-    matrix = np.linalg.lstsq(mni.T, scanner.T, rcond=None)[0].T
-    # ITK's millimetres are LPS.
-    turn = np.diag([-1.0, -1.0, 1.0])
-    parameters = [*(turn @ matrix[:, :3] @ turn).ravel(), *(turn @ matrix[:, 3])]
-    path.write_text(
-        "#Insight Transform File V1.0\n#Transform 0\n"
-        "Transform: MatrixOffsetTransformBase_double_3_3\n"
-        f"Parameters: {' '.join(f'{p:.9f}' for p in parameters)}\nFixedParameters: 0 0 0\n",
-        encoding="utf-8",
+@pytest.fixture
+def quick(made) -> CalibrationSettings:
+    """Return settings that leave out what is tested elsewhere: registration, many permutations."""
+    return CalibrationSettings(
+        "quick", transform=made.transform, fitting=FittingSettings(permutations=5)
     )
-    return path
 
 
-@pytest.fixture(scope="module")
-def made(
-    one_thread: None,  # noqa: ARG001 - a fixture is used by being asked for
-    pretrained: Pretrained,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Calibrations:
-    """Calibrate twice: fitted to events with a gap in the run, and zero-shot by a transform."""
-    folder = tmp_path_factory.mktemp("calibrations")
-    states = tuple(s for s in default_states() if s.trial_type in {"left_hand", "places"})
-    settings = ParticipantSettings(states, ActivationSettings(bold_percent=8.0, block_spread=0.1))
-    participant = make_participant(load_template(), settings, seed=1)
-    protocol = EpiProtocol((40, 40, 28), (5.5, 5.5, 5.0), repetition_time_s=2.0)
-    design = RunDesign(blocks_per_state=4, block_s=12.0, rest_s=8.0, protocol=protocol)
-    run = simulate_run(participant, design, seed=3)
-    volumes = list(run.volumes())
-    with_gap = [v for v in volumes if v.index not in GAP]
-    events = write_events(run.events, folder / "events.tsv")
-    told: list[tuple[str, int, int]] = []
-    fitted = calibrate(
-        with_gap,
-        pretrained,
-        events,
-        folder / "fitted",
-        CalibrationSettings("fitted", quick_registration=True, read_out_layer=LAYER),
-        lambda *step: told.append(step),
-    )
-    transform = _transform(run, folder / "epi_to_mni.txt")
-    zero_shot = calibrate(
-        volumes,
-        pretrained,
-        None,
-        folder / "zero-shot",
-        CalibrationSettings("zero-shot", window_s=3.0, transform=transform),
-    )
-    return Calibrations(run, volumes, with_gap, pretrained, events, fitted, zero_shot, told)
-
-
-def test_bundles_load_again(made: Calibrations) -> None:
+def test_bundles_load_again(made) -> None:
     """What calibration returned is what is on disk."""
     for calibrated in (made.fitted, made.zero_shot):
         read = bundles.load(calibrated.bundle.path)
@@ -134,29 +46,38 @@ def test_bundles_load_again(made: Calibrations) -> None:
         assert not [p for p in read.path.parent.iterdir() if p.name.startswith(".")]
 
 
-def test_manifest_says_what_was_done(made: Calibrations) -> None:
-    """Classes, window, lag, matrix, grid and origin are those of this calibration."""
+def test_manifest_says_what_was_done(made) -> None:
+    """Classes, window, lag, matrix, grid, rule and origin are those of this calibration."""
     fitted, zero_shot = made.fitted.bundle.manifest, made.zero_shot.bundle.manifest
     assert fitted.classes == ("left_hand", "places")
-    assert zero_shot.classes == STATES
-    assert (fitted.window_volumes, zero_shot.window_volumes) == (4, 2)
+    assert zero_shot.classes == made.pretrained.states
+    assert 4 <= fitted.window_volumes <= 6
+    assert zero_shot.window_volumes == 4
     assert zero_shot.temperature == 1.0
     assert zero_shot.metrics is None
+    assert (zero_shot.kind, zero_shot.rule) == (
+        "zero-shot",
+        "as published, not fitted to this person",
+    )
+    assert fitted.kind == made.fitted.fitted.chosen.name
+    assert "Rule: " in fitted.rule
+    assert "Lag " in fitted.rule
+    assert 3 <= fitted.haemodynamic_lag_s <= 7
     for manifest in (fitted, zero_shot):
         assert manifest.repetition_time_s == 2.0
-        assert manifest.haemodynamic_lag_s == 5.0
         assert manifest.source_shape == (40, 40, 28)
-        assert manifest.model_shape == GRID
-        np.testing.assert_array_equal(manifest.model_affine, GRID_AFFINE)
+        assert manifest.model_shape == made.pretrained.grid_shape
+        np.testing.assert_array_equal(manifest.model_affine, made.pretrained.grid_affine)
         assert manifest.provenance.weights == "random"
         assert manifest.provenance.libraries["torch"] == torch.__version__
     assert fitted.provenance.n_calibration_volumes == len(made.volumes) - 3
+    assert fitted.provenance.n_calibration_runs == 1
     assert "Affine" in fitted.provenance.registration
     assert "epi_to_mni.txt" in zero_shot.provenance.registration
     assert fitted.provenance.data_sha256 != zero_shot.provenance.data_sha256
 
 
-def test_onnx_agreed_with_torch(made: Calibrations) -> None:
+def test_onnx_agreed_with_torch(made) -> None:
     """Parity was measured over every volume and is far within what is accepted."""
     for calibrated, run in ((made.fitted, made.with_gap), (made.zero_shot, made.volumes)):
         parity = calibrated.bundle.manifest.parity
@@ -165,117 +86,216 @@ def test_onnx_agreed_with_torch(made: Calibrations) -> None:
         assert 0 <= parity["state"] < 1e-4
 
 
-def test_metrics_are_held_out_figures(made: Calibrations) -> None:
+def test_metrics_are_held_out_figures(made) -> None:
     """Strong activity is decoded above chance, and the figures fit each other."""
     metrics = made.fitted.bundle.manifest.metrics
     assert (metrics.n_blocks, metrics.chance) == (8, 0.5)
     assert 30 <= metrics.n_volumes <= 48
-    assert 0.7 < metrics.balanced_accuracy_volume <= 1
-    assert 0.75 <= metrics.balanced_accuracy_block <= 1
-    low, high = metrics.interval_95_block
-    assert 0 < low < metrics.balanced_accuracy_block <= high <= 1
-    assert "leave one block of each class out, 4 folds" in metrics.split
-    assert "shrinkage LDA" in metrics.baseline
+    assert 0.7 < metrics.accuracy.volume <= 1
+    assert 0.75 <= metrics.accuracy.block <= 1
+    low, high = metrics.accuracy.interval_95_block
+    assert 0 < low < metrics.accuracy.block <= high <= 1
+    assert metrics.split.startswith("leave one block of each class out, 4 folds, 8 s guard, 1 run")
+    assert sum(map(sum, metrics.confusion)) == 8
+    assert 0 < metrics.p_value <= 0.1
+    assert metrics.permutations == 30
     assert 0 < made.fitted.bundle.manifest.temperature < np.inf
 
 
-def test_registration_found_the_head(made: Calibrations) -> None:
+def test_baselines_stand_beside_it(made) -> None:
+    """Every candidate, the plain decoders and the controls, by the same figures."""
+    compared = {one.name: one for one in made.fitted.bundle.manifest.metrics.comparison}
+    assert {
+        "convolution 4",
+        "convolution 6",
+        "recurrent features",
+        "voxels",
+        "8 mm voxels, LDA",
+        "8 mm voxels, logistic",
+        "400 parcels, LDA",
+        "400 parcels, logistic",
+        "motion alone",
+        "time alone",
+    } == set(compared)
+    assert {compared[name].kind for name in ("motion alone", "time alone")} == {"control"}
+    assert compared["voxels"].accuracy.volume > compared["time alone"].accuracy.volume
+
+
+def test_registration_found_the_head(made) -> None:
     """Affine registration lays each voxel where the participant truly has it, within a voxel."""
     for calibrated in (made.fitted, made.zero_shot):
         assert calibrated.registration.overlap > 0.85
         points_mm = calibrated.registration.coordinates_mm.T.astype(float)
         space = calibrated.bundle.space
-        grid = np.argwhere(dilate(space.mask)) @ GRID_AFFINE[:3, :3].T + GRID_AFFINE[:3, 3]
+        affine = made.pretrained.grid_affine
+        grid = np.argwhere(dilate(space.mask)) @ affine[:3, :3].T + affine[:3, 3]
         error_mm = np.linalg.norm(made.run.participant.to_mni(points_mm).T - grid, axis=1)
         assert np.median(error_mm) < 8.0
 
 
-def test_progress_names_every_step_to_its_end(made: Calibrations) -> None:
+def test_progress_names_every_step_to_its_end(made) -> None:
     """Each step tells when it is done."""
     last = {step: (done, total) for step, done, total in made.told}
-    assert {"average the EPI", "register to MNI", "export to ONNX"} <= set(last)
+    assert {
+        "register to MNI",
+        "prepare as served",
+        "network's features",
+        "prepare cross-validation",
+        "permute blocks",
+        "export to ONNX",
+        "write the report",
+    } <= set(last)
     assert all(done == total for done, total in last.values()), last
 
 
-def _decided_by_torch(
-    calibrated: Calibrated, made: Calibrations, run: list[Volume], read_out: ReadOut | None
-) -> Iterator[tuple[Prepared, np.ndarray]]:
+def _decided_by_torch(made, which: str) -> Iterator[tuple[Prepared, np.ndarray]]:
     """Yield each prepared volume and what the torch decoder says after it."""
+    calibrated = getattr(made, which)
     bundle = calibrated.bundle
-    manifest = bundle.manifest
-    stages = Preparation(bundle.space, manifest.preparation)
-    initial = {n.removeprefix("preparation/"): a for n, a in bundle.initial_state.items()}
+    run = made.with_gap if which == "fitted" else made.volumes
+    stages = Preparation(bundle.space, bundle.manifest.preparation)
+    initial = {
+        name.removeprefix("preparation/"): array
+        for name, array in bundle.initial_state.items()
+        if name.startswith("preparation/")
+    }
     prepared, _ = walk(stages, initial, run, silent, "")
-    decoder = StreamingDecoder(
-        made.pretrained.network,
-        bundle.space.mask,
-        manifest.window_volumes,
-        manifest.temperature,
-        read_out,
-    )
+    if which == "fitted":
+        decoder = fitted_decoder(calibrated.fitted, made.pretrained, bundle.space)
+    else:
+        decoder = zero_shot_decoder(made.pretrained, bundle.space, 2.0)
     state = [torch.from_numpy(array) for array in decoder.initial_state().values()]
     before = prepared[0].index - 1
     for one in prepared:
         inputs = (one.data.copy(), np.float32(one.quality.usable), np.int64(one.index - before))
         with torch.inference_mode():
-            probabilities, _, *state = decoder(*map(torch.as_tensor, inputs), *state)
+            probabilities, _, _, _, *state = decoder(*map(torch.as_tensor, inputs), *state)
         before = one.index
         yield one, probabilities.numpy()
 
 
-def _linear_layer(calibrated: Calibrated) -> ReadOut:
-    """Return the fitted output layer as the ONNX file holds it."""
-    import onnx
-
-    model = onnx.load_from_string(calibrated.bundle.decoder)
-    held = {i.name.rpartition(".")[2]: i for i in model.graph.initializer if "read_out" in i.name}
-    weight, bias = (onnx.numpy_helper.to_array(held[name]).copy() for name in ("weight", "bias"))
-    return ReadOut(LAYER, weight, bias)
-
-
 @pytest.mark.parametrize("which", ["fitted", "zero_shot"])
-def test_served_run_is_the_calibrated_run(made: Calibrations, which: str) -> None:
+def test_served_run_is_the_calibrated_run(made, which: str) -> None:
     """The engine decides on the run as the torch decoder does on the prepared volumes."""
-    fitted = which == "fitted"
+    run = made.with_gap if which == "fitted" else made.volumes
     calibrated = getattr(made, which)
-    run = made.with_gap if fitted else made.volumes
-    read_out = _linear_layer(calibrated) if fitted else None
     engine = Engine(calibrated.bundle)
     labels = set()
-    expected = _decided_by_torch(calibrated, made, run, read_out)
-    for volume, (prepared, probabilities) in zip(run, expected, strict=True):
+    for volume, (prepared, expected) in zip(run, _decided_by_torch(made, which), strict=True):
         decision = engine.step(volume)
-        assert decision.probabilities == pytest.approx(probabilities, abs=1e-4)
+        assert decision.probabilities == pytest.approx(expected, abs=1e-4)
         assert (decision.motion, repr(decision.quality)) == (
             prepared.motion,
             repr(prepared.quality),
         )
         labels.add(decision.label)
-    assert not fitted or labels == set(calibrated.bundle.manifest.classes)
+    assert labels - {NONE} <= set(calibrated.bundle.manifest.classes)
+    assert which == "zero_shot" or labels - {NONE} == set(calibrated.bundle.manifest.classes)
 
 
-def test_served_run_is_ready_after_four_volumes(made: Calibrations) -> None:
+def test_served_run_is_ready_after_four_volumes(made) -> None:
     """The spread learnt while calibrating makes a run of the same person ready at once."""
     engine = Engine(made.fitted.bundle)
     ready = ["not_ready" not in engine.step(v).quality.why for v in made.volumes[:6]]
     assert ready == [False] * 4 + [True] * 2
 
 
-def test_wrong_events_are_refused_before_any_computation(made, tmp_path) -> None:
+def test_volumes_prepared_as_they_came_make_the_same_bundle(made, quick, tmp_path) -> None:
+    """Registered and walked through while the run was acquired, nothing changes but the time."""
+    whole = calibrate([made.volumes], made.pretrained, [made.events], tmp_path / "whole", quick)
+    begun = preparing(made.pretrained, quick, len(made.volumes))
+    for volume in made.volumes:
+        begun.add(volume)
+    live = calibrate(
+        [begun.volumes], made.pretrained, [made.events], tmp_path / "live", quick, begun=begun
+    )
+    assert live.bundle.decoder == whole.bundle.decoder
+    for name, array in whole.bundle.initial_state.items():
+        np.testing.assert_array_equal(live.bundle.initial_state[name], array)
+
+
+def test_recalibration_forgets_nothing(made, quick, tmp_path) -> None:
+    """From a bundle and a second run: the first run's data and space are used along with it."""
+    events = write_events(made.second.events, tmp_path / "events.tsv")
+    first = made.fitted.bundle
+    both = calibrate(
+        [list(made.second.volumes())], made.pretrained, [events], tmp_path / "both", quick,
+        earlier=first,
+    )  # fmt: skip
+    manifest = both.bundle.manifest
+    assert manifest.provenance.n_calibration_runs == 2
+    assert manifest.provenance.n_calibration_volumes == len(made.with_gap) + len(made.volumes)
+    assert manifest.metrics.n_blocks == 16
+    assert manifest.metrics.split.startswith("leave one run out, 2 folds")
+    assert manifest.metrics.accuracy.block > 0.8
+    assert both.registration is None
+    np.testing.assert_array_equal(both.bundle.space.mask, first.space.mask)
+    kept, before = Kept.load(both.bundle), Kept.load(first)
+    n = len(before.run)
+    np.testing.assert_array_equal(kept.prepared[:n], before.prepared)
+    assert [len(blocks) for blocks in kept.blocks] == [8, 8]
+    # Kept in half precision, the second run is what was learnt from, to rounding.
+    assert np.isfinite(kept.prepared).all()
+    with pytest.raises(ConfigError, match="holds no calibration data"):
+        Kept.load(made.zero_shot.bundle)
+
+
+def test_two_runs_are_held_out_one_by_one(made, quick, tmp_path) -> None:
+    """Given together they are registered to the first, and their spreads are pooled."""
+    events = [made.events, write_events(made.second.events, tmp_path / "events.tsv")]
+    runs = [made.volumes, list(made.second.volumes())]
+    found = calibrate(runs, made.pretrained, events, tmp_path / "both", quick)
+    metrics = found.bundle.manifest.metrics
+    assert metrics.split.startswith("leave one run out, 2 folds")
+    assert metrics.accuracy.block > 0.8
+    assert found.bundle.manifest.provenance.n_calibration_runs == 2
+
+
+@pytest.mark.parametrize("decoder", ["linear", "deep", "stack"])
+def test_the_decoder_asked_for_is_compiled(made, quick, tmp_path, decoder) -> None:
+    """Linear evidence has no convolution in its graph, deep and stacked evidence do."""
+    settings = replace(quick, fitting=FittingSettings(decoder, permutations=1))
+    found = calibrate([made.volumes], made.pretrained, [made.events], tmp_path / "out", settings)
+    assert (b"Conv" in found.bundle.decoder) == (decoder != "linear")
+    parts = found.fitted.chosen.parts
+    assert len(parts) == (2 if decoder == "stack" else 1)
+    assert ("voxels" in parts) == (decoder != "deep")
+
+
+def test_rest_can_be_decoded(made, quick, tmp_path) -> None:
+    """Rest as a class of its own joins the others."""
+    settings = replace(quick, rest=True)
+    found = calibrate([made.volumes], made.pretrained, [made.events], tmp_path / "out", settings)
+    assert found.bundle.manifest.classes == ("left_hand", "places", "rest")
+    assert found.bundle.manifest.metrics.chance == pytest.approx(1 / 3)
+
+
+def test_no_time_still_gives_a_decoder(made, quick, tmp_path) -> None:
+    """With its budget over from the start, calibration compiles the best it has, unjudged."""
+    found = calibrate(
+        [made.volumes], made.pretrained, [made.events], tmp_path / "out", quick,
+        budget=Budget(0.0, SystemClock()),
+    )  # fmt: skip
+    metrics = found.bundle.manifest.metrics
+    assert metrics.p_value is None
+    assert "motion alone" not in {one.name for one in metrics.comparison}
+    assert (found.bundle.path / "report.html").is_file()
+
+
+def test_wrong_events_are_refused_before_any_computation(made, quick, tmp_path) -> None:
     """A row that is no time is named, and no step has begun."""
     events = tmp_path / "events.tsv"
     text = made.events.read_text(encoding="utf-8").splitlines()
     text[3] = "soon\t12\tplaces"
     events.write_text("\n".join(text), encoding="utf-8")
     told = []
-    settings = CalibrationSettings("wrong")
     with pytest.raises(ConfigError, match="row 4") as caught:
         calibrate(
-            made.volumes,
+            [made.volumes],
             made.pretrained,
-            events,
+            [events],
             tmp_path / "out",
-            settings,
+            quick,
             lambda *step: told.append(step),
         )
     assert str(events) in caught.value.problems[0]
@@ -283,28 +303,28 @@ def test_wrong_events_are_refused_before_any_computation(made, tmp_path) -> None
     assert [p.name for p in tmp_path.iterdir()] == ["events.tsv"]
 
 
-def test_events_of_another_run_are_refused(made, tmp_path) -> None:
+def test_events_of_another_run_are_refused(made, quick, tmp_path) -> None:
     """Blocks beyond the run's end are named before any computation."""
     told = []
     with pytest.raises(ConfigError, match="are these the events of this run"):
         calibrate(
-            made.volumes[:30],
+            [made.volumes[:30]],
             made.pretrained,
-            made.events,
+            [made.events],
             tmp_path / "out",
-            CalibrationSettings("wrong"),
+            quick,
             lambda *step: told.append(step),
         )
     assert not told
 
 
-def test_what_is_wrong_with_the_run_is_told_at_once(made) -> None:
+def test_what_is_wrong_with_the_run_is_told_at_once(made, quick) -> None:
     """An existing folder, too few volumes and no repetition time are told together."""
     volumes = [replace(v, repetition_time_s=float("nan")) for v in made.volumes[:5]]
     out = made.fitted.bundle.path
     before = sorted(p.stat().st_mtime_ns for p in out.iterdir())
     with pytest.raises(ConfigError) as caught:
-        calibrate(volumes, made.pretrained, None, out, CalibrationSettings("wrong"))
+        calibrate([volumes], made.pretrained, [], out, quick)
     assert [
         text in problem
         for text, problem in zip(
@@ -316,25 +336,53 @@ def test_what_is_wrong_with_the_run_is_told_at_once(made) -> None:
     assert sorted(p.stat().st_mtime_ns for p in out.iterdir()) == before
 
 
-def test_run_without_volumes_is_refused(made, tmp_path) -> None:
-    """An empty run is told so, and is no crash."""
+@pytest.mark.parametrize("runs", [[], [[]]])
+def test_run_without_volumes_is_refused(made, quick, tmp_path, runs) -> None:
+    """An empty run, and none at all, are told so, and are no crash."""
     with pytest.raises(ConfigError, match="has 0 volumes"):
-        calibrate([], made.pretrained, None, tmp_path / "out", CalibrationSettings("wrong"))
+        calibrate(runs, made.pretrained, [], tmp_path / "out", quick)
+
+
+def test_runs_of_different_protocols_are_refused(made, quick, tmp_path) -> None:
+    """Another matrix or repetition time cannot be learnt from together."""
+    other = [replace(v, repetition_time_s=1.5) for v in made.volumes]
+    with pytest.raises(ConfigError, match="different protocols"):
+        calibrate(
+            [made.volumes, other],
+            made.pretrained,
+            [made.events, made.events],
+            tmp_path / "out",
+            quick,
+        )
+
+
+def test_a_bundle_of_another_grid_is_not_gone_on_from(made, quick, tmp_path) -> None:
+    """Prepared voxels of one grid are no input of another network."""
+    with torch.random.fork_rng(devices=[]):
+        other = replace(made.pretrained, network=DeepLight((10, 12, 6), 2))
+    with pytest.raises(ConfigError, match="use the weights that it was made with"):
+        calibrate(
+            [made.volumes],
+            other,
+            [made.events],
+            tmp_path / "out",
+            quick,
+            earlier=made.fitted.bundle,
+        )
 
 
 def test_t1_that_is_no_image_is_refused_before_registration(made, tmp_path) -> None:
     """A wrong --t1 is named, and no bundle appears."""
     t1 = tmp_path / "t1.nii.gz"
     t1.write_bytes(b"no image")
-    settings = CalibrationSettings("wrong", t1=t1)
     told = []
     with pytest.raises(ConfigError, match=r"--t1 .*t1\.nii\.gz"):
         calibrate(
-            made.volumes[:12],
+            [made.volumes[:12]],
             made.pretrained,
-            None,
+            [],
             tmp_path / "out",
-            settings,
+            CalibrationSettings("wrong", t1=t1),
             lambda *step: told.append(step),
         )
     assert not told

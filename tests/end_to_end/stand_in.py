@@ -52,6 +52,7 @@ class StandIn:
         return Decision(
             index=item.index,
             probabilities=probabilities,
+            fast=probabilities,
             label=self.classes[int(np.argmax(probabilities))],
             window_volumes=min(self._seen, 10),
             motion=Motion(trans_x=moved),

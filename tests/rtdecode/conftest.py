@@ -50,7 +50,7 @@ def scanned(
     )
 
 
-def decoder_graph(voxels: int, without: str = "") -> bytes:
+def decoder_graph(voxels: int, without: str = "", *, decided: bool = True) -> bytes:
     """Return a linear decoder with a window, in ONNX; `without` makes one input a constant."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
@@ -98,6 +98,11 @@ def decoder_graph(voxels: int, without: str = "") -> bytes:
         attributes = {"Concat": {"axis": 0}, "ReduceSum": {"keepdims": 0}}.get(operator, {})
         nodes.append(helper.make_node(operator, inputs.split(), [output], **attributes))
 
+    nodes += [
+        helper.make_node("Identity", ["probabilities"], ["fast_probabilities"]),
+        helper.make_node("Identity", ["always"], ["decided"]),
+    ]
+    constants["always"] = np.array(decided, np.float32)
     inputs = {
         "volume": np.zeros(voxels, np.float32),
         "usable": np.ones((), np.float32),
@@ -107,6 +112,8 @@ def decoder_graph(voxels: int, without: str = "") -> bytes:
     }
     outputs = {
         "probabilities": [classes],
+        "fast_probabilities": [classes],
+        "decided": [],
         "volume_log_probabilities": [classes],
         "evidence_next": [WINDOW, classes],
         "weight_next": [WINDOW],
@@ -182,6 +189,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         weights_sha256="0" * 64,
         registration="none",
         registration_overlap=1.0,
+        n_calibration_runs=1,
         n_calibration_volumes=16,
         seed=0,
         data_sha256="0" * 64,
@@ -190,8 +198,12 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         name="tiny",
         classes=CLASSES,
         repetition_time_s=2.0,
+        kind="by hand",
+        rule="none",
         window_volumes=WINDOW,
         temperature=1.0,
+        fast_retention=0.5,
+        none_threshold=0.0,
         haemodynamic_lag_s=5.0,
         source_shape=MATRIX,
         model_shape=GRID,

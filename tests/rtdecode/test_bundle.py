@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from rtdecode import bundle as bundles
-from rtdecode.bundle import MANIFEST, REQUIRED, Bundle, Metrics
+from rtdecode.bundle import MANIFEST, REQUIRED, Bundle
 from rtdecode.errors import BundleError
+from rtdecode.metrics import Accuracy, Compared
 
 
 def _edit(folder: Path, **changes: object) -> None:
@@ -31,9 +32,14 @@ def _problems(folder: Path) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_what_was_written_is_what_is_loaded(parts, tmp_path) -> None:
+def test_what_was_written_is_what_is_loaded(parts, make_metrics, tmp_path) -> None:
     """Every part comes back with the bits it went in with, and so does what `write` returns."""
-    metrics = Metrics("by hand", 4, 40, 0.5, 0.75, 1.0, (0.4, 1.0), "none: 50%")
+    accuracy = Accuracy(0.75, 0.9, 1.0, (0.6, 0.8), (0.7, 1.0), (0.4, 1.0))
+    metrics = make_metrics(
+        p_value=None,
+        comparison=(Compared("motion alone", "control", accuracy, 0.7),),
+        notes=("few blocks",),
+    )
     manifest = replace(parts.manifest, metrics=metrics)
     written = replace(parts, manifest=manifest).write(tmp_path / "new" / "bundle")
     read = bundles.load(str(tmp_path / "new" / "bundle"))
@@ -48,6 +54,20 @@ def test_what_was_written_is_what_is_loaded(parts, tmp_path) -> None:
     assert read.initial_state.keys() == parts.initial.keys()
     for name, array in parts.initial.items():
         assert read.initial_state[name].tobytes() == array.tobytes()
+
+
+def test_extra_files_are_vouched_for(parts, tmp_path) -> None:
+    """A report that comes along is hashed, so that nobody changes it unseen."""
+    report = tmp_path / "written.html"
+    report.write_text("<p>64 %</p>", encoding="utf-8")
+    folder = tmp_path / "bundle"
+    bundles.write(
+        folder, parts.manifest, parts.decoder, parts.space, parts.initial, {"report.html": report}
+    )
+    assert (folder / "report.html").read_text(encoding="utf-8") == "<p>64 %</p>"
+    assert "report.html" in bundles.load(folder).manifest.files
+    (folder / "report.html").write_text("<p>99 %</p>", encoding="utf-8")
+    assert any("report.html" in problem for problem in _problems(folder))
 
 
 def test_folder_holds_what_the_manifest_names(bundle: Bundle) -> None:

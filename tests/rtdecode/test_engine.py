@@ -9,7 +9,7 @@ import pytest
 
 from rtdecode.engine import Engine, has_cuda_device
 from rtdecode.errors import BundleError, ConfigError, VolumeError
-from rtdecode.types import Decision, Stamps, State, Volume
+from rtdecode.types import NONE, Decision, Stamps, State, Volume
 
 WITHOUT_GPU = pytest.mark.skipif(has_cuda_device(), reason="this machine has a GPU")
 
@@ -207,7 +207,7 @@ def test_intensities_that_are_no_numbers_are_refused(bundle, volumes) -> None:
 def test_graph_without_an_input_is_refused(bundle, graph, missing) -> None:
     """A decoder that does not take what the manifest promises is refused by the input's name."""
     decoder = graph(int(bundle.space.mask.sum()), without=missing)
-    with pytest.raises(BundleError, match=rf"decoder\.onnx lacks \['{missing}'\]"):
+    with pytest.raises(BundleError, match=rf"decoder\.onnx: input {missing} must be .* is missing"):
         Engine(replace(bundle, decoder=decoder))
 
 
@@ -215,8 +215,43 @@ def test_state_that_the_graph_does_not_have_is_refused(bundle) -> None:
     """Each state needs its input and its output."""
     tensor = replace(bundle.manifest.state[0], name="memory")
     manifest = replace(bundle.manifest, state=(*bundle.manifest.state, tensor))
-    with pytest.raises(BundleError, match=r"lacks \['memory', 'memory_next'\]"):
+    with pytest.raises(BundleError) as caught:
         Engine(replace(bundle, manifest=manifest))
+    assert [p.partition("onnx: ")[2].partition(" must")[0] for p in caught.value.problems] == [
+        "input memory",
+        "output memory_next",
+    ]
+
+
+def test_graph_of_another_shape_is_refused(bundle, graph) -> None:
+    """A decoder for other voxels than the bundle's would read past them."""
+    voxels = int(bundle.space.mask.sum())
+    with pytest.raises(BundleError, match=rf"input volume must be \({voxels},\)"):
+        Engine(replace(bundle, decoder=graph(voxels + 1)))
+
+
+def test_what_is_no_graph_is_refused(bundle) -> None:
+    """Bytes that ONNX Runtime cannot read are named by their file."""
+    with pytest.raises(BundleError, match=r"decoder\.onnx"):
+        Engine(replace(bundle, decoder=b"no model"))
+
+
+def test_below_the_threshold_nothing_is_decided(bundle, graph, volumes) -> None:
+    """Where the graph says undecided the label is none, and the probabilities stay."""
+    voxels = int(bundle.space.mask.sum())
+    outcomes = [
+        [engine.step(volume) for volume in volumes]
+        for engine in (
+            Engine(bundle),
+            Engine(replace(bundle, decoder=graph(voxels, decided=False))),
+        )
+    ]
+    decided = [o for o in outcomes[0] if isinstance(o, Decision)]
+    undecided = [o for o in outcomes[1] if isinstance(o, Decision)]
+    assert {one.label for one in decided} <= {"face", "house"}
+    assert {one.label for one in undecided} == {NONE}
+    assert [o.probabilities for o in decided] == [o.probabilities for o in undecided]
+    assert all(sum(one.fast) == pytest.approx(1) for one in decided)
 
 
 @WITHOUT_GPU

@@ -19,7 +19,9 @@ def decision(index: int, probabilities: tuple[float, ...], moved: float = 0.1) -
     label = CLASSES[best] if len(probabilities) == 4 else f"state {best}"
     quality = Quality(moved, 1.0, float("nan"), 0.0, usable=True)
     stamps = Stamps(received_ns=1, journalled_ns=2, recorded_ns=100_000_001)
-    return Decision(index, probabilities, label, 5, Motion(), quality, "b", 0.0, stamps)
+    return Decision(
+        index, probabilities, probabilities, label, 5, Motion(), quality, "b", 0.0, stamps
+    )
 
 
 def status(classes: tuple[str, ...] = CLASSES, **changes: object) -> Status:

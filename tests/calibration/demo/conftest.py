@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from calibration.dataset import Block, label_volumes
+from calibration.dataset import label_volumes
 from calibration.demo.group import Recording
 from calibration.demo.report import Plan
+from calibration.events import Block, parse_classes
 from rtdecode.types import Decision, Motion, Outcome, Quality, Skipped, SkipReason, Stamps
 
 STEPS_NS = (2, 5, 9, 10, 12, 13, 20, 21)
@@ -35,6 +36,7 @@ def decide() -> Callable[[int, str], Decision]:
         return Decision(
             index=index,
             probabilities=likely if label == "faces" else likely[::-1],
+            fast=likely,
             label=label,
             window_volumes=4,
             motion=Motion(),
@@ -68,7 +70,8 @@ def record(small_mask: np.ndarray, rng: np.random.Generator) -> Callable[[], Rec
 
     def make() -> Recording:
         blocks = tuple(Block(("faces", "places")[n % 2], 10.0 * n, 10.0 * n + 6) for n in range(6))
-        labels = label_volumes(blocks, np.arange(60.0), haemodynamic_lag_s=2.0)
+        spec = parse_classes(None, ["faces", "places"])
+        labels = label_volumes([blocks], [np.arange(60.0)], spec, 2.0)
         data = rng.standard_normal((60, int(small_mask.sum()))).astype(np.float32)
         data[labels.label == 0, :30] += 1.5
         data[labels.label == 1, 30:60] += 1.5

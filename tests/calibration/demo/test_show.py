@@ -11,7 +11,7 @@ from calibration.demo.pretrain import TrainingReport
 from calibration.demo.report import Report
 from calibration.demo.show import Show, picture
 from calibration.demo.summary import panel
-from rtdecode.bundle import Metrics
+from rtdecode.metrics import Accuracy, Compared
 
 
 def _text(content, width: int = 100) -> str:
@@ -21,13 +21,14 @@ def _text(content, width: int = 100) -> str:
 
 
 @pytest.fixture
-def found(plan, outcomes) -> Report:
+def found(plan, outcomes, make_metrics) -> Report:
     """Return a report with figures that can be told apart."""
+    plain = Accuracy(0.7, 0.7, 0.7, (0.6, 0.8), (0.6, 0.9), (0.6, 0.9))
     return Report(
         seed=1,
         simulated=True,
         pretraining=TrainingReport(2.5, 120, 0.7, 0.41, 0.58, 24, 0.5),
-        calibration=Metrics("by hand", 16, 200, 0.5, 0.81, 0.75, (0.6, 0.9), "plain decoder 70%"),
+        calibration=make_metrics(comparison=(Compared("plain decoder", "linear", plain, 0.5),)),
         registration_overlap=0.93,
         feedback=reports.feedback(plan, outcomes),
         seconds={"group": 12.0, "calibrate": 30.0},
@@ -88,8 +89,8 @@ def test_summary_names_figures_with_chance_and_interval(found):
     text = " ".join(_text(panel(found)).replace("│", " ").split())
     for part in ("2 of 4 blocks right", "95 % interval 15% to 85%", "chance 50%", "p95 21"):
         assert part in text
-    assert "75% of 16 blocks" in text
-    assert "plain decoder 70%" in text
+    assert "81% of 16 blocks" in text
+    assert "plain decoder 70% of volumes; p = 0.013" in text
     assert "2 skipped (2 not_ready)" in text
 
 

@@ -1,74 +1,72 @@
+"""From evidence to two read-outs, step by step."""
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from calibration.networks import StreamingDecoder
-from calibration.weights.tensorflow import network_of
+from calibration.networks import ReadOutSettings, StreamingDecoder, VoxelEvidence
 from rtdecode.errors import ConfigError
 
-GRID = (10, 8, 5)
+VOXELS, CLASSES = 6, 3
 
 
 @pytest.fixture
-def mask(rng) -> np.ndarray:
-    """Return a ragged mask that leaves the first and an inner slice empty."""
-    mask = rng.random(GRID) < 0.5
-    mask[:, :, [0, 3]] = False
-    return mask
+def evidence(rng) -> VoxelEvidence:
+    """Return a linear decoder of six voxels."""
+    weight = rng.standard_normal((CLASSES, VOXELS)).astype(np.float32)
+    return VoxelEvidence(weight, np.zeros(CLASSES, np.float32))
 
 
-def test_decoder_equals_network_on_the_whole_volume(deeplight_variables, mask, rng) -> None:
-    """Placing voxels and skipping empty slices changes no logit."""
-    network = network_of(deeplight_variables, GRID)
-    volume = np.zeros(GRID, np.float32)
-    volume[mask] = rng.standard_normal(mask.sum())
-    decoder = StreamingDecoder(network, mask, 3, 1.0)
-    assert decoder.slices.shape == (3, 1, 8, 10)
-    with torch.no_grad():
-        whole = network(torch.tensor(volume)[None])[0]
-        torch.testing.assert_close(
-            decoder.logits(torch.tensor(volume[mask])), whole, atol=1e-5, rtol=1e-5
-        )
-
-
-def test_step_gives_tempered_evidence(deeplight_variables, mask, rng) -> None:
-    """One step answers softmax(logits / temperature) and puts its logarithm in the last slot."""
-    decoder = StreamingDecoder(network_of(deeplight_variables, GRID), mask, 3, 2.5)
-    volume = torch.tensor(rng.standard_normal(mask.sum()), dtype=torch.float32)
+def _play(decoder, volumes, usable, elapsed):
+    """Yield the answers of a run."""
     state = {name: torch.tensor(value) for name, value in decoder.initial_state().items()}
-    with torch.no_grad():
-        probabilities, newest, evidence, weight = decoder(
-            volume, torch.tensor(1.0), torch.tensor(1), **state
-        )
-        expected = torch.softmax(decoder.logits(volume) / 2.5, 0)
-    torch.testing.assert_close(probabilities, expected)
-    torch.testing.assert_close(newest.exp(), expected)
-    torch.testing.assert_close(evidence[-1], newest)
-    assert weight.tolist() == [0, 0, 1]
+    for volume, counts, passed in zip(volumes, usable, elapsed, strict=True):
+        with torch.inference_mode():
+            *answers, evidence, weight, fast, fast_weight = decoder(
+                torch.from_numpy(volume), torch.tensor(float(counts)), torch.tensor(passed), **state
+            )
+        state = dict(zip(state, (evidence, weight, fast, fast_weight), strict=True))
+        yield [answer.numpy() for answer in answers], state
 
 
-def test_decoder_is_independent_of_later_training(deeplight_variables, mask) -> None:
-    """Training goes on without touching a decoder that was made before, and stays in its mode."""
-    network = network_of(deeplight_variables, GRID).train()
-    decoder = StreamingDecoder(network, mask, 3, 1.0)
-    before = decoder.network.head.bias.clone()
-    with torch.no_grad():
-        network.head.bias.add_(1)
-    assert network.training
-    assert not decoder.network.training
-    assert torch.equal(decoder.network.head.bias, before)
+def test_step_gives_tempered_evidence(evidence, rng) -> None:
+    """One step answers softmax(logits / temperature) in both read-outs."""
+    decoder = StreamingDecoder(evidence, ReadOutSettings(3, temperature=2.5))
+    volume = rng.standard_normal(VOXELS).astype(np.float32)
+    with torch.inference_mode():
+        expected = torch.softmax(evidence(torch.from_numpy(volume)) / 2.5, 0).numpy()
+    ((probabilities, fast, decided, newest), state), *_ = _play(decoder, [volume], [1], [1])
+    for found in (probabilities, fast, np.exp(newest)):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert decided == 1
+    assert state["weight"].tolist() == [0, 0, 1]
+    assert state["fast_weight"] == 1
 
 
-def test_replaced_head_sets_the_classes(deeplight_variables, mask) -> None:
-    """A head with other classes, of any make, is decoded with."""
-    network = network_of(deeplight_variables, GRID)
-    network.head = nn.Sequential(nn.Linear(128, 16), nn.ReLU(), nn.Linear(16, 6))
-    assert StreamingDecoder(network, mask, 3, 1.0).initial_state()["evidence"].shape == (3, 6)
+def test_the_fast_read_out_forgets_leakily(evidence, rng) -> None:
+    """Each volume counts by the retention to the power of the repetition times since."""
+    decoder = StreamingDecoder(evidence, ReadOutSettings(2, fast_retention=0.5))
+    volumes = rng.standard_normal((5, VOXELS)).astype(np.float32)
+    usable, elapsed = [1, 1, 0, 1, 1], [1, 1, 1, 3, 1]
+    answers = [answer for answer, _ in _play(decoder, volumes, usable, elapsed)]
+    times = np.cumsum(elapsed)
+    for now in range(5):
+        weight = np.array([usable[k] * 0.5 ** (times[now] - times[k]) for k in range(now + 1)])
+        mean = weight @ np.array([answers[k][3] for k in range(now + 1)]) / weight.sum()
+        np.testing.assert_allclose(answers[now][1], np.exp(mean) / np.exp(mean).sum(), rtol=1e-4)
 
 
-def test_every_misfit_is_named_at_once(deeplight_variables) -> None:
-    """Mask, window and temperature are all refused in one message."""
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
+def test_below_the_threshold_nothing_is_decided(evidence, rng, threshold) -> None:
+    """It is the window's largest probability that must reach it."""
+    decoder = StreamingDecoder(evidence, ReadOutSettings(2, none_threshold=threshold))
+    volumes = rng.standard_normal((12, VOXELS)).astype(np.float32)
+    for (probabilities, _, decided, _), _ in _play(decoder, volumes, [1] * 12, [1] * 12):
+        assert decided == (probabilities.max() >= threshold)
+
+
+def test_every_wrong_setting_is_named_at_once(evidence) -> None:
+    """Window, temperature, retention and threshold are all refused in one message."""
     with pytest.raises(ConfigError) as caught:
-        StreamingDecoder(network_of(deeplight_variables, GRID), np.zeros((5, 5, 5), bool), 0, 0.0)
+        StreamingDecoder(evidence, ReadOutSettings(0, 0.0, 1.0, 1.5))
     assert len(caught.value.problems) == 4

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.networks.window import decide, slide
+from calibration.networks.window import average, decide, leak, slide
 
 LENGTH, CLASSES = 4, 3
 
@@ -55,7 +55,7 @@ def test_unusable_volume_cannot_poison_the_window() -> None:
         torch.tensor(1),
     )
     assert evidence.isfinite().all()
-    np.testing.assert_allclose(decide(evidence, weight), 1 / CLASSES)
+    np.testing.assert_allclose(decide(average(evidence, weight), weight.sum()), 1 / CLASSES)
 
 
 def test_decision_multiplies_probabilities() -> None:
@@ -63,9 +63,23 @@ def test_decision_multiplies_probabilities() -> None:
     rows = torch.tensor([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8], [0.5, 0.25, 0.25]])
     weight = torch.tensor([1.0, 1.0, 0.0, 1.0])
     expected = rows[weight > 0].prod(0) ** (1 / 3)
-    np.testing.assert_allclose(decide(rows.log(), weight), expected / expected.sum(), rtol=1e-6)
+    found = decide(average(rows.log(), weight), weight.sum())
+    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6)
 
 
 def test_no_evidence_is_uniform() -> None:
     """An empty window does not favour a class."""
-    np.testing.assert_allclose(decide(torch.zeros(LENGTH, CLASSES), torch.zeros(LENGTH)), 1 / 3)
+    np.testing.assert_allclose(decide(torch.zeros(CLASSES), torch.zeros(())), 1 / 3)
+
+
+def test_unusable_volume_cannot_poison_the_leaky_sum() -> None:
+    """What does not count leaves the sum as it was, but for its fading."""
+    total, weight = leak(
+        torch.ones(CLASSES),
+        torch.tensor(2.0),
+        torch.full((CLASSES,), torch.nan),
+        torch.tensor(0.0),
+        torch.tensor(0.5),
+    )
+    np.testing.assert_allclose(total, 0.5)
+    assert weight == 1.0

@@ -10,6 +10,7 @@ import torch
 from calibration.networks import DeepLight
 from calibration.weights import (
     DEEPLIGHT_2D,
+    Description,
     cached,
     describe,
     import_weights,
@@ -139,9 +140,19 @@ def test_foreign_safetensors_are_refused(tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"other\.safetensors"):
         load_deeplight(path)
     network = DeepLight((10, 8, 5), 2)
-    save_deeplight(network, path, ("a_one", "a_two", "a_three"), "trained")
+    about = Description((10, 8, 5), ("a_one", "a_two", "a_three"), "trained")
+    save_deeplight(network, path, about)
     with pytest.raises(ConfigError, match="does not hold the network it describes"):
         load_deeplight(path)
+
+
+def test_a_file_says_where_its_grid_lies_and_what_may_be_read(tmp_path) -> None:
+    """Grid, affine, states, layers and origin come back; a file without is the published grid."""
+    affine = ((-4.0, 0.0, 0.0, 90.0), (0.0, 4.0, 0.0, -126.0), (0.0, 0.0, 4.0, -72.0), (0, 0, 0, 1))
+    about = Description((10, 8, 5), ("one", "two"), "trained here", affine, layers=(6, 4))
+    save_deeplight(DeepLight((10, 8, 5), 2), tmp_path / "own.safetensors", about)
+    assert describe(tmp_path / "own.safetensors") == about
+    assert Description((1, 1, 1), (), "").grid_affine == DEEPLIGHT_2D.affine
 
 
 def test_incomplete_variables_are_refused(twin, deeplight_variables, tmp_path, as_npy) -> None:

@@ -21,7 +21,9 @@ def decision(index: int, probability: float = 0.75) -> Decision:
     quality = Quality(0.1, 1.0, float("nan"), 0.0, usable=True)
     motion = Motion(rot_z=0.1 + 0.2)
     chances = (probability, 1 - probability)
-    return Decision(index, chances, "a", 3, motion, quality, "b" * 12, 1.5, Stamps(received_ns=7))
+    return Decision(
+        index, chances, chances, "a", 3, motion, quality, "b" * 12, 1.5, Stamps(received_ns=7)
+    )
 
 
 def test_bytes_that_are_there_already_are_duplicates(tmp_path: Path):

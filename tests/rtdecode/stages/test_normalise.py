@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rtdecode.stages import normalise
 from rtdecode.types import State
 
-SETTINGS = normalise.NormaliseSettings(repetition_time_s=2.0, memory_s=16.0)
+SETTINGS = normalise.NormaliseSettings(repetition_time_s=2.0, memory_s=16.0, spread_memory_s=30.0)
 
 
 def run(
@@ -38,6 +38,7 @@ def by_hand(series: np.ndarray, times: np.ndarray, learn: list[bool]) -> np.ndar
     mean of squared prediction errors, each over the variance that white noise would give it.
     """
     keep = np.exp(-SETTINGS.repetition_time_s / SETTINGS.memory_s)
+    keep_spread = np.exp(-SETTINGS.repetition_time_s / SETTINGS.spread_memory_s)
     past: list[int] = []
     level_weights, spread_weights = np.zeros(0), np.zeros(0)
     level_count = spread_count = 0.0
@@ -56,7 +57,8 @@ def by_hand(series: np.ndarray, times: np.ndarray, learn: list[bool]) -> np.ndar
         age = times[t] - times[past[-1]] if past else 1
         cap = sum(keep ** (age + k) for k in range(5000))
         if past:
-            spread_count = min(spread_count, cap) + 1
+            spread_cap = sum(keep_spread ** (age + k) for k in range(5000))
+            spread_count = min(spread_count, spread_cap) + 1
             spread_weights = np.append(spread_weights * (1 - 1 / spread_count), 1 / spread_count)
             squares.append(error**2 / excess)
         level_count = min(level_count, cap) + 1
@@ -103,6 +105,32 @@ def test_white_noise_has_unit_variance_from_the_first_ready_volumes(
     assert 0.95 < np.median(np.abs(scores[12:])) / 0.6745 < 1.1
     assert np.all(np.abs(spread[12:] - 1) < 0.2)
     assert np.all(np.abs(scores[12:].mean(axis=1)) < 0.05)
+
+
+def test_the_spread_is_learnt_over_the_whole_run(rng: np.random.Generator) -> None:
+    """After minutes it errs as little as all volumes allow, far less than the level's memory."""
+    long = normalise.NormaliseSettings(repetition_time_s=2.0)
+    state = normalise.initial_state(long, 4000)
+    for values in (600 + 5 * rng.standard_normal((200, 4000))).astype(np.float32):
+        state, _ = normalise.step(long, state, values)
+    spread = normalise.spread_of(state)
+    # The standard deviation of n independent values errs by 1 / sqrt(2 n) of itself.
+    assert spread.std() / spread.mean() < 1.2 / np.sqrt(2 * 200)
+    np.testing.assert_allclose(spread.mean(), 5, rtol=0.02)
+
+
+def test_an_active_voxel_keeps_its_unit(rng: np.random.Generator) -> None:
+    """Two strong blocks do not change what one z means: a later, equal block scores the same."""
+    task = np.zeros(150)
+    for onset in (60, 72, 84, 96, 130):
+        task[onset : onset + 8] = 3
+    series = 600 + rng.standard_normal((150, 3000)) + task[:, None]
+    long = normalise.NormaliseSettings(repetition_time_s=2.0)
+    state, spreads = normalise.initial_state(long, 3000), []
+    for values in series.astype(np.float32):
+        state, _ = normalise.step(long, state, values)
+        spreads.append(float(np.median(normalise.spread_of(state))))
+    assert max(spreads[104:]) / min(spreads[104:]) < 1.1
 
 
 def test_drift_is_removed(rng: np.random.Generator) -> None:

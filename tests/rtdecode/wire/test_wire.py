@@ -33,6 +33,7 @@ decisions = st.builds(
     Decision,
     index=counts,
     probabilities=st.lists(finite).map(tuple),
+    fast=st.lists(finite).map(tuple),
     label=st.text(),
     window_volumes=counts,
     motion=motions,
@@ -61,7 +62,7 @@ def test_every_outcome_survives_the_wire(numbered):
 def test_what_is_no_number_is_null_on_the_wire():
     """JSON has no NaN; it comes back as one."""
     quality = Quality(0.1, 1.0, float("nan"), 0.0, usable=True)
-    decision = Decision(0, (1.0,), "a", 1, Motion(), quality, "b", float("nan"), Stamps())
+    decision = Decision(0, (1.0,), (1.0,), "a", 1, Motion(), quality, "b", float("nan"), Stamps())
     content = encode(to_message(Numbered("s", 1, 1, decision)))
     assert msgspec.json.decode(content)["outcome"]["quality"]["temporal_snr"] is None
     back = from_message(decode(content, OutcomeMessage)).outcome

@@ -1,0 +1,24 @@
+"""How well a decoder does on blocks that it was not fitted to."""
+
+from calibration.evaluate.figures import accuracy, least_right, log_loss, metrics
+from calibration.evaluate.folds import GUARD_S, Fold, describe, folds, held_out
+from calibration.evaluate.permutation import PermutationTest, permutation_test
+from calibration.evaluate.streams import windows
+from calibration.evaluate.verdict import Verdict, verdict
+
+__all__ = [
+    "GUARD_S",
+    "Fold",
+    "PermutationTest",
+    "Verdict",
+    "accuracy",
+    "describe",
+    "folds",
+    "held_out",
+    "least_right",
+    "log_loss",
+    "metrics",
+    "permutation_test",
+    "verdict",
+    "windows",
+]

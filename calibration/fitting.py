@@ -1,0 +1,266 @@
+"""From prepared, labelled volumes to a decoder and what it is worth."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from calibration.baselines import above_chance, fast_baselines, slow_baselines, zero_shot
+from calibration.budget import Budget
+from calibration.choose import Chosen, Nested, Preference, choose_lag
+from calibration.compute import best_device
+from calibration.dataset import Labels
+from calibration.evaluate import (
+    accuracy,
+    describe,
+    folds,
+    held_out,
+    log_loss,
+    metrics,
+    permutation_test,
+    windows,
+)
+from calibration.features import RECURRENT, coarse_voxels, network_features
+from calibration.heads import VOXEL_SHARE, Candidate, Head, PermutableLda, fit_lda, log_softmax
+from calibration.networks import DeepLight
+from calibration.progress import Progress
+from calibration.read_outs import ReadOuts, fit_read_outs, fit_temperature
+from rtdecode.metrics import Compared, Metrics
+from rtdecode.types import Bool, Float32, Float64
+
+PERMUTATION_S = 30.0
+"""At most so long; the p-value then rests on fewer."""
+VOXELS = -1
+"""Stands for the voxels themselves among the numbers of convolutions."""
+
+
+@dataclass(frozen=True, slots=True)
+class FittingSettings:
+    """What a fit may vary."""
+
+    preference: Preference = "best"
+    baselines: Literal["fast", "all"] = "fast"
+    haemodynamic_lag_s: float | None = None
+    """None: chosen on held-out blocks."""
+    permutations: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Prepared volumes of one or several runs, and how they are labelled."""
+
+    prepared: Float32
+    """(n, V), as the decoder will be given them."""
+    usable: Bool
+    """(n,)"""
+    motion: Float64
+    """(n, 6), mm and rad."""
+    label: Callable[[float], Labels]
+    """From a haemodynamic lag to the labels of all volumes."""
+    label_task: Callable[[float], Labels]
+    """The same for task against rest."""
+    mask: Bool
+    """(X, Y, Z)"""
+    grid_affine: Float64
+    repetition_time_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A decoder's heads and read-outs, and its figures."""
+
+    chosen: Chosen
+    heads: Mapping[str, Head]
+    """Of the chosen decoder's parts."""
+    layers: Mapping[str, int]
+    """What each part reads: after how many convolutions, `RECURRENT` or `VOXELS`."""
+    read_outs: ReadOuts
+    labels: Labels
+    evidence: Float64
+    """(n, K) held-out log-probabilities of the whole procedure, at the temperature."""
+    lag_reason: str
+    metrics: Metrics
+    learning: tuple[tuple[int, float, float], ...]
+    """Training blocks of each class; share of held-out volumes decoded; its standard error."""
+
+
+def fit_decoder(
+    examples: Examples,
+    network: DeepLight,
+    layers: Sequence[int],
+    states: Sequence[str],
+    settings: FittingSettings,
+    budget: Budget,
+    progress: Progress,
+) -> Fitted:
+    """Choose, judge and fit a decoder.
+
+    Parameters
+    ----------
+    examples
+        Of the calibration.
+    network
+        Pretrained.
+    layers
+        After how many of its convolutions a head may read; the first is the default.
+    states
+        What its outputs stand for.
+    settings
+        See `FittingSettings`.
+    budget
+        Comparing and permuting stop when it is over.
+    progress
+        Told how far each step has come.
+
+    Raises
+    ------
+    ConfigError
+        The labels do not allow any block to be held out.
+    """
+    lag_s, lag_reason = _lag(examples, settings)
+    labels = examples.label(lag_s).only_usable(examples.usable)
+    folds(labels)  # refuses before anything slow is done
+
+    # --- what may decode, and which does ----------------------------------------------------------
+    features = network_features(
+        network, examples.prepared, examples.mask, (*layers, RECURRENT), progress, best_device()
+    )
+    features[VOXELS] = examples.prepared
+    name_of = {
+        **{layer: f"convolution {layer}" for layer in layers},
+        RECURRENT: "recurrent features",
+        VOXELS: "voxels",
+    }
+    voxels = max(1, round(VOXEL_SHARE * examples.prepared.shape[1]))
+    candidates = [
+        Candidate(name, "linear", features[layer], partial(fit_lda, n_features=voxels), voxels)
+        if layer == VOXELS
+        else Candidate(name, "deep", features[layer], fit_lda)
+        for layer, name in name_of.items()
+    ]
+    nested = Nested(candidates, labels, settings.preference, progress)
+    chosen = nested.choose(labels)
+    evidence = nested.held_out(labels)
+
+    # --- what it is worth -------------------------------------------------------------------------
+    read_outs = fit_read_outs(evidence, labels, examples.usable, examples.repetition_time_s)
+    evidence = log_softmax(evidence / read_outs.temperature)
+    worth = metrics(
+        evidence,
+        labels,
+        examples.usable,
+        read_outs.window_volumes,
+        read_outs.none_threshold,
+        describe(labels, nested.folds) + ("" if nested.nested else "; choices by default"),
+    )
+    comparison = list(_compare(nested, examples, labels, read_outs, features, network, states,
+                               layers, settings, budget, progress))  # fmt: skip
+    if not budget.over:
+        seconds = min(PERMUTATION_S, budget.left_s)
+        test = permutation_test(
+            nested.held_out, labels, settings.permutations, seconds, settings.seed, progress
+        )
+        worth = replace(worth, p_value=test.p_value, permutations=test.permutations)
+    worth = replace(
+        worth,
+        comparison=tuple(comparison),
+        notes=(*worth.notes, *read_outs.notes, *above_chance(comparison, worth.chance)),
+    )
+    of = {candidate.name: candidate for candidate in candidates}
+    return Fitted(
+        chosen=chosen,
+        heads={
+            part: fit_lda(of[part].features, labels, of[part].n_features) for part in chosen.parts
+        },
+        layers={part: layer for layer, part in name_of.items() if part in chosen.parts},
+        read_outs=read_outs,
+        labels=labels,
+        evidence=evidence,
+        lag_reason=lag_reason,
+        metrics=worth,
+        learning=_learning(of[chosen.parts[0]], labels),
+    )
+
+
+def _lag(examples: Examples, settings: FittingSettings) -> tuple[float, str]:
+    if settings.haemodynamic_lag_s is not None:
+        return settings.haemodynamic_lag_s, "as asked for"
+    coarse = coarse_voxels(examples.prepared, examples.mask, examples.grid_affine)
+    return choose_lag(
+        lambda labels: PermutableLda(coarse, labels, folds(labels)).held_out(labels),
+        lambda lag_s: examples.label_task(lag_s).only_usable(examples.usable),
+    )
+
+
+def _compare(
+    nested: Nested,
+    examples: Examples,
+    labels: Labels,
+    read_outs: ReadOuts,
+    features: Mapping[int, Float32],
+    network: DeepLight,
+    states: Sequence[str],
+    layers: Sequence[int],
+    settings: FittingSettings,
+    budget: Budget,
+    progress: Progress,
+) -> Iterator[Compared]:
+    """Yield the candidates' figures, then the baselines', as long as the budget lasts."""
+
+    def compared(name: str, kind: str, evidence: Float64) -> Compared:
+        length = read_outs.window_volumes
+        figures = accuracy(evidence, labels, examples.usable, length)
+        temperature, _ = fit_temperature(evidence, labels, examples.usable, length)
+        cooled = log_softmax(evidence / temperature)
+        window = windows(cooled, labels, examples.usable, length)
+        return Compared(name, kind, figures, log_loss(window, labels))
+
+    for name, evidence in nested.evidence(labels).items():
+        yield compared(name, nested.kinds[name], evidence)
+    untrained = zero_shot(network, states, features[RECURRENT], labels)
+    baselines = [] if untrained is None else [untrained]
+    for baseline in (
+        *baselines,
+        *fast_baselines(examples.prepared, examples.mask, examples.grid_affine, examples.motion,
+                        labels, settings.seed),
+    ):  # fmt: skip
+        if budget.over:
+            return
+        yield compared(baseline.name, baseline.kind, held_out(baseline, labels, nested.folds))
+    if settings.baselines == "fast" or budget.over:
+        return
+    for slow in slow_baselines(network, examples.prepared, examples.mask, layers[0],
+                               settings.seed, budget, best_device(), progress):  # fmt: skip
+        if budget.over:
+            return
+        yield compared(slow.name, slow.kind, held_out(slow, labels, nested.folds))
+
+
+def _learning(candidate: Candidate, labels: Labels) -> tuple[tuple[int, float, float], ...]:
+    """Return how held-out accuracy grows with the blocks of each class that are trained on."""
+    of = labels.block_labels()
+    parts = folds(labels)
+    most = min(
+        int(np.bincount(of[np.unique(labels.block[f.train & labels.chosen])]).min()) for f in parts
+    )
+    curve = []
+    for count in range(1, most + 1):
+        right: list[float] = []
+        for fold in parts:
+            shown = np.unique(labels.block[fold.train & labels.chosen])
+            kept = [n for c in range(labels.n_classes) for n in shown[of[shown] == c][:count]]
+            fewer = labels.only_usable(np.isin(labels.block, kept) | labels.rest)
+            train = fold.train & (fewer.chosen | fewer.rest)
+            head = fit_lda(candidate.features[train], fewer.take(train), candidate.n_features)
+            test = fold.test & labels.chosen
+            found = head.log_probabilities(candidate.features[test]).argmax(axis=1)
+            hits = found == labels.label[test]
+            right += [
+                float(hits[labels.block[test] == n].mean()) for n in np.unique(labels.block[test])
+            ]
+        error = float(np.std(right, ddof=1) / np.sqrt(len(right)))
+        curve.append((count, float(np.mean(right)), error))
+    return tuple(curve)

@@ -1,0 +1,164 @@
+"""From one prepared volume to logits: the ways in which a decoder may come by its evidence."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from calibration.networks.deeplight import UNITS, DeepLight
+from calibration.networks.read_out import ReadOut
+from calibration.networks.sequence import SliceSequence
+from calibration.networks.slices import MaskedSlices
+from rtdecode.errors import ConfigError
+from rtdecode.types import Bool, Float32
+
+
+class NetworkEvidence(nn.Module):
+    """The whole network, its LSTM and its own head, published or fine-tuned.
+
+    Parameters
+    ----------
+    network
+        It is copied, and the copy never trains. Its head may be any module from (B, 128) to (B, K).
+    mask
+        The voxels that a prepared volume holds, on the network's grid, (X, Y, Z).
+
+    Raises
+    ------
+    ConfigError
+        The mask is empty or on another grid.
+    """
+
+    network: DeepLight
+    classes: int
+    voxels: int
+
+    def __init__(self, network: DeepLight, mask: Bool) -> None:
+        super().__init__()
+        _check(network, mask)
+        self.network = _still(network)
+        self.slices = MaskedSlices(mask)
+        self.sequence = SliceSequence(self.network, self.slices)
+        self.voxels = self.slices.voxels
+        with torch.no_grad():
+            self.classes = self.network.head(torch.zeros(1, 2 * UNITS)).shape[1]
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """Return the logits (K,) of one prepared volume (V,)."""
+        sequence = self.sequence(self.network.conv_features(self.slices(volume)))
+        return self.network.head(self.network.sequence_features(sequence))[0]
+
+
+class LayerEvidence(nn.Module):
+    """A linear head on what some of the convolutions say.
+
+    On few data it beats the recurrent features by far (`docs/decisions/0006-read-out-layer.md`).
+
+    Parameters
+    ----------
+    network, mask
+        As for `NetworkEvidence`.
+    read_out
+        The head.
+    """
+
+    network: DeepLight
+    classes: int
+    voxels: int
+
+    def __init__(self, network: DeepLight, mask: Bool, read_out: ReadOut) -> None:
+        super().__init__()
+        _check(network, mask)
+        self.network = _still(network)
+        self.slices = MaskedSlices(mask)
+        self.read_out = read_out
+        self.voxels = self.slices.voxels
+        self.classes = read_out.classes
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """Return the logits (K,) of one prepared volume (V,)."""
+        return self.read_out(self.network, self.slices(volume))
+
+
+class VoxelEvidence(nn.Module):
+    """A linear head on the voxels themselves: no network at all.
+
+    Parameters
+    ----------
+    weight
+        (K, V)
+    bias
+        (K,)
+    """
+
+    weight: Tensor
+    bias: Tensor
+    classes: int
+    voxels: int
+
+    def __init__(self, weight: Float32, bias: Float32) -> None:
+        super().__init__()
+        self.classes, self.voxels = weight.shape
+        self.register_buffer("weight", torch.from_numpy(weight))
+        self.register_buffer("bias", torch.from_numpy(bias))
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """Return the logits (K,) of one prepared volume (V,)."""
+        return self.weight @ volume + self.bias
+
+
+Part = NetworkEvidence | LayerEvidence | VoxelEvidence
+
+
+class StackedEvidence(nn.Module):
+    """Two kinds of evidence together: a weighted sum of their log-probabilities.
+
+    Parameters
+    ----------
+    first, second
+        Of the same volumes and classes.
+    weights
+        What each one's log-probabilities are multiplied by.
+    """
+
+    classes: int
+    voxels: int
+
+    def __init__(
+        self,
+        first: Part,
+        second: Part,
+        weights: tuple[float, float],
+    ) -> None:
+        super().__init__()
+        if first.classes != second.classes or first.voxels != second.voxels:
+            raise ConfigError(
+                "stacked decoders must read the same voxels and know the same classes"
+            )
+        self.first, self.second, self.weights = first, second, weights
+        self.classes, self.voxels = first.classes, first.voxels
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """Return the logits (K,) of one prepared volume (V,)."""
+        first, second = (torch.log_softmax(part(volume), 0) for part in (self.first, self.second))
+        return self.weights[0] * first + self.weights[1] * second
+
+
+Evidence = Part | StackedEvidence
+
+
+def _still(network: DeepLight) -> DeepLight:
+    return copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+
+
+def _check(network: DeepLight, mask: Bool) -> None:
+    problems = []
+    if mask.shape != network.grid_shape:
+        problems.append(
+            f"the mask's shape {mask.shape} is not the network's grid {network.grid_shape}: "
+            "resample the mask onto that grid"
+        )
+    if not mask.any():
+        problems.append("the mask is empty: no voxel would reach the network")
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,53 @@
+"""Networks that know states of other people's brains."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.networks import DeepLight
+from calibration.weights import cached, describe, load_deeplight
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pretrained:
+    """A network to start from."""
+
+    name: str
+    network: DeepLight
+    states: tuple[str, ...]
+    """What its outputs stand for, in order."""
+    grid_affine: NDArray[np.float64]
+    """Its input grid: voxel to MNI millimetres, RAS+."""
+    sha256: str
+    layers: tuple[int, ...] = (10, 8, 12)
+    """After how many convolutions a person's head may read; the first is the default."""
+
+    @property
+    def grid_shape(self) -> tuple[int, int, int]:
+        """(X, Y, Z) of its input."""
+        return self.network.grid_shape
+
+
+def load_pretrained(weights: str) -> Pretrained:
+    """Load pretrained weights by their registered name, or from a file.
+
+    Raises
+    ------
+    ConfigError
+        If they are not on this machine, or the file holds something else.
+    """
+    path = Path(weights)
+    if not path.is_file():
+        path = cached(weights)
+    description = describe(path)
+    return Pretrained(
+        name=path.stem,
+        network=load_deeplight(path),
+        states=description.states,
+        grid_affine=np.array(description.grid_affine),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        layers=description.layers,
+    )

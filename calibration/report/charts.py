@@ -1,0 +1,242 @@
+"""Charts as inline SVG that takes its colours from the page."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtdecode.metrics import Compared
+
+WIDTH = 860
+PALETTE = 8
+"""How many colours the page has, `--c0` and on."""
+
+
+def colour(n: int) -> str:
+    """Return the page's n-th colour."""
+    return f"var(--c{n % PALETTE})"
+
+
+def accuracies(compared: Sequence[Compared], chosen: Sequence[str], chance: float) -> str:
+    """Draw each decoder's accuracy of blocks and of volumes with its interval, and chance."""
+    left, right, row, top = 250, 112, 30, 34
+    span = WIDTH - left - right
+    height = top + row * len(compared) + 30
+    parts = [
+        _axis(left, span, top - 6, top + row * len(compared)),
+        _chance(left, span, top, height, chance),
+    ]
+    for n, one in enumerate(compared):
+        y = top + row * n + row / 2
+        strong = ' class="strong"' if one.name in chosen else ""
+        parts.append(
+            f'<text x="{left - 14}" y="{y + 4:.1f}" text-anchor="end"{strong}>{escape(one.name)}'
+            f'</text><text x="14" y="{y + 4:.1f}" class="quiet">{escape(one.kind)}</text>'
+        )
+        figures = (
+            (one.accuracy.block, one.accuracy.interval_95_block, -5, "block"),
+            (one.accuracy.volume, one.accuracy.interval_95_volume, 5, "volume"),
+        )
+        for value, (low, high), shift, grain in figures:
+            x, x0, x1 = (left + span * v for v in (value, low, high))
+            parts.append(
+                f'<line x1="{x0:.1f}" x2="{x1:.1f}" y1="{y + shift:.1f}" y2="{y + shift:.1f}" '
+                f'class="whisker {grain}"/><circle cx="{x:.1f}" cy="{y + shift:.1f}" r="4.5" '
+                f'class="dot {grain}"><title>{grain}s {value:.0%} ({low:.0%} to {high:.0%})'
+                "</title></circle>"
+            )
+        parts.append(
+            f'<text x="{WIDTH - 8}" y="{y + 4:.1f}" text-anchor="end"{strong}>'
+            f"{one.accuracy.block:.0%} · {one.accuracy.volume:.0%}</text>"
+        )
+    return _svg(height, parts, "Accuracy of blocks and volumes for each decoder")
+
+
+def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
+    """Draw what blocks were (rows) and what they were decided as (columns)."""
+    cell, left, top = 54, 150, 96
+    parts = [f'<text x="{left}" y="16" class="quiet">decided as</text>']
+    for n, name in enumerate(classes):
+        middle = left + cell * n + cell / 2
+        parts.append(
+            f'<text transform="translate({middle + 4:.0f},{top - 8}) rotate(-45)">'
+            f"{escape(_short(name))}</text>"
+            f'<text x="{left - 10}" y="{top + cell * n + cell / 2 + 4:.0f}" text-anchor="end">'
+            f"{escape(_short(name))}</text>"
+        )
+        most = max(1, sum(matrix[n]))
+        for m in range(len(classes)):
+            share = 0.08 + 0.92 * matrix[n][m] / most
+            kind = "hit" if n == m else "miss"
+            parts.append(
+                f'<rect x="{left + cell * m}" y="{top + cell * n}" width="{cell - 3}" '
+                f'height="{cell - 3}" rx="4" class="{kind}" style="--share:{share:.2f}'
+                f'"/><text x="{left + cell * m + cell / 2 - 1:.0f}" '
+                f'y="{top + cell * n + cell / 2 + 4:.0f}" text-anchor="middle" class="count">'
+                f"{matrix[n][m]}</text>"
+            )
+    width = left + cell * len(classes) + 40
+    return _svg(top + cell * len(classes) + 6, parts, "Confusion of blocks", width)
+
+
+def traces(
+    probabilities: NDArray[np.float64],
+    time_s: NDArray[np.float64],
+    classes: Sequence[str],
+    shown: Sequence[tuple[int, float, float]],
+) -> str:
+    """Draw each class's held-out probability over a run, its blocks behind.
+
+    Parameters
+    ----------
+    probabilities
+        (n, K) of the decision window.
+    time_s
+        (n,)
+    classes
+        K names.
+    shown
+        (class, from, to) of each block, seconds, the lag included.
+    """
+    left, row, gap = 110, 44, 8
+    span = WIDTH - left - 16
+    end_s = float(time_s[-1]) + 1
+    parts = []
+    for n, name in enumerate(classes):
+        y = n * (row + gap) + 6
+        parts.append(
+            f'<text x="{left - 10}" y="{y + row / 2 + 4:.0f}" text-anchor="end">'
+            f'{escape(_short(name))}</text><rect x="{left}" y="{y}" width="{span}" '
+            f'height="{row}" class="ground"/>'
+        )
+        for which, start_s, stop_s in shown:
+            if which == n:
+                x, width = left + span * start_s / end_s, span * (stop_s - start_s) / end_s
+                parts.append(
+                    f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{row}" '
+                    f'style="fill:{colour(n)}" class="shown"/>'
+                )
+        xs = left + span * time_s / end_s
+        ys = y + row * (1 - probabilities[:, n])
+        points = " ".join(f"{x:.1f},{v:.1f}" for x, v in zip(xs, ys, strict=True))
+        parts.append(f'<polyline points="{points}" style="stroke:{colour(n)}" class="trace"/>')
+    bottom = len(classes) * (row + gap) + 14
+    parts += _seconds(left, span, bottom, end_s)
+    return _svg(bottom + 10, parts, "Held-out probabilities over the run")
+
+
+def lines(
+    series: Sequence[tuple[str, NDArray[np.float64]]],
+    time_s: NDArray[np.float64],
+    unit: str,
+    limit: float | None = None,
+) -> str:
+    """Draw some measures over a run."""
+    left, height = 60, 150
+    span = WIDTH - left - 16
+    values = np.concatenate([v[np.isfinite(v)] for _, v in series] or [np.zeros(1)])
+    low, high = float(min(0.0, values.min())), float(max(values.max(), limit or 0.0, 1e-9))
+    end_s = float(time_s[-1]) + 1
+
+    def at(value: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        return 10 + (height - 40) * (1 - (np.asarray(value) - low) / (high - low))
+
+    parts = [
+        f'<text x="{left - 8}" y="{float(at(tick)) + 4:.0f}" text-anchor="end" class="quiet">'
+        f'{tick:.2g}</text><line x1="{left}" x2="{left + span}" y1="{float(at(tick)):.1f}" '
+        f'y2="{float(at(tick)):.1f}" class="grid"/>'
+        for tick in (low, high, 0.0)
+    ]
+    label_y = float(at(high)) + 18
+    parts.append(f'<text x="4" y="{label_y:.0f}" class="quiet">{escape(unit)}</text>')
+    if limit is not None:
+        parts.append(
+            f'<line x1="{left}" x2="{left + span}" y1="{float(at(limit)):.1f}" '
+            f'y2="{float(at(limit)):.1f}" class="limit"/>'
+        )
+    for n, (name, value) in enumerate(series):
+        points = " ".join(
+            f"{left + span * t / end_s:.1f},{y:.1f}"
+            for t, y in zip(time_s, at(value), strict=True)
+            if np.isfinite(y)
+        )
+        parts.append(
+            f'<polyline points="{points}" style="stroke:{colour(n)}" class="trace thin"/>'
+            f'<text x="{left + 110 * n}" y="{height - 4}" style="fill:{colour(n)}">{escape(name)}'
+            "</text>"
+        )
+    return _svg(height, parts, f"{', '.join(name for name, _ in series)} over the run")
+
+
+def learning(curve: Sequence[tuple[int, float, float]], chance: float) -> str:
+    """Draw held-out accuracy of volumes against the blocks of each class trained on."""
+    left, span, height = 60, 360, 200
+    most = max(count for count, _, _ in curve)
+
+    def x(count: float) -> float:
+        return left + span * count / most
+
+    def y(value: float) -> float:
+        return 14 + 150 * (1 - value)
+
+    parts = [
+        f'<text x="{left - 8}" y="{y(v) + 4:.0f}" text-anchor="end" class="quiet">{v:.0%}</text>'
+        f'<line x1="{left}" x2="{left + span}" y1="{y(v):.1f}" y2="{y(v):.1f}" class="grid"/>'
+        for v in (0.0, 0.5, 1.0)
+    ]
+    parts.append(
+        f'<line x1="{left}" x2="{left + span}" y1="{y(chance):.1f}" y2="{y(chance):.1f}" '
+        'class="chance"/>'
+    )
+    points = " ".join(f"{x(c):.1f},{y(v):.1f}" for c, v, _ in curve)
+    parts.append(f'<polyline points="{points}" style="stroke:{colour(0)}" class="trace"/>')
+    for count, value, error in curve:
+        parts.append(
+            f'<line x1="{x(count):.1f}" x2="{x(count):.1f}" y1="{y(value - error):.1f}" '
+            f'y2="{y(value + error):.1f}" class="whisker block"/><circle cx="{x(count):.1f}" '
+            f'cy="{y(value):.1f}" r="4" class="dot block"/><text x="{x(count):.1f}" '
+            f'y="182" text-anchor="middle" class="quiet">{count}</text>'
+        )
+    parts.append(f'<text x="{left}" y="{height - 2}" class="quiet">blocks of each class trained on'
+                 "</text>")  # fmt: skip
+    return _svg(height, parts, "Learning curve", left + span + 20)
+
+
+def _svg(height: float, parts: Sequence[str], title: str, width: int = WIDTH) -> str:
+    return (
+        f'<svg viewBox="0 0 {width} {height:.0f}" style="max-width:{width}px" role="img" '
+        f'aria-label="{escape(title)}">{"".join(parts)}</svg>'
+    )
+
+
+def _axis(left: float, span: float, top: float, bottom: float) -> str:
+    ticks = ""
+    for percent in range(0, 101, 25):
+        x = left + span * percent / 100
+        ticks += (
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}" class="grid"/>'
+            f'<text x="{x:.1f}" y="{top - 8}" text-anchor="middle" class="quiet">{percent} %</text>'
+        )
+    return ticks
+
+
+def _chance(left: float, span: float, top: float, height: float, chance: float) -> str:
+    x = left + span * chance
+    return (
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top - 6}" y2="{height - 24}" class="chance"/>'
+        f'<text x="{x + 5:.1f}" y="{height - 12}" class="quiet">chance {chance:.0%}</text>'
+    )
+
+
+def _seconds(left: float, span: float, y: float, end_s: float) -> list[str]:
+    step = max(10, round(end_s / 8 / 10) * 10)
+    return [
+        f'<text x="{left + span * t / end_s:.0f}" y="{y}" text-anchor="middle" class="quiet">{t} s'
+        "</text>"
+        for t in range(0, int(end_s), step)
+    ]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 14 else f"{name[:13]}…"
