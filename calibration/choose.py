@@ -15,6 +15,7 @@ from calibration.dataset import Labels
 from calibration.evaluate import Fold, folds
 from calibration.heads import Candidate, PermutableLda, log_softmax
 from calibration.progress import Progress, silent
+from calibration.temperature import loss_per_block, temperature_of
 from rtdecode.errors import ConfigError
 from rtdecode.types import Float32, Float64
 
@@ -22,7 +23,6 @@ Preference = Literal["best", "deep", "linear", "stack"]
 
 LAGS_S = (3.0, 4.0, 5.0, 6.0, 7.0)
 DEFAULT_LAG_S = 5.0
-TEMPERATURES = np.geomspace(1.0, 4096.0, 25)
 SHARES = (0.25, 0.5, 0.75)
 """Of the deep decoder in a stack."""
 STACK = "deep and linear together"
@@ -205,13 +205,13 @@ class Nested:
         parts: tuple[str, ...],
         shares: Sequence[float] = SHARES,
     ) -> Chosen:
-        cooled = [_temperature(evidence[part], labels) for part in parts]
-        best = max(
+        cooled = [temperature_of(evidence[part], labels) for part in parts]
+        best = min(
             (
                 Chosen(STACK, parts, (share / cooled[0], (1 - share) / cooled[1]), "")
                 for share in shares
             ),
-            key=lambda chosen: _mean_truth(chosen.combine(evidence), labels),
+            key=lambda chosen: loss_per_block(chosen.combine(evidence), labels).mean(),
         )
         share = best.weights[0] * cooled[0]
         how = "weighed on held-out blocks" if len(shares) > 1 else "too few blocks to weigh them by"
@@ -281,7 +281,7 @@ def _prefer(
 
 
 def _single(name: str, evidence: Mapping[str, Float64], labels: Labels, reason: str) -> Chosen:
-    return Chosen(name, (name,), (1 / _temperature(evidence[name], labels),), reason)
+    return Chosen(name, (name,), (1 / temperature_of(evidence[name], labels),), reason)
 
 
 def _gain(ours: Float64, theirs: Float64, labels: Labels) -> tuple[float, float]:
@@ -296,18 +296,6 @@ def _right_per_block(evidence: Float64, labels: Labels) -> Float64:
     right = evidence[rows].argmax(axis=1) == labels.label[rows]
     blocks, place = np.unique(labels.block[rows], return_inverse=True)
     return np.bincount(place, weights=right, minlength=len(blocks)) / np.bincount(place)
-
-
-def _mean_truth(evidence: Float64, labels: Labels) -> float:
-    """Return the mean log-probability of what was shown."""
-    rows = np.flatnonzero(labels.chosen)
-    return float(evidence[rows, labels.label[rows]].mean())
-
-
-def _temperature(evidence: Float64, labels: Labels) -> float:
-    """Return the temperature at which held-out log-probabilities are most honest."""
-    scores = [_mean_truth(log_softmax(evidence / t), labels) for t in TEMPERATURES]
-    return float(TEMPERATURES[int(np.argmax(scores))])
 
 
 def _blocks_of_rarest(labels: Labels) -> int:

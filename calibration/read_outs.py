@@ -8,13 +8,13 @@ import numpy as np
 from calibration.dataset import Labels
 from calibration.evaluate import windows
 from calibration.heads import log_softmax
+from calibration.temperature import TEMPERATURES, loss_per_block
 from rtdecode.types import Bool, Float64
 
 WINDOWS_S = (8.0, 12.0)
 """Shortest and longest decision window."""
 FAST_RETENTION = 2 / 3
 """A memory of three volumes: what continuous display wants (models report, section 4.3)."""
-TEMPERATURES = np.geomspace(0.5, 4096.0, 53)
 FALSE_ALARMS = 0.1
 """Share of rest windows at which a decision is put up with."""
 MOST_LOST = 0.2
@@ -139,16 +139,5 @@ def _pure_rest(labels: Labels, window_volumes: int) -> Bool:
 def _loss_per_block(
     evidence: Float64, labels: Labels, usable: Bool, window_volumes: int
 ) -> Float64:
-    """Return each block's log-loss, its windows' truth a little in doubt.
-
-    With every block right the log-loss would favour boundless certainty. As Platt (2000) does, the
-    target is not 1 but (N + 1) / (N + 2) for N blocks, the rest shared by the other classes.
-    """
-    window = windows(evidence, labels, usable, window_volumes)
-    rows = np.flatnonzero(labels.chosen)
-    numbers, place = np.unique(labels.block[rows], return_inverse=True)
-    doubt = 1 / (len(numbers) + 2)
-    truth = window[rows, labels.label[rows]]
-    others = (window[rows].sum(axis=1) - truth) / (labels.n_classes - 1)
-    loss = -((1 - doubt) * truth + doubt * others)
-    return np.bincount(place, weights=loss) / np.bincount(place)
+    """Return each block's log-loss of the windows at its volumes."""
+    return loss_per_block(windows(evidence, labels, usable, window_volumes), labels)

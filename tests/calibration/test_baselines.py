@@ -93,7 +93,7 @@ def test_the_logistic_is_scikit_learns(make_labels, rng, order) -> None:
     x[np.arange(len(x)), np.maximum(labels.label, 0)] += 1
     rows = labels.chosen
     scaled = (x - x[rows].mean(axis=0)) / (x[rows].std(axis=0) * np.sqrt(5))
-    known = LogisticRegression(class_weight="balanced", max_iter=500)
+    known = LogisticRegression(C=100.0, class_weight="balanced", max_iter=500)
     known.fit(scaled[rows], labels.label[rows])
 
     found = fit_logistic(x[rows], labels.take(rows)).log_probabilities(x)

@@ -68,16 +68,18 @@ def test_two_halves_of_the_truth_are_stacked(make_labels, rng):
     assert (stacked == truth).mean() > max((one == truth).mean() for one in alone)
 
 
-def test_folds_that_choose_differently_speak_at_one_scale(labels, rng):
+@pytest.mark.parametrize("strength", [1.0, 6.0])
+def test_folds_that_choose_differently_speak_at_one_scale(labels, rng, strength):
     """A decoder alone is cooled as a stack's parts are: one temperature suits both.
 
-    Volumes of a block are near copies here, which a discriminant takes for certainty.
+    Volumes of a block are near copies here, which a discriminant takes for certainty; the stronger
+    ones are all decoded right, and certainty is no more deserved for that.
     """
     made = []
     for kind in ("deep", "linear"):
         of_block = rng.standard_normal((len(labels.blocks) + 1, 200))
         x = of_block[labels.block] + 0.05 * rng.standard_normal((len(labels.label), 200))
-        x[labels.label == 0, :20] += 1.0
+        x[labels.label == 0, :20] += strength
         made.append(Candidate(kind, kind, x.astype(np.float32), fit_lda))
     raw = [np.abs(e[labels.chosen]).mean() for e in Nested(made, labels).evidence(labels).values()]
     cooled = [
@@ -86,7 +88,7 @@ def test_folds_that_choose_differently_speak_at_one_scale(labels, rng):
     ]
 
     assert min(raw) > 30
-    assert max(cooled) < 3
+    assert max(cooled) < 4
 
 
 @pytest.mark.parametrize("preference", ["deep", "linear"])
