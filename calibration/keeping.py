@@ -1,5 +1,6 @@
 """What a bundle keeps of its calibration, so that the next one forgets nothing."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class Kept:
     """(n,) seconds from the run's first volume."""
     blocks: tuple[tuple[Block, ...], ...]
     """Of each run, every trial type."""
+    fingerprints: tuple[str, ...]
+    """Of each run, by which it is known again."""
 
     @classmethod
     def of(
@@ -53,6 +56,7 @@ class Kept:
             run=np.repeat(np.arange(len(runs)), [len(prepared) for _, prepared, _ in runs]),
             acquired_s=np.array([v.acquired_s for volumes, _, _ in runs for v in volumes]),
             blocks=tuple(blocks for _, _, blocks in runs),
+            fingerprints=tuple(fingerprint(volumes) for volumes, _, _ in runs),
         )
 
     @classmethod
@@ -74,8 +78,9 @@ class Kept:
         blocks = msgspec.json.decode(
             arrays.pop("blocks").tobytes(), type=tuple[tuple[Block, ...], ...]
         )
+        fingerprints = tuple(map(str, arrays.pop("fingerprints")))
         arrays["prepared"] = arrays["prepared"].astype(np.float32)
-        return cls(blocks=blocks, **arrays)
+        return cls(blocks=blocks, fingerprints=fingerprints, **arrays)
 
     def save(self, path: Path) -> None:
         """Write it; prepared volumes in half precision, which is finer than their noise."""
@@ -90,6 +95,7 @@ class Kept:
             run=self.run,
             acquired_s=self.acquired_s,
             blocks=np.frombuffer(blocks, np.uint8),
+            fingerprints=np.array(self.fingerprints),
         )
 
     def followed_by(self, later: Self) -> Self:
@@ -105,4 +111,13 @@ class Kept:
             run=np.concatenate([self.run, later.run + len(self.blocks)]),
             acquired_s=np.concatenate([self.acquired_s, later.acquired_s]),
             blocks=(*self.blocks, *later.blocks),
+            fingerprints=(*self.fingerprints, *later.fingerprints),
         )
+
+
+def fingerprint(volumes: Sequence[Volume]) -> str:
+    """Return what tells a run from every other: a digest of its first and last image."""
+    digest = hashlib.sha256()
+    for volume in (volumes[0], volumes[-1]):
+        digest.update(volume.data.tobytes())
+    return digest.hexdigest()[:16]

@@ -16,7 +16,7 @@ from calibration.compute import one_thread
 from calibration.dataset import TASK, label_volumes
 from calibration.events import Block, ClassSpec, find_blocks, parse_classes, read_events
 from calibration.fitting import Examples, Fitted, FittingSettings, fit_decoder
-from calibration.keeping import Kept
+from calibration.keeping import Kept, fingerprint
 from calibration.networks import NetworkEvidence, ReadOutSettings, StreamingDecoder
 from calibration.preparing import Preparing, prepare
 from calibration.pretrained import Pretrained
@@ -129,6 +129,7 @@ def calibrate(
     budget = budget or Budget(None, SystemClock())
     repetition_time_s = _check(runs, pretrained, events, out, earlier)
     kept = None if earlier is None else Kept.load(earlier)
+    _check_distinct(runs, () if kept is None else kept.fingerprints)
     blocks = read_blocks(runs, events, repetition_time_s)
     spec = ClassSpec((), {})
     if events:  # refused before anything is computed
@@ -225,6 +226,21 @@ def _image(path: Path | None) -> tuple[Float32, NDArray[np.float64]] | None:
     except (OSError, nib.filebasedimages.ImageFileError) as error:
         raise ConfigError(f"--t1 {path}: not a NIfTI image: {error}") from error
     return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, dtype=np.float64)
+
+
+def _check_distinct(runs: Sequence[Sequence[Volume]], earlier: Sequence[str]) -> None:
+    """Refuse a run that is there twice: held out once, it would be trained on all the same."""
+    known = list(earlier)
+    problems = []
+    for number, run in enumerate(runs, start=1):
+        found = fingerprint(run)
+        if found in known:
+            place = known.index(found) - len(earlier) + 1
+            where = f"is run {place} again" if place > 0 else "is in the --from bundle already"
+            problems.append(f"run {number} {where}: give each run once")
+        known.append(found)
+    if problems:
+        raise ConfigError(problems)
 
 
 def _check(

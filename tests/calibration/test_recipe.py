@@ -240,6 +240,17 @@ def test_recalibration_forgets_nothing(made, quick, tmp_path) -> None:
         Kept.load(made.zero_shot.bundle)
 
 
+def test_a_run_is_given_once(made, quick, tmp_path) -> None:
+    """Twice in one command or again after a bundle, it would be held out and trained on."""
+    twice = ([made.volumes] * 2, made.pretrained, [made.events] * 2, tmp_path / "out", quick)
+    with pytest.raises(ConfigError, match="run 2 is run 1 again"):
+        calibrate(*twice)
+    again = ([made.with_gap], made.pretrained, [made.events], tmp_path / "out", quick)
+    with pytest.raises(ConfigError, match="run 1 is in the --from bundle already"):
+        calibrate(*again, earlier=made.fitted.bundle)
+    assert not list(tmp_path.iterdir())
+
+
 def test_two_runs_are_held_out_one_by_one(made, quick, tmp_path) -> None:
     """Given together they are registered to the first, and their spreads are pooled."""
     events = [made.events, write_events(made.second.events, tmp_path / "events.tsv")]
