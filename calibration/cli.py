@@ -313,7 +313,7 @@ def demo(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show the whole chain at work on simulated people, in about two minutes.
+    """Show the whole chain at work on simulated people, in two to three minutes.
 
     Needs no download, no GPU and no scanner. It pretrains a small network, scans a simulated
     participant as DICOM, calibrates, serves, and shows decisions beside the truth.

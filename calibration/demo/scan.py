@@ -12,8 +12,8 @@ from calibration.simulation import (
     Template,
     make_participant,
     simulate_run,
+    write_dicom,
     write_events,
-    write_mosaics,
 )
 
 
@@ -47,7 +47,7 @@ def scan(
 def write(run: SimulatedRun, folder: Path, progress: Progress) -> Path:
     """Write images into `folder/dicom`, which is returned, and events beside it."""
     images = folder / "dicom"
-    write_mosaics(run, images, lambda done, total: progress("images", done, total))
+    write_dicom(run, images, progress=lambda done, total: progress("images", done, total))
     write_events(run.events, folder / "events.tsv")
     return images
 

@@ -4,7 +4,7 @@
     participant = make_participant(template, ParticipantSettings(), seed=1)
     run = simulate_run(participant, RunDesign(), seed=1)
     for volume in run.volumes(): ...
-    write_mosaics(run, folder)
+    write_dicom(run, folder, "siemens")
     write_events(run.events, folder / "events.tsv")
 
 Everything follows from two seeds, the participant's and the run's. No download, no torch.
@@ -19,9 +19,9 @@ from calibration.simulation.activation import (
 from calibration.simulation.anatomy import Template, load_template
 from calibration.simulation.deformation import AnatomySettings
 from calibration.simulation.design import Event, RunDesign, write_events
+from calibration.simulation.export import Vendor, write_dicom
 from calibration.simulation.geometry import EpiProtocol
 from calibration.simulation.haemodynamics import HaemodynamicSettings
-from calibration.simulation.mosaic import write_mosaics
 from calibration.simulation.motion import MotionSettings
 from calibration.simulation.noise import NoiseSettings
 from calibration.simulation.participant import Participant, ParticipantSettings, make_participant
@@ -42,10 +42,11 @@ __all__ = [
     "SimulatedRun",
     "TaskState",
     "Template",
+    "Vendor",
     "default_states",
     "load_template",
     "make_participant",
     "simulate_run",
+    "write_dicom",
     "write_events",
-    "write_mosaics",
 ]

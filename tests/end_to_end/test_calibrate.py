@@ -15,8 +15,8 @@ from calibration.simulation import (
     load_template,
     make_participant,
     simulate_run,
+    write_dicom,
     write_events,
-    write_mosaics,
 )
 from calibration.weights import Description, save_deeplight
 from rtdecode import bundle as bundles
@@ -44,7 +44,7 @@ def session(tmp_path_factory):
     protocol = EpiProtocol((40, 40, 28), (5.5, 5.5, 5.0), repetition_time_s=2.0)
     design = RunDesign(blocks_per_state=4, block_s=12.0, rest_s=8.0, protocol=protocol)
     run = simulate_run(participant, design, seed=3)
-    write_mosaics(run, folder / "dicom", lambda *_: None)
+    write_dicom(run, folder / "dicom")
     write_events(run.events, folder / "events.tsv")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)

@@ -1,0 +1,66 @@
+"""`rtdecode simulate`: people who were never scanned, as DICOM files and BIDS events."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+class Scanner(StrEnum):
+    """Whose files to write."""
+
+    SIEMENS = "siemens"
+    SIEMENS_XA = "siemens-xa"
+    GE = "ge"
+    PHILIPS = "philips"
+
+
+def simulate(
+    out: Annotated[Path, typer.Option(help="Folder to write; new or empty.")],
+    subjects: Annotated[int, typer.Option(help="How many people.", min=1)] = 5,
+    states: Annotated[
+        int,
+        typer.Option(
+            help="How many states each can be in: up to 4 are left_hand, right_hand, faces and "
+            "places; more are drawn from a dictionary of regions.",
+            min=1,
+        ),
+    ] = 4,
+    minutes: Annotated[float, typer.Option(help="Length of each run, at most.")] = 6.0,
+    runs: Annotated[int, typer.Option(help="Runs of each person.", min=1)] = 2,
+    tr: Annotated[float, typer.Option(help="Repetition time, seconds.")] = 1.0,
+    vendor: Annotated[
+        Scanner,
+        typer.Option(
+            help="siemens: mosaics; siemens-xa: enhanced objects; ge, philips: a file a slice."
+        ),
+    ] = Scanner.SIEMENS,
+    seed: Annotated[int, typer.Option(help="Other people, other noise.", min=0)] = 1,
+) -> None:
+    """Write sessions of simulated people: DICOM as a scanner exports it, and BIDS events.
+
+    Each person has an anatomy, activity, haemodynamics, noise and movements of their own; all
+    follow from one seed, and simulation.json says what was drawn from what.
+
+    Example: rtdecode simulate --out cohort --subjects 1
+    then: rtdecode calibrate --run cohort/sub-01/run-1/dicom --events cohort/sub-01/run-1/events.tsv
+    --out sub-01.bundle
+    """
+    from calibration.progress import bars
+    from calibration.simulation.cohort import CohortSettings, write_cohort
+
+    settings = CohortSettings(subjects, states, minutes, runs, tr, vendor.value, seed)
+    console = Console(stderr=True)
+    with bars(console) as progress:
+        written = write_cohort(settings, out, progress)
+    first = written[0]
+    console.print(
+        f"{out}: {len(written)} runs of {first.volumes} volumes, {subjects} people, {states} states"
+    )
+    console.print(
+        f"next: rtdecode calibrate --run {first.dicom} --events {first.events} --out "
+        f"{first.subject}.bundle",
+        soft_wrap=True,
+    )
