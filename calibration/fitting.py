@@ -156,14 +156,14 @@ def fit_decoder(
         read_outs.none_threshold,
         describe(labels, nested.folds) + ("" if nested.nested else "; choices by default"),
     )
-    comparison = list(_compare(nested, examples, labels, read_outs, features, network, states,
-                               layers, settings, budget, progress))  # fmt: skip
-    if not budget.over:
+    if not budget.over:  # before comparing: go or no-go hangs on it
         seconds = min(PERMUTATION_S, budget.left_s)
         test = permutation_test(
             nested.held_out, labels, settings.permutations, seconds, settings.seed, progress
         )
         worth = replace(worth, p_value=test.p_value, permutations=test.permutations)
+    comparison = list(_compare(nested, examples, labels, read_outs, features, network, states,
+                               layers, settings, budget, progress))  # fmt: skip
     worth = replace(
         worth,
         comparison=tuple(comparison),

@@ -15,6 +15,7 @@ from rtdecode.service import ServiceSettings, serve
 from rtdecode.service.settings import OnReady
 from rtdecode.sources import RecordingSource
 from rtdecode.types import Outcome, Skipped, SkipReason, Stamps, State, Volume
+from rtdecode.wire import ANY_PORT
 
 PACK = "objects.pack"
 
@@ -66,7 +67,8 @@ def acquire(
     """Take in a run as it is acquired, through the service that will later decode.
 
     Everything that comes is durable in the session's folder before it is acknowledged, so that a
-    calibration which fails can be made again from there. Monitors may watch.
+    calibration which fails can be made again from there. Monitors may watch, by the session's
+    name: its sockets take any free port, so that a service may run beside it.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ def acquire(
     RunError
         It stopped before the run was complete; the message says why and how to go on.
     """
-    settings = replace(settings, linger_s=0.0)
+    settings = replace(settings, linger_s=0.0, outcomes=ANY_PORT, control=ANY_PORT)
     summary = serve(settings, _Collector(on_volume, settings.session), clock, on_ready, stop)
     if summary.fault or summary.state != "ended":
         why = summary.fault or "it was stopped"

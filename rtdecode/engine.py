@@ -192,7 +192,9 @@ class Engine:
         return answers, self._decoder["weight"].numpy()
 
     def _to_device(self, array: Any) -> Any:
-        return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self._device, 0)
+        # Not np.ascontiguousarray, which makes a scalar a vector of one.
+        contiguous = np.asarray(array, order="C")
+        return ort.OrtValue.ortvalue_from_numpy(contiguous, self._device, 0)
 
 
 def _part(state: State, prefix: str) -> State:

@@ -16,8 +16,8 @@ from rtdecode.errors import ConfigError, RunError
 from rtdecode.player import PlayReport, play
 from rtdecode.player.play import Speed
 from rtdecode.types import Outcome
+from rtdecode.wire import ANY_PORT
 
-ANY_PORT = "tcp://127.0.0.1:*"
 START_S = 120.0
 """On a machine's first run the service compiles for some seconds before it is ready."""
 SILENCE_S = 30.0

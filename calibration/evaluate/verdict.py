@@ -27,6 +27,8 @@ def verdict(metrics: Metrics, classes: Sequence[str]) -> Verdict:
     )
     if go:
         return Verdict(go, sentence)
+    if p_value is None:
+        return Verdict(go, f"{sentence}; no time to test it against chance: give more --minutes")
     if metrics.accuracy.block <= metrics.chance + 0.05:
         return Verdict(go, f"{sentence}; nothing above chance: check events, motion and overlay")
     return Verdict(go, f"{sentence}; not established by so few blocks: scan another run (--from)")

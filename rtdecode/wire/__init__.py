@@ -1,6 +1,6 @@
 """What goes over the sockets, and nothing about sockets: messages, outcomes, endpoints."""
 
-from rtdecode.wire.endpoints import loopback
+from rtdecode.wire.endpoints import ANY_PORT, loopback
 from rtdecode.wire.messages import (
     CONTROL_PORT,
     INGEST_PORT,
@@ -43,6 +43,7 @@ from rtdecode.wire.outcomes import (
 )
 
 __all__ = [
+    "ANY_PORT",
     "CONTROL_PORT",
     "INGEST_PORT",
     "MAX_CONTROL_BYTES",

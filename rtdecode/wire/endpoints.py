@@ -5,6 +5,9 @@ import ipaddress
 from rtdecode.errors import ConfigError
 from rtdecode.wire.messages import OUTCOMES_PORT
 
+ANY_PORT = "tcp://127.0.0.1:*"
+"""Whichever is free; the session's folder says which."""
+
 
 def loopback(endpoint: str) -> str:
     """Return a ZeroMQ endpoint that only this machine can reach.

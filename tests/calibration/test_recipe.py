@@ -175,8 +175,11 @@ def _decided_by_torch(made, which: str) -> Iterator[tuple[Prepared, np.ndarray]]
 
 
 @pytest.mark.parametrize("which", ["fitted", "zero_shot"])
-def test_served_run_is_the_calibrated_run(made, which: str) -> None:
-    """The engine decides on the run as the torch decoder does on the prepared volumes."""
+def test_served_run_is_the_calibrated_run(made, which: str, capfd) -> None:
+    """The engine decides on the run as the torch decoder does on the prepared volumes.
+
+    ONNX Runtime has nothing to complain about meanwhile, and the state keeps its shapes.
+    """
     run = made.with_gap if which == "fitted" else made.volumes
     calibrated = getattr(made, which)
     engine = Engine(calibrated.bundle)
@@ -191,6 +194,10 @@ def test_served_run_is_the_calibrated_run(made, which: str) -> None:
         labels.add(decision.label)
     assert labels - {NONE} <= set(calibrated.bundle.manifest.classes)
     assert which == "zero_shot" or labels - {NONE} == set(calibrated.bundle.manifest.classes)
+    state = engine.state()
+    for tensor in calibrated.bundle.manifest.state:
+        assert state[f"decoder/{tensor.name}"].shape == tensor.shape
+    assert "onnxruntime" not in capfd.readouterr().err
 
 
 def test_served_run_is_ready_after_four_volumes(made) -> None:

@@ -76,7 +76,10 @@ def test_from_dicom_to_decisions(session, tmp_path, capsys) -> None:
 
 
 def test_while_the_run_is_acquired_and_then_from_it(session, tmp_path, capsys) -> None:
-    """Taken from a watched folder, recorded, and gone on from with the record as a second run."""
+    """Taken from a watched folder and recorded; the record calibrates like the images.
+
+    It is the same run: together with the bundle made of it, it is refused.
+    """
     n = len(list((session / "dicom").iterdir()))
     out, again = tmp_path / "live.bundle", tmp_path / "again.bundle"
     live = ("--source", f"folder:{session / 'dicom'}", "--volumes", str(n), "--minutes", "0")
@@ -84,11 +87,13 @@ def test_while_the_run_is_acquired_and_then_from_it(session, tmp_path, capsys) -
     record = tmp_path / "live.bundle-session"
     assert record.is_dir()
     capsys.readouterr()
-    more = ("--run", str(record), "--from", str(out), "--json", "--minutes", "0")
+    more = ("--run", str(record), "--json", "--minutes", "0")
     assert main(_command(session, again, *more)) == 0
     manifest = json.loads(capsys.readouterr().out)
-    assert manifest["provenance"]["n_calibration_runs"] == 2
+    assert manifest["provenance"]["n_calibration_runs"] == 1
     assert manifest["metrics"]["p_value"] is None
+    assert main(_command(session, tmp_path / "third", *more, "--from", str(out))) == 2
+    assert "in the --from bundle already" in " ".join(capsys.readouterr().err.split())
 
 
 def test_wrong_events_do_not_cost_the_run(session, tmp_path, capsys) -> None:

@@ -47,7 +47,7 @@ def test_many_classes_are_listed(figures):
         (6, 0.14, "scan another run"),
         (4, 0.6, "nothing above chance: check events, motion and overlay"),
         (8, 0.06, "scan another run"),
-        (8, None, "p not computed: no-go"),
+        (8, None, "give more --minutes"),
     ],
 )
 def test_no_go_says_what_to_do(figures, right, p_value, advice):
