@@ -41,11 +41,11 @@ class Slices:
 
 def slices_of(run: SimulatedRun) -> Slices:
     """Return the geometry of a run's slices; DICOM's rows run to posterior."""
-    width_height_slices = run.design.protocol.matrix
+    _, rows, slices = run.design.protocol.matrix
     lps = np.diag([-1.0, -1.0, 1.0])
     step = lps @ run.affine[:3, :3] @ np.diag([1.0, -1.0, 1.0])
-    first = lps @ (run.affine[:3, :3] @ [0, width_height_slices[1] - 1, 0] + run.affine[:3, 3])
-    positions = first + np.arange(width_height_slices[2])[:, None] * step[:, 2]
+    first = lps @ (run.affine[:3, :3] @ [0, rows - 1, 0] + run.affine[:3, 3])
+    positions = first + np.arange(slices)[:, None] * step[:, 2]
     cosines = step / np.linalg.norm(step, axis=0)
     return Slices(positions, np.concatenate([cosines[:, 0], cosines[:, 1]]), cosines[:, 2], step)
 

@@ -8,7 +8,6 @@ from pydicom.valuerep import format_number_as_ds
 
 from calibration.simulation.header import (
     Scanner,
-    Slices,
     classic,
     identify,
     numbers,
@@ -16,7 +15,6 @@ from calibration.simulation.header import (
     slices_of,
 )
 from calibration.simulation.session import SimulatedRun
-from rtdecode.types import Volume
 
 GE = Scanner("GE MEDICAL SYSTEMS", "DV26", MRImageStorage, ("ORIGINAL", "PRIMARY", "OTHER"))
 PHILIPS = Scanner(
@@ -35,13 +33,8 @@ def ge_slices(run: SimulatedRun) -> Iterator[tuple[str, FileDataset]]:
     relation.add_new(0x4F, "SS", slices)
     parameters = dataset.private_block(0x0043, "GEMS_PARM_01", create=True)
     parameters.add_new(0x2F, "SS", 0)  # magnitude
-    geometry = slices_of(run)
-    for volume in run.volumes():
-        for place in range(slices):
-            instance = volume.index * slices + place + 1
-            identify(dataset, run, instance, volume.acquired_s)
-            _fill(dataset, geometry, volume, place)
-            yield f"i{instance:06d}.MRDC.{instance}.dcm", dataset
+    for instance, _, _ in _filled(dataset, run):
+        yield f"i{instance:06d}.MRDC.{instance}.dcm", dataset
 
 
 def philips_slices(run: SimulatedRun) -> Iterator[tuple[str, FileDataset]]:
@@ -58,20 +51,20 @@ def philips_slices(run: SimulatedRun) -> Iterator[tuple[str, FileDataset]]:
     scale = dataset.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
     scale.add_new(0x0D, "FL", 0.0)
     scale.add_new(0x0E, "FL", 1.0)
+    for instance, volume, place in _filled(dataset, run):
+        dataset.TemporalPositionIdentifier = volume + 1
+        imaging.add_new(0x0A, "IS", place + 1)
+        yield f"IM_{instance:06d}.dcm", dataset
+
+
+def _filled(dataset: FileDataset, run: SimulatedRun) -> Iterator[tuple[int, int, int]]:
+    """Turn `dataset` into one slice after the other; yield its instance, volume and place."""
     geometry = slices_of(run)
     for volume in run.volumes():
-        for place in range(slices):
-            instance = volume.index * slices + place + 1
+        for place, position in enumerate(geometry.positions):
+            instance = volume.index * len(geometry.positions) + place + 1
             identify(dataset, run, instance, volume.acquired_s)
-            _fill(dataset, geometry, volume, place)
-            dataset.TemporalPositionIdentifier = volume.index + 1
-            imaging.add_new(0x0A, "IS", place + 1)
-            yield f"IM_{instance:06d}.dcm", dataset
-
-
-def _fill(dataset: FileDataset, geometry: Slices, volume: Volume, place: int) -> None:
-    """Give `dataset` one slice's place and pixels."""
-    position = geometry.positions[place]
-    dataset.ImagePositionPatient = numbers(position)
-    dataset.SliceLocation = format_number_as_ds(float(position @ geometry.normal))
-    dataset.PixelData = volume.data[:, ::-1, place].T.astype("<u2").tobytes()
+            dataset.ImagePositionPatient = numbers(position)
+            dataset.SliceLocation = format_number_as_ds(float(position @ geometry.normal))
+            dataset.PixelData = volume.data[:, ::-1, place].T.astype("<u2").tobytes()
+            yield instance, volume.index, place
