@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rtdecode.metrics import Compared
 
 WIDTH = 860
+TEXT_HEIGHT = 13
 PALETTE = 8
 """How many colours the page has, `--c0` and on."""
 
@@ -20,7 +21,8 @@ def colour(n: int) -> str:
 
 def accuracies(compared: Sequence[Compared], chosen: Sequence[str], chance: float) -> str:
     """Draw each decoder's accuracy of blocks and of volumes with its interval, and chance."""
-    left, right, row, top = 250, 112, 30, 34
+    longest = max((len(one.name) for one in compared), default=0)
+    left, right, row, top = max(250, 80 + 8 * longest), 112, 30, 34
     span = WIDTH - left - right
     height = top + row * len(compared) + 30
     parts = [
@@ -142,11 +144,13 @@ def lines(
     def at(value: NDArray[np.float64] | float) -> NDArray[np.float64]:
         return 10 + (height - 40) * (1 - (np.asarray(value) - low) / (high - low))
 
+    # The lowest value goes unlabelled where it would be written over the zero.
+    ticks = (high, 0.0, low) if at(low) - at(0.0) > TEXT_HEIGHT else (high, 0.0)
     parts = [
         f'<text x="{left - 8}" y="{float(at(tick)) + 4:.0f}" text-anchor="end" class="quiet">'
         f'{tick:.2g}</text><line x1="{left}" x2="{left + span}" y1="{float(at(tick)):.1f}" '
         f'y2="{float(at(tick)):.1f}" class="grid"/>'
-        for tick in (low, high, 0.0)
+        for tick in ticks
     ]
     label_y = float(at(high)) + 18
     parts.append(f'<text x="4" y="{label_y:.0f}" class="quiet">{escape(unit)}</text>')
