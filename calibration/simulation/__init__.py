@@ -19,6 +19,7 @@ from calibration.simulation.activation import (
 from calibration.simulation.anatomy import Template, load_template
 from calibration.simulation.deformation import AnatomySettings
 from calibration.simulation.design import Event, RunDesign, write_events
+from calibration.simulation.distortion import DistortionSettings
 from calibration.simulation.export import Vendor, write_dicom
 from calibration.simulation.geometry import EpiProtocol
 from calibration.simulation.haemodynamics import HaemodynamicSettings
@@ -30,6 +31,7 @@ from calibration.simulation.session import SimulatedRun, simulate_run
 __all__ = [
     "ActivationSettings",
     "AnatomySettings",
+    "DistortionSettings",
     "EpiProtocol",
     "Event",
     "Focus",

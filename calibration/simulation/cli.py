@@ -8,6 +8,13 @@ import typer
 from rich.console import Console
 
 
+class Design(StrEnum):
+    """What people do in a run."""
+
+    BLOCK = "block"
+    EVENT = "event"
+
+
 class Scanner(StrEnum):
     """Whose files to write."""
 
@@ -31,6 +38,9 @@ def simulate(
     minutes: Annotated[float, typer.Option(help="Length of each run, at most.")] = 6.0,
     runs: Annotated[int, typer.Option(help="Runs of each person.", min=1)] = 2,
     tr: Annotated[float, typer.Option(help="Repetition time, seconds.")] = 1.0,
+    design: Annotated[
+        Design, typer.Option(help="block: 12 s each; event: 2 s each, 6 to 12 s apart.")
+    ] = Design.BLOCK,
     vendor: Annotated[
         Scanner,
         typer.Option(
@@ -51,7 +61,7 @@ def simulate(
     from calibration.progress import bars
     from calibration.simulation.cohort import CohortSettings, write_cohort
 
-    settings = CohortSettings(subjects, states, minutes, runs, tr, vendor.value, seed)
+    settings = CohortSettings(subjects, states, minutes, runs, tr, design.value, vendor.value, seed)
     console = Console(stderr=True)
     with bars(console) as progress:
         written = write_cohort(settings, out, progress)

@@ -4,6 +4,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -23,6 +24,7 @@ FIRST_SERIES = 5
 LEAST_ROUNDS = 2
 """Blocks of each state, to have one to hold out."""
 SHORTEST_TR_S, LONGEST_TR_S = 0.3, 5.0
+EVENTS = RunDesign(block_s=2.0, rest_s=6.0, jitter_s=6.0)
 APART = 1000
 """Seeds of two cohorts are so far apart, so that no person is in both."""
 
@@ -38,6 +40,8 @@ class CohortSettings:
     """Of each run, at most."""
     runs: int = 2
     repetition_time_s: float = 1.0
+    design: Literal["block", "event"] = "block"
+    """Blocks of 12 s, or events of 2 s with 6 to 12 s between them."""
     vendor: Vendor = "siemens"
     seed: int = 1
 
@@ -125,8 +129,8 @@ def _design(settings: CohortSettings, out: Path) -> RunDesign:
     ConfigError
         With every problem of the settings.
     """
-    plain = RunDesign()
-    round_s = settings.states * (plain.block_s + plain.rest_s)
+    plain = EVENTS if settings.design == "event" else RunDesign()
+    round_s = settings.states * (plain.block_s + plain.rest_s + plain.jitter_s / 2)
     rounds = int((settings.minutes * 60 - plain.lead_in_s) / round_s) if round_s > 0 else 0
     needed = (plain.lead_in_s + LEAST_ROUNDS * round_s) / 60
     tr_s = settings.repetition_time_s
@@ -150,4 +154,5 @@ def _design(settings: CohortSettings, out: Path) -> RunDesign:
         problems.append(f"{out} already exists; name a new or empty folder")
     if problems:
         raise ConfigError(problems)
-    return RunDesign(blocks_per_state=rounds, protocol=EpiProtocol(repetition_time_s=tr_s))
+    protocol = EpiProtocol(repetition_time_s=tr_s)
+    return replace(plain, blocks_per_state=rounds, protocol=protocol)

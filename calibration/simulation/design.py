@@ -31,12 +31,15 @@ class RunDesign:
     blocks_per_state: int = 4
     block_s: float = 12.0
     rest_s: float = 8.0
-    """After every block."""
+    """After every block, at least."""
     lead_in_s: float = 24.0
     """Rest before the first block: online statistics need about 20 s."""
     series_number: int = 5
     """DICOM SeriesNumber of the run."""
     protocol: EpiProtocol = field(default_factory=EpiProtocol)
+    jitter_s: float = 0.0
+    """Most that is added to a rest. Rests are then drawn so that a run's length does not depend on
+    the draw; blocks of a second or two with some jitter are a slow event-related design."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -45,6 +48,7 @@ class RunDesign:
                 ("blocks_per_state", self.blocks_per_state, ">= 1", self.blocks_per_state < 1),
                 ("block_s", self.block_s, "positive", self.block_s <= 0),
                 ("rest_s", self.rest_s, ">= 0", self.rest_s < 0),
+                ("jitter_s", self.jitter_s, ">= 0", self.jitter_s < 0),
                 ("lead_in_s", self.lead_in_s, ">= 0", self.lead_in_s < 0),
                 ("series_number", self.series_number, ">= 1", self.series_number < 1),
             )
@@ -55,7 +59,8 @@ class RunDesign:
 
     def duration_s(self, states: int) -> float:
         """Return how long a run with this many states lasts."""
-        return self.lead_in_s + states * self.blocks_per_state * (self.block_s + self.rest_s)
+        each_s = self.block_s + self.rest_s + self.jitter_s / 2
+        return self.lead_in_s + states * self.blocks_per_state * each_s
 
     def volumes(self, states: int) -> int:
         """Return how many volumes such a run has."""
@@ -69,10 +74,13 @@ def schedule(
     order = [
         states[i] for _ in range(design.blocks_per_state) for i in rng.permutation(len(states))
     ]
-    step = design.block_s + design.rest_s
+    # Evenly spread waits in random order: their sum is always the same.
+    waits = (np.arange(len(order)) + 0.5) / len(order) * design.jitter_s
+    steps = design.block_s + design.rest_s + (rng.permutation(waits) if design.jitter_s else waits)
+    onsets = design.lead_in_s + np.concatenate([[0.0], np.cumsum(steps)[:-1]])
     return tuple(
-        Event(design.lead_in_s + position * step, design.block_s, state)
-        for position, state in enumerate(order)
+        Event(float(onset), design.block_s, state)
+        for onset, state in zip(onsets, order, strict=True)
     )
 
 

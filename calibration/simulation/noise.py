@@ -20,12 +20,17 @@ from rtdecode.types import Bool, Float32, Float64
 class NoiseSettings:
     """Size of each component; percentages are standard deviations, of the signal in grey matter."""
 
+    person_spread: float = 0.2
+    """Standard deviation of the logarithm of how noisy a person's scans are, all in all."""
+    place_spread: float = 0.3
+    """The same from place to place in one brain."""
+
     thermal_snr: float = 110.0
     """Signal of grey matter over the thermal noise's standard deviation, in one volume."""
     smooth_percent: float = 0.60
     """Spatially smooth, autoregressive noise."""
     smooth_fwhm_mm: float = 8.0
-    autoregression: float = 0.45
+    autoregression: float = 0.35
     """Its correlation from one second to the next."""
     networks: int = 8
     """Resting networks: fixed maps of the participant with slow time courses."""
@@ -50,11 +55,25 @@ class NoiseMaps:
     mask: Bool
     """The brain on `geometry.DYNAMICS_GRID`."""
     weight: Float32
-    """(voxels,): 1 in grey matter, less in white, more in fluid."""
+    """(voxels,): about 1 in grey matter, less in white, more in fluid."""
     fluid: Float32
     """(voxels,): share of cerebrospinal fluid."""
     networks: Float32
     """(networks, voxels), unit root mean square in grey matter."""
+    level: float
+    """How noisy this person's scans are; 1 is the population's middle."""
+
+
+def draw_weight(
+    mask: Bool,
+    tissues: tuple[Float32, Float32, Float32],
+    settings: NoiseSettings,
+    rng: np.random.Generator,
+) -> Float32:
+    """Draw how much a voxel fluctuates, (voxels,), from its grey and white matter and fluid."""
+    grey, white, csf = tissues
+    place = np.exp(settings.place_spread * _smooth_map(mask, 20.0, rng))
+    return np.asarray((grey + 0.6 * white + 1.3 * csf) * place, dtype=np.float32)
 
 
 def draw_networks(
@@ -155,7 +174,7 @@ def physiological_noise(
             field = ndimage.correlate1d(field, kernel, axis=axis, mode="constant")
         fresh = field[inside] / unit
         past = fresh if past is None else stay * past + np.sqrt(1 - stay**2) * fresh
-        yield course @ modes + scale * past
+        yield np.float32(maps.level) * (course @ modes + scale * past)
 
 
 def _kernel(sigma: float) -> Float32:

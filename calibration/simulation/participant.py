@@ -13,6 +13,7 @@ from calibration.simulation.activation import (
 )
 from calibration.simulation.anatomy import Template
 from calibration.simulation.deformation import AnatomySettings, Deformation, draw_deformation
+from calibration.simulation.distortion import DistortionSettings, draw_peak_mm
 from calibration.simulation.geometry import (
     ANATOMY_GRID,
     DYNAMICS_GRID,
@@ -28,8 +29,8 @@ from calibration.simulation.haemodynamics import (
     draw_haemodynamics,
 )
 from calibration.simulation.motion import MotionSettings
-from calibration.simulation.noise import NoiseMaps, NoiseSettings, draw_networks
-from calibration.simulation.seeds import stream
+from calibration.simulation.noise import NoiseMaps, NoiseSettings, draw_networks, draw_weight
+from calibration.simulation.seeds import lognormal, stream
 from rtdecode.errors import ConfigError
 from rtdecode.types import Float32, Float64
 
@@ -46,6 +47,7 @@ class ParticipantSettings:
     anatomy: AnatomySettings = field(default_factory=AnatomySettings)
     haemodynamics: HaemodynamicSettings = field(default_factory=HaemodynamicSettings)
     noise: NoiseSettings = field(default_factory=NoiseSettings)
+    distortion: DistortionSettings = field(default_factory=DistortionSettings)
     motion: MotionSettings = field(default_factory=MotionSettings)
 
     def __post_init__(self) -> None:
@@ -75,6 +77,8 @@ class Participant:
     """Head millimetres to scanner RAS+ millimetres, (4, 4)."""
     coil: Float64
     """(4,): how much brighter the coil makes the rim, and its slopes along x, y, z per 100 mm."""
+    distortion_mm: float
+    """The largest shift of tissue along the phase encoding."""
     signal: Float32
     """Signal relative to grey matter, on `geometry.ANATOMY_GRID`."""
     patterns: Float32
@@ -130,9 +134,15 @@ def make_participant(template: Template, settings: ParticipantSettings, seed: in
     )
     noise = NoiseMaps(
         mask,
-        coarse_grey[mask] + 0.6 * coarse_white[mask] + 1.3 * coarse_csf[mask],
+        draw_weight(
+            mask,
+            (coarse_grey[mask], coarse_white[mask], coarse_csf[mask]),
+            settings.noise,
+            stream("noisy places", seed),
+        ),
         coarse_csf[mask],
         draw_networks(mask, coarse_grey[mask], settings.noise, stream("networks", seed)),
+        float(lognormal(stream("noise level", seed), settings.noise.person_spread)),
     )
     return Participant(
         seed=seed,
@@ -140,6 +150,7 @@ def make_participant(template: Template, settings: ParticipantSettings, seed: in
         deformation=deformation,
         pose=_draw_pose(stream("pose", seed)),
         coil=np.array([0.35, 0.0, -0.05, -0.10]) + 0.05 * stream("coil", seed).standard_normal(4),
+        distortion_mm=draw_peak_mm(settings.distortion, stream("distortion", seed)),
         signal=_individual(relative, grey, stream("texture", seed)),
         patterns=patterns,
         noise=noise,

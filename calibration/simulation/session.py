@@ -9,6 +9,7 @@ from pydicom.uid import generate_uid
 from scipy import ndimage
 
 from calibration.simulation.design import Event, RunDesign, schedule, states_at
+from calibration.simulation.distortion import distorted
 from calibration.simulation.geometry import (
     ANATOMY_GRID,
     DYNAMICS_GRID,
@@ -24,11 +25,13 @@ from calibration.simulation.noise import physiological_noise
 from calibration.simulation.participant import Participant
 from calibration.simulation.sampling import trilinear
 from calibration.simulation.seeds import lognormal, stream
+from calibration.simulation.spin_history import slice_brightness
 from rtdecode.errors import ConfigError
 from rtdecode.types import Float32, Float64, Identity, Motion, Volume
 
 GREY_INTENSITY = 750.0
 """Scanner intensity of grey matter at the coil's mean sensitivity."""
+LEAST_RESPONSE = 1e-6
 MAXIMUM = 4095
 """Siemens stores 12 bits."""
 _GHOST = 0.012
@@ -128,23 +131,34 @@ def _images(run: SimulatedRun) -> Iterator[Float32]:
     points = epi_points_mm(protocol, run.affine)
     from_scanner = inverse(participant.pose)
     near = _near_head(participant, transformed(from_scanner, points))
-    head = np.ascontiguousarray(points[:, near], dtype=np.float32)
-    seen = (GREY_INTENSITY * _coil(participant, points, run.centre_mm)[near]).astype(np.float32)
+    tissue, brightness = distorted(
+        points[:, near],
+        run.affine[:3, 1] / np.linalg.norm(run.affine[:3, 1]),
+        participant.deformation.affine @ from_scanner,
+        participant.distortion_mm,
+    )
+    head = np.ascontiguousarray(tissue, dtype=np.float32)
+    coil = GREY_INTENSITY * _coil(participant, points, run.centre_mm)[near]
+    seen = (brightness * coil).astype(np.float32)
+    history = slice_brightness(run.motion, run.affine, run.centre_mm, protocol).astype(np.float32)
+    of_slice = np.flatnonzero(near) % protocol.matrix[2]
     still = np.zeros(protocol.matrix, dtype=np.float32)
     still.reshape(-1)[near] = seen * _sample(participant.signal, ANATOMY_GRID, from_scanner, head)
     ghost = _GHOST * np.roll(still, protocol.matrix[1] // 2, axis=1)
-    sigma = np.float32(GREY_INTENSITY / settings.thermal_snr)
+    sigma = np.float32(participant.noise.level * GREY_INTENSITY / settings.thermal_snr)
     thermal = stream("thermal", *path)
     times_s = np.arange(len(run), dtype=np.float64) * protocol.repetition_time_s
     noises = physiological_noise(settings, participant.noise, times_s, stream("physiology", *path))
-    responses = run.responses.astype(np.float32)
+    # A response's far tails are denormal numbers, with which processors take ten times as long.
+    responses = np.where(np.abs(run.responses) < LEAST_RESPONSE, 0, run.responses)
+    responses = responses.astype(np.float32)
     change = np.zeros(DYNAMICS_GRID.shape, dtype=np.float32)
-    for motion, response, noise in zip(run.motion, responses, noises, strict=True):
+    for motion, response, noise, slices in zip(run.motion, responses, noises, history, strict=True):
         moved = rigid(motion.as_array(), run.centre_mm)
         to_head = from_scanner @ inverse(moved)
         change[participant.noise.mask] = response @ participant.patterns + noise
         bright = _sample(participant.signal, ANATOMY_GRID, to_head, head)
-        bright *= seen * (1 + _sample(change, DYNAMICS_GRID, to_head, head))
+        bright *= seen * slices[of_slice] * (1 + _sample(change, DYNAMICS_GRID, to_head, head))
         image = ghost.copy()
         image.reshape(-1)[near] += bright
         yield _rician(image, sigma, thermal)

@@ -26,6 +26,18 @@ def test_blocks_are_balanced_and_never_overlap(seed, rounds, block_s, rest_s):
     assert onsets[-1] + block_s + rest_s == pytest.approx(design.duration_s(len(STATES)))
 
 
+def test_jitter_varies_the_rests_and_not_the_run():
+    """Events lie 6 to 12 s apart, and every draw makes a run of the same length."""
+    design = RunDesign(3, block_s=2.0, rest_s=6.0, jitter_s=6.0)
+    for seed in range(3):
+        events = schedule(design, STATES, np.random.default_rng(seed))
+        rests = np.diff([e.onset_s for e in events]) - 2.0
+        assert rests.min() >= 6.0
+        assert rests.max() <= 12.0
+        assert np.ptp(rests) > 4.0
+        assert events[-1].onset_s + 8.0 <= design.duration_s(4) == 24.0 + 12 * 11.0
+
+
 def test_order_is_random():
     """Two runs come in different orders."""
     orders = {
@@ -59,5 +71,5 @@ def test_events_are_bids(tmp_path):
 def test_impossible_design_is_refused():
     """All problems of a design are named at once."""
     with pytest.raises(ConfigError) as refused:
-        RunDesign(0, 0.0, -1.0, -1.0, 0)
-    assert len(refused.value.problems) == 5
+        RunDesign(0, 0.0, -1.0, -1.0, 0, jitter_s=-1.0)
+    assert len(refused.value.problems) == 6
