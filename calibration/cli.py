@@ -304,7 +304,6 @@ def _check(
 
 def demo(
     seed: Annotated[int, typer.Option(help="Other people, other noise.", min=0)] = 1,
-    people: Annotated[int, typer.Option(help="So many the network learns from.", min=1)] = 5,
     speed: Annotated[
         str, typer.Option(help="Pace of the feedback run: 1 as a scanner's, 10, or max.")
     ] = "10",
@@ -313,10 +312,10 @@ def demo(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show the whole chain at work on simulated people, in two to three minutes.
+    """Show the whole chain at work on a simulated participant, in about two minutes.
 
-    Needs no download, no GPU and no scanner. It pretrains a small network, scans a simulated
-    participant as DICOM, calibrates, serves, and shows decisions beside the truth.
+    Needs no download, no GPU and no scanner. It scans a simulated participant as DICOM, calibrates
+    the small network that rtdecode ships, serves, and shows decisions beside the truth.
 
     Example: rtdecode demo --keep demo/
     """
@@ -324,12 +323,9 @@ def demo(
 
     from calibration.demo import DemoSettings
     from calibration.demo import run as run_demo
-    from calibration.demo.group import GroupSettings
     from rtdecode.player import parse_speed
 
-    settings = DemoSettings(
-        seed=seed, speed=parse_speed(speed), keep=keep, group=GroupSettings(people=people)
-    )
+    settings = DemoSettings(seed=seed, speed=parse_speed(speed), keep=keep)
     report = run_demo(settings, Console(stderr=json))
     if json:
         typer.echo(msgspec.json.encode(report))

@@ -20,7 +20,7 @@ from calibration.augment import AugmentSettings, augment
 from calibration.budget import Budget
 from calibration.dataset import Labels
 from calibration.heads import log_softmax
-from calibration.networks import DeepLight, MaskedSlices, SliceSequence
+from calibration.networks import DeepLight, MaskedSlices, SliceSequence, batch_sequences
 from calibration.networks.deeplight import CONVOLUTIONS, UNITS
 from calibration.progress import Progress, silent
 from rtdecode.types import Bool, Float32, Float64
@@ -226,24 +226,12 @@ class _Tail(nn.Module):
             torch.bfloat16,
             enabled=self.mixed and fronts.device.type == "cuda",
         ):
-            n = len(fronts)
             if self.frozen == 0:
                 fronts = torch.stack([self.slices(volume) for volume in fronts])
             activations = self.network.run(fronts.flatten(0, 1), self.frozen, len(CONVOLUTIONS))
-            vectors = DeepLight.as_vectors(activations).unflatten(0, (n, -1))
-            empty = torch.zeros(1, *self.slices.shape[1:], device=fronts.device)
-            nothing = DeepLight.as_vectors(self.network.run(empty, 0, len(CONVOLUTIONS)))
-            order = self.order(vectors.shape[1])
-            every = torch.cat([vectors, nothing.expand(n, 1, -1)], dim=1)
-            sequence = every.index_select(1, order.to(fronts.device))
+            sequence = batch_sequences(self.network, self.slices, activations)
             found = self.network.sequence_features(sequence)
             return self.network.head(self.network.dropout(found)).float()
-
-    def order(self, present: int) -> Tensor:
-        """Return which vector each slice of the grid takes; the last is an empty slice's."""
-        order = torch.full((self.network.grid_shape[2],), present)
-        order[torch.from_numpy(self.slices.present)] = torch.arange(present)
-        return order
 
 
 class _Examples:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.networks import DeepLight
-from calibration.weights import cached, describe, load_deeplight
+from calibration.weights import EMBEDDED, cached, describe, embedded, load_deeplight
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +23,10 @@ class Pretrained:
     """Its input grid: voxel to MNI millimetres, RAS+."""
     sha256: str
     layers: tuple[int, ...] = (10, 8, 12)
-    """After how many convolutions a person's head may read; the first is the default."""
+    """After how many convolutions a person's head may read, 0 for the recurrent features; the first
+    is the default."""
+    smoothing_fwhm_mm: float = 3.0
+    """Of the volumes that it learnt from, and so of those that it is to read."""
 
     @property
     def grid_shape(self) -> tuple[int, int, int]:
@@ -32,7 +35,7 @@ class Pretrained:
 
 
 def load_pretrained(weights: str) -> Pretrained:
-    """Load pretrained weights by their registered name, or from a file.
+    """Load pretrained weights by their name, shipped or in this user's cache, or from a file.
 
     Raises
     ------
@@ -41,7 +44,7 @@ def load_pretrained(weights: str) -> Pretrained:
     """
     path = Path(weights)
     if not path.is_file():
-        path = cached(weights)
+        path = embedded(weights) if weights in EMBEDDED else cached(weights)
     description = describe(path)
     return Pretrained(
         name=path.stem,
@@ -50,4 +53,5 @@ def load_pretrained(weights: str) -> Pretrained:
         grid_affine=np.array(description.grid_affine),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         layers=description.layers,
+        smoothing_fwhm_mm=description.smoothing_fwhm_mm,
     )

@@ -42,7 +42,6 @@ class CalibrationSettings:
     rest: bool = False
     """Whether rest is a class of its own."""
     fitting: FittingSettings = field(default_factory=FittingSettings)
-    smoothing_fwhm_mm: float = 3.0
     t1: Path | None = None
     """The subject's T1-weighted image, NIfTI."""
     transform: Path | None = None
@@ -81,7 +80,7 @@ def preparing(
             seed=settings.seed,
         )
 
-    return Preparing(locate, pretrained.grid_affine, settings.smoothing_fwhm_mm, expected)
+    return Preparing(locate, pretrained.grid_affine, pretrained.smoothing_fwhm_mm, expected)
 
 
 def calibrate(

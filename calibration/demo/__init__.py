@@ -1,7 +1,7 @@
 """`rtdecode demo`: everything that rtdecode does, on simulated people; no download, no scanner.
 
-A few simulated people are scanned and a small network learns from them; one more is scanned as
-DICOM, calibrated, and decoded live by the service while a player stands in for the scanner.
+Somebody new to the small network that rtdecode ships is scanned as DICOM, calibrated, and decoded
+live by the service while a player stands in for the scanner.
 """
 
 from calibration.demo.run import DemoSettings, run

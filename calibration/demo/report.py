@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 from scipy.stats import binomtest
 
-from calibration.demo.pretrain import TrainingReport
 from calibration.events import Block
 from rtdecode.metrics import Metrics
 from rtdecode.types import Decision, Outcome, Skipped, Stamps
@@ -107,7 +106,8 @@ class Report:
     seed: int
     simulated: bool
     """Always: no figure here says anything about real people."""
-    pretraining: TrainingReport
+    weights: str
+    """Name of the pretrained network."""
     calibration: Metrics
     registration_overlap: float
     feedback: Feedback

@@ -10,14 +10,12 @@ from rich.console import Console
 
 from calibration.compute import one_thread
 from calibration.demo import report as reports
-from calibration.demo.group import SMOOTHING_FWHM_MM, GroupSettings, brain_mask, simulate_group
-from calibration.demo.pretrain import TrainingReport, TrainingSettings, pretrain
 from calibration.demo.report import Report
 from calibration.demo.scan import ScanSettings, plan, scan, write
 from calibration.demo.serving import serve_and_play
 from calibration.demo.show import Show
 from calibration.fitting import FittingSettings
-from calibration.pretrained import Pretrained
+from calibration.pretrained import Pretrained, load_pretrained
 from calibration.recipe import Calibrated, CalibrationSettings, calibrate
 from calibration.simulation import SimulatedRun, load_template
 from rtdecode.dicom import assemble
@@ -25,6 +23,7 @@ from rtdecode.errors import ConfigError
 from rtdecode.player.play import Speed
 from rtdecode.types import Outcome
 
+WEIGHTS = "deeplight-2d-4mm-sim"
 PERMUTATIONS = 99
 """Nobody waits for a demo's p-value to be finer than one in a hundred."""
 _PARTICIPANTS = 1000
@@ -40,8 +39,6 @@ class DemoSettings:
     """Of the feedback run's player, against the scanner's pace."""
     keep: Path | None = None
     """Folder for the files, new or empty; nothing is kept without."""
-    group: GroupSettings = field(default_factory=GroupSettings)
-    training: TrainingSettings = field(default_factory=TrainingSettings)
     scans: ScanSettings = field(default_factory=ScanSettings)
 
 
@@ -68,7 +65,8 @@ def run(settings: DemoSettings, console: Console) -> Report:
 
 def _run(settings: DemoSettings, folder: Path, show: Show) -> Report:
     """Do all that there is to do, in one folder."""
-    (calibration, feedback), pretrained, learnt = _prepare(settings, show)
+    pretrained = load_pretrained(WEIGHTS)
+    calibration, feedback = scan(load_template(), settings.scans, settings.seed * _PARTICIPANTS)
     calibrated = _calibrate(pretrained, calibration, folder, settings, show)
     metrics = calibrated.bundle.manifest.metrics
     if metrics is None:
@@ -78,35 +76,12 @@ def _run(settings: DemoSettings, folder: Path, show: Show) -> Report:
     return Report(
         seed=settings.seed,
         simulated=True,
-        pretraining=learnt,
+        weights=pretrained.name,
         calibration=metrics,
         registration_overlap=calibrated.bundle.manifest.provenance.registration_overlap,
         feedback=reports.feedback(planned, outcomes),
         seconds={name: round(seconds, 2) for name, seconds in show.seconds.items()},
     )
-
-
-def _prepare(
-    settings: DemoSettings, show: Show
-) -> tuple[tuple[SimulatedRun, SimulatedRun], Pretrained, TrainingReport]:
-    """Scan the group and one person more, pretrain, and plan the participant's two runs."""
-    first = settings.seed * _PARTICIPANTS
-    people = settings.group.people
-    with show.step("group", f"simulate {people + 1} people's scans") as step:
-        template = load_template()
-        mask = brain_mask()
-        everybody = replace(settings.group, people=people + 1)
-        *group, stranger = simulate_group(template, mask, everybody, first + 1, step.progress)
-        runs = scan(template, settings.scans, first)
-        step.note = f"{len(stranger.data) * (people + 1)} volumes"
-    with show.step("pretrain", f"pretrain the 4 mm network on {people} of them") as step:
-        pretrained, learnt = pretrain(
-            group, stranger, mask, settings.training, settings.seed, step.progress
-        )
-        step.note = (
-            f"of the other's volumes {learnt.accuracy:.0%} right, chance {learnt.chance:.0%}"
-        )
-    return runs, pretrained, learnt
 
 
 def _calibrate(
@@ -131,7 +106,6 @@ def _calibrate(
                 name="demo",
                 fitting=FittingSettings(permutations=PERMUTATIONS, seed=settings.seed),
                 quick_registration=True,
-                smoothing_fwhm_mm=SMOOTHING_FWHM_MM,
                 seed=settings.seed,
             ),
             step.progress,
@@ -173,8 +147,6 @@ def _check(settings: DemoSettings) -> None:
     problems = []
     if settings.seed < 0:
         problems.append(f"--seed {settings.seed}: must be 0 or more")
-    if not 1 <= settings.group.people < _PARTICIPANTS - 1:
-        problems.append(f"--people {settings.group.people}: must be 1 or more, and a few")
     if settings.speed != "max" and not settings.speed > 0:
         problems.append(f"--speed {settings.speed}: must be above 0, or max")
     keep = settings.keep

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from calibration.demo.group import CHEAP, HAEMODYNAMIC_LAG_S, blocks, population
 from calibration.demo.report import Plan
+from calibration.pretraining.grid import HAEMODYNAMIC_LAG_S
+from calibration.pretraining.recordings import CHEAP, blocks
 from calibration.progress import Progress
 from calibration.simulation import (
+    ActivationSettings,
+    ParticipantSettings,
     RunDesign,
     SimulatedRun,
     Template,
@@ -23,6 +26,11 @@ class ScanSettings:
 
     calibration: RunDesign = field(default_factory=lambda: _design(5, series_number=5))
     feedback: RunDesign = field(default_factory=lambda: _design(3, series_number=7))
+
+
+def population() -> ParticipantSettings:
+    """Return whom the participant is drawn from; the states are none that the network learnt."""
+    return ParticipantSettings(activation=ActivationSettings(bold_percent=3.0))
 
 
 def scan(

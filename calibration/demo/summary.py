@@ -25,7 +25,6 @@ def facts(report: Report) -> list[tuple[str, str]]:
     low, high = score.interval_95_block
     held_low, held_high = metrics.accuracy.interval_95_block
     skipped = ", ".join(f"{number} {reason}" for reason, number in run.skipped.items())
-    learnt = report.pretraining
     stages = "  ".join(f"{name} {each.p50_ms:.1f}" for name, each in run.stages.items())
     return [
         (
@@ -42,11 +41,8 @@ def facts(report: Report) -> list[tuple[str, str]]:
             f"brain overlap after registration {report.registration_overlap:.2f}",
         ),
         (
-            "pretraining",
-            f"{learnt.epochs:.1f} epochs over {learnt.examples} examples, loss {learnt.loss:.2f}; "
-            f"fitted to the group alone, the decoder gets {learnt.accuracy:.0%} of a stranger's "
-            f"{learnt.examples_stranger} examples ({learnt.accuracy_before:.0%} before learning; "
-            f"chance {learnt.chance:.0%})",
+            "network",
+            f"{report.weights}: learnt from other simulated people, who did other things",
         ),
         (
             "volumes",

@@ -10,7 +10,7 @@ from calibration.networks.evidence import (
     VoxelEvidence,
 )
 from calibration.networks.read_out import ReadOut, layer_features
-from calibration.networks.sequence import SliceSequence
+from calibration.networks.sequence import SliceSequence, batch_sequences
 from calibration.networks.slices import MaskedSlices
 from calibration.networks.streaming import ReadOutSettings, StreamingDecoder
 
@@ -27,5 +27,6 @@ __all__ = [
     "StackedEvidence",
     "StreamingDecoder",
     "VoxelEvidence",
+    "batch_sequences",
     "layer_features",
 ]

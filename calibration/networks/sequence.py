@@ -41,3 +41,25 @@ class SliceSequence(nn.Module):
         """Return the sequence (1, Z, D) for one volume's last activations (S, C, rows, columns)."""
         vectors = torch.cat([DeepLight.as_vectors(activations), self.empty])
         return vectors.index_select(0, self.order).unsqueeze(0)
+
+
+def batch_sequences(network: DeepLight, slices: MaskedSlices, activations: Tensor) -> Tensor:
+    """Return the sequences (B, Z, D) of several volumes, in one graph for learning.
+
+    Parameters
+    ----------
+    network
+        Whose convolutions made the activations; what an empty slice gives is worked out anew.
+    slices
+        Which slices there are, S of them.
+    activations
+        (B * S, C, rows, columns), volume by volume.
+    """
+    present = len(slices.present)
+    vectors = DeepLight.as_vectors(activations).unflatten(0, (-1, present))
+    empty = torch.zeros(1, *slices.shape[1:], device=activations.device)
+    nothing = network.slice_vectors(empty).to(vectors.dtype)
+    order = torch.full((network.grid_shape[2],), present)
+    order[torch.from_numpy(slices.present)] = torch.arange(present)
+    every = torch.cat([vectors, nothing.expand(len(vectors), 1, -1)], dim=1)
+    return every.index_select(1, order.to(activations.device))

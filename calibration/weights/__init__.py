@@ -1,6 +1,7 @@
 """Published and trained weights, read without ever trusting a pickle; importing is light."""
 
 from calibration.weights.download import fetch
+from calibration.weights.embedded import EMBEDDED, embedded
 from calibration.weights.published import DEEPLIGHT_2D, PUBLISHED, Published, registered
 from calibration.weights.store import (
     Description,
@@ -13,11 +14,13 @@ from calibration.weights.store import (
 
 __all__ = [
     "DEEPLIGHT_2D",
+    "EMBEDDED",
     "PUBLISHED",
     "Description",
     "Published",
     "cached",
     "describe",
+    "embedded",
     "fetch",
     "import_weights",
     "load_deeplight",

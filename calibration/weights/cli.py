@@ -1,5 +1,6 @@
 """`rtdecode weights`: published weights, imported from a file or fetched from their authors."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from calibration.weights.download import fetch
+from calibration.weights.embedded import EMBEDDED, embedded
 from calibration.weights.published import DEEPLIGHT_2D, PUBLISHED, Published, registered
-from calibration.weights.store import cache_folder, import_weights
+from calibration.weights.store import cache_folder, describe, import_weights
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Pretrained networks that others published. rtdecode ships none of them: import a file "
-    "that you have, or fetch it from its authors.",
+    help="Pretrained networks. rtdecode ships one that has seen simulated people only, and none "
+    "that others published: import a file that you have, or fetch it from its authors.",
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
@@ -54,11 +56,13 @@ def fetch_command(
 
 @app.command("list")
 def list_command(as_json: AsJson = False) -> None:
-    """List the published weights that rtdecode knows, and whether they are on this machine."""
+    """List the weights that rtdecode knows: its own, and published ones if they are here."""
     folder = cache_folder()
     found = {name: folder / f"{name}.safetensors" for name in PUBLISHED}
     if as_json:
-        typer.echo(json.dumps([_summary(PUBLISHED[n], p, p.is_file()) for n, p in found.items()]))
+        shipped = [_shipped(name) for name in EMBEDDED]
+        known = [_summary(PUBLISHED[n], p, p.is_file()) for n, p in found.items()]
+        typer.echo(json.dumps(known + shipped))
         return
     table = Table("name", "grid", "states", "here", "source")
     for name, path in found.items():
@@ -66,6 +70,11 @@ def list_command(as_json: AsJson = False) -> None:
         grid = "x".join(map(str, entry.grid_shape))
         here = str(path) if path.is_file() else f"no: rtdecode weights fetch {name}"
         table.add_row(name, grid, str(len(entry.states)), here, entry.citation)
+    for name in EMBEDDED:
+        about = describe(embedded(name))
+        grid = "x".join(map(str, about.grid_shape))
+        card = str(embedded(name).with_suffix(".md"))
+        table.add_row(name, grid, str(len(about.states)), "shipped", f"simulated people; {card}")
     console = Console()
     console.print(table)
     for entry in PUBLISHED.values():
@@ -77,6 +86,20 @@ def _answer(entry: Published, path: Path, as_json: bool) -> None:
         typer.echo(json.dumps(_summary(entry, path, True)))
     else:
         typer.echo(f"{entry.name} is in {path}")
+
+
+def _shipped(name: str) -> dict[str, object]:
+    about = describe(embedded(name))
+    return {
+        "name": name,
+        "here": True,
+        "path": str(embedded(name)),
+        "grid_shape": about.grid_shape,
+        "states": about.states,
+        "sha256": hashlib.sha256(embedded(name).read_bytes()).hexdigest(),
+        "card": str(embedded(name).with_suffix(".md")),
+        "licence": "BSD-3-Clause, as rtdecode itself",
+    }
 
 
 def _summary(entry: Published, path: Path, here: bool) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from calibration.weights.embedded import EMBEDDED
 from calibration.weights.pickled import read_arrays
 from calibration.weights.published import DEEPLIGHT_2D, Published, registered
 from rtdecode.errors import ConfigError
@@ -32,7 +33,10 @@ class Description:
     grid_affine: tuple[tuple[float, ...], ...] = DEEPLIGHT_2D.affine
     """Voxel of the grid to MNI millimetres, RAS+, (4, 4)."""
     layers: tuple[int, ...] = (10, 8, 12)
-    """After how many convolutions a person's head may read; the first is the default."""
+    """After how many convolutions a person's head may read, 0 for the recurrent features; the first
+    is the default."""
+    smoothing_fwhm_mm: float = 3.0
+    """Of the volumes that it learnt from."""
 
 
 def cache_folder() -> Path:
@@ -59,7 +63,8 @@ def cached(name: str, folder: Path | None = None) -> Path:
     if not path.is_file():
         raise ConfigError(
             f"the weights {name} are not on this machine: run `rtdecode weights fetch {name}`, or "
-            "`rtdecode weights import FILE` with a file that you have"
+            "`rtdecode weights import FILE` with a file that you have. Shipped with rtdecode, but "
+            f"learnt from simulated people only: {', '.join(EMBEDDED)}"
         )
     return path
 
@@ -176,6 +181,7 @@ def save_deeplight(network: "DeepLight", path: Path, about: Description) -> None
         "grid_affine": json.dumps(about.grid_affine),
         "states": json.dumps(about.states),
         "layers": json.dumps(about.layers),
+        "smoothing_fwhm_mm": json.dumps(about.smoothing_fwhm_mm),
         "source": about.source,
     }
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
@@ -213,4 +219,5 @@ def describe(path: Path) -> Description:
         plain,
         grid_affine=tuple(tuple(row) for row in json.loads(metadata["grid_affine"])),
         layers=tuple(json.loads(metadata["layers"])),
+        smoothing_fwhm_mm=float(json.loads(metadata.get("smoothing_fwhm_mm", "3.0"))),
     )

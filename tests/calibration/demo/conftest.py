@@ -1,14 +1,11 @@
-"""A tiny plan, outcomes made by hand, and recordings on a small grid."""
+"""A tiny plan, and outcomes made by hand."""
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 
-from calibration.dataset import label_volumes
-from calibration.demo.group import Recording
 from calibration.demo.report import Plan
-from calibration.events import Block, parse_classes
+from calibration.events import Block
 from rtdecode.types import Decision, Motion, Outcome, Quality, Skipped, SkipReason, Stamps
 
 STEPS_NS = (2, 5, 9, 10, 12, 13, 20, 21)
@@ -54,27 +51,3 @@ def outcomes(plan: Plan, decide: Callable[[int, str], Decision]) -> list[Outcome
     """Return a run that takes everything for faces, its first two volumes not ready."""
     start: list[Outcome] = [Skipped(index, SkipReason.NOT_READY) for index in range(2)]
     return start + [decide(index, "faces") for index in range(2, plan.volumes)]
-
-
-@pytest.fixture
-def small_mask() -> np.ndarray:
-    """Return a mask on a grid of 12 x 10 x 4."""
-    mask = np.zeros((12, 10, 4), dtype=bool)
-    mask[2:10, 2:8, 1:3] = True
-    return mask
-
-
-@pytest.fixture
-def record(small_mask: np.ndarray, rng: np.random.Generator) -> Callable[[], Recording]:
-    """Return a function that records a person in whom two states light up two places."""
-
-    def make() -> Recording:
-        blocks = tuple(Block(("faces", "places")[n % 2], 10.0 * n, 10.0 * n + 6) for n in range(6))
-        spec = parse_classes(None, ["faces", "places"])
-        labels = label_volumes([blocks], [np.arange(60.0)], spec, 2.0)
-        data = rng.standard_normal((60, int(small_mask.sum()))).astype(np.float32)
-        data[labels.label == 0, :30] += 1.5
-        data[labels.label == 1, 30:60] += 1.5
-        return Recording(data, labels)
-
-    return make

@@ -9,9 +9,8 @@ import pytest
 from rich.console import Console
 
 from calibration.demo import DemoSettings, run
-from calibration.demo.group import CHEAP, GroupSettings
-from calibration.demo.pretrain import TrainingSettings
 from calibration.demo.scan import ScanSettings
+from calibration.pretraining.recordings import CHEAP
 from calibration.simulation import RunDesign
 from rtdecode.errors import ConfigError
 
@@ -32,8 +31,6 @@ def test_the_whole_demo(tmp_path: Path):
         seed=1,
         speed="max",
         keep=tmp_path / "kept",
-        group=GroupSettings(people=1),
-        training=TrainingSettings(epochs=1),
         scans=ScanSettings(_design(2, 5), _design(1, 7)),
     )
     console = Console(file=io.StringIO(), width=100)
@@ -50,9 +47,9 @@ def test_the_whole_demo(tmp_path: Path):
 
 
 def test_wrong_settings_are_refused_together(tmp_path: Path):
-    """Nothing is computed for a folder in use, a negative speed or an empty group."""
+    """Nothing is computed for a folder in use, a negative speed or a negative seed."""
     (tmp_path / "mine").touch()
-    settings = DemoSettings(keep=tmp_path, speed=-1.0, group=GroupSettings(people=0))
+    settings = DemoSettings(keep=tmp_path, speed=-1.0, seed=-1)
     with pytest.raises(ConfigError) as caught:
         run(settings, Console(file=io.StringIO()))
     assert len(caught.value.problems) == 3

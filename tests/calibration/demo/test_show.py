@@ -7,7 +7,6 @@ from rich.console import Console
 
 from calibration.demo import report as reports
 from calibration.demo.frame import expected, frame
-from calibration.demo.pretrain import TrainingReport
 from calibration.demo.report import Report
 from calibration.demo.show import Show, picture
 from calibration.demo.summary import panel
@@ -27,7 +26,7 @@ def found(plan, outcomes, make_metrics) -> Report:
     return Report(
         seed=1,
         simulated=True,
-        pretraining=TrainingReport(2.5, 120, 0.7, 0.41, 0.58, 24, 0.5),
+        weights="a-network",
         calibration=make_metrics(comparison=(Compared("plain decoder", "linear", plain, 0.5),)),
         registration_overlap=0.93,
         feedback=reports.feedback(plan, outcomes),

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -17,7 +18,9 @@ def empty_cache(tmp_path, monkeypatch) -> None:
 def test_list_tells_what_is_there() -> None:
     """The list names the weights, where they would be and that they are not there."""
     result = CliRunner().invoke(app, ["list", "--json"])
-    (entry,) = json.loads(result.stdout)
+    entry, shipped = json.loads(result.stdout)
+    assert (shipped["name"], shipped["here"]) == ("deeplight-2d-4mm-sim", True)
+    assert Path(shipped["card"]).is_file()
     assert entry["name"] == "deeplight-2d"
     assert entry["here"] is False
     assert len(entry["states"]) == 16
@@ -31,7 +34,7 @@ def test_import_answers_with_the_cached_path(shared_data) -> None:
     result = CliRunner().invoke(app, ["import", str(file), "--json"])
     assert result.exit_code == 0
     assert "no licence" in result.stderr
-    (listed,) = json.loads(CliRunner().invoke(app, ["list", "--json"]).stdout)
+    listed, _ = json.loads(CliRunner().invoke(app, ["list", "--json"]).stdout)
     assert listed == json.loads(result.stdout)
     assert listed["here"] is True
 

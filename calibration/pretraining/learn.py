@@ -1,0 +1,151 @@
+"""How the network learns: every layer by gradient, easy lessons first."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from calibration.networks import DeepLight, MaskedSlices, batch_sequences
+from calibration.pretraining.cohort import Examples, batches
+from calibration.pretraining.initial import initial_network
+from rtdecode.errors import RunError
+
+Told = Callable[["Lesson"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LearningSettings:
+    """How long the network learns, and how."""
+
+    steps: int = 1600
+    batch: int = 16
+    rate: float = 1e-3
+    """AdamW's at its height: it rises over 100 steps, or a fifth of fewer, and then falls along a
+    cosine."""
+    weight_decay: float = 1e-4
+    average_volumes: int = 8
+    """An example is the mean of up to so many neighbouring volumes of a block."""
+    mixed: int = 8
+    """At first, volumes of so many places make an example; fewer and fewer, one in the last
+    quarter."""
+    seed: int = 1
+    bfloat16: bool = False
+    """Multiply in half the bits: on processors with AMX less than half the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One step."""
+
+    step: int
+    loss: float
+    """Cross-entropy of this step's batch, before it was learnt from."""
+    accuracy: float
+    """Share of the batch that was right: of the cohort itself, so no held-out figure."""
+    mixed: int
+
+
+def learn(
+    examples: Examples,
+    settings: LearningSettings,
+    on_lesson: Told = lambda _: None,
+    device: str = "cpu",
+    start: DeepLight | None = None,
+) -> DeepLight:
+    """Train all layers of a network.
+
+    A second, temporary output layer reads the convolutions directly and has the same lesson to
+    learn (deep supervision, Lee et al. 2015): through the LSTM alone too little comes back to them.
+
+    Parameters
+    ----------
+    examples
+        Of a cohort, or of one person.
+    settings
+        See `LearningSettings`.
+    on_lesson
+        Told of every step.
+    device
+        `cpu` or `cuda`.
+    start
+        What to begin with but for the head, which is always new; `initial_network` unless given.
+
+    Raises
+    ------
+    RunError
+        A gradient is not finite.
+
+    Returns
+    -------
+    The network on the CPU, not training, one output for each of the examples' states.
+    """
+    with torch.random.fork_rng(devices=[0] if device == "cuda" else []):
+        torch.manual_seed(settings.seed)
+        columns, rows, slices = examples.mask.shape
+        network = initial_network((columns, rows, slices), len(examples.states), settings.seed)
+        if start is not None:
+            known = {n: p for n, p in start.state_dict().items() if not n.startswith("head.")}
+            network.load_state_dict(known, strict=False)
+        pupil = _Pupil(network, MaskedSlices(examples.mask)).to(device)
+        _learn(pupil, examples, settings, on_lesson, device)
+    return network.cpu().eval().requires_grad_(requires_grad=False)
+
+
+def _learn(
+    pupil: "_Pupil", examples: Examples, settings: LearningSettings, on_lesson: Told, device: str
+) -> None:
+    optimiser = torch.optim.AdamW(
+        pupil.parameters(), settings.rate, weight_decay=settings.weight_decay
+    )
+    rng = np.random.default_rng(settings.seed)
+    drawn = batches(examples, settings.batch, settings.average_volumes, settings.mixed, rng)
+    inputs, states = next(drawn)
+    for step in range(settings.steps):
+        done = step / settings.steps
+        risen = min(1.0, (step + 1) / min(100, max(1, settings.steps // 5)))
+        rate = settings.rate * risen * (0.5 + 0.5 * math.cos(math.pi * done))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        label = torch.from_numpy(states).to(device)
+        with torch.autocast(device, torch.bfloat16, enabled=settings.bfloat16):
+            logits, direct = pupil(torch.from_numpy(inputs).to(device))
+        loss = functional.cross_entropy(logits.float(), label)
+        both = loss + functional.cross_entropy(direct.float(), label)
+        optimiser.zero_grad()
+        both.backward()
+        if not torch.isfinite(nn.utils.clip_grad_norm_(pupil.parameters(), 1.0)):
+            raise RunError(
+                f"step {step + 1}: the gradient is not finite; "
+                + ("try without bfloat16" if settings.bfloat16 else "try a lower rate")
+            )
+        optimiser.step()
+        right = (logits.argmax(dim=1) == label).float().mean()
+        mixed = max(1, round(settings.mixed * (1 - 1.3 * done)))
+        on_lesson(Lesson(step + 1, loss.item(), right.item(), mixed))
+        if step + 1 < settings.steps:
+            inputs, states = drawn.send(mixed)
+
+
+class _Pupil(nn.Module):
+    """The network with its temporary second output layer."""
+
+    def __init__(self, network: DeepLight, slices: MaskedSlices) -> None:
+        super().__init__()
+        self.network = network.eval()  # dropout does not pay in so few steps
+        self.slices = slices
+        length = network.grid_shape[2] * network.lstm.input_size
+        self.even = nn.LayerNorm(length)
+        self.direct = nn.Linear(length, network.head.out_features)
+        nn.init.zeros_(self.direct.weight)
+
+    def forward(self, volumes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits (B, K) of the network and of the second layer."""
+        laid = torch.cat([self.slices(volume) for volume in volumes])
+        sequence = batch_sequences(self.network, self.slices, self.network.conv_features(laid))
+        return self.network.head(self.network.sequence_features(sequence)), self.direct(
+            self.even(sequence.flatten(1))
+        )

@@ -1,0 +1,72 @@
+"""Simulated runs on the network's grid, by the stages that serving uses."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration.dataset import Labels, label_volumes
+from calibration.events import Block, parse_classes
+from calibration.pretraining.grid import (
+    HAEMODYNAMIC_LAG_S,
+    SMOOTHING_FWHM_MM,
+    grid_affine,
+)
+from calibration.registration.geometry import voxel_centres_mm
+from calibration.simulation import EpiProtocol, Event, Participant, SimulatedRun
+from calibration.simulation.geometry import transformed
+from rtdecode.stages import Preparation, PreparationSettings, Space, dilate
+from rtdecode.types import Bool, Float32
+
+CHEAP = EpiProtocol(matrix=(48, 48, 28), voxel_mm=(4.5, 4.5, 4.5))
+"""A scan that takes a simulated scanner little time: 4.5 mm, one volume a second."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """One person's run on the network's grid."""
+
+    data: Float32
+    """(volumes, voxels in mask), detrended and z-scored as when serving."""
+    labels: Labels
+
+
+def prepare(run: SimulatedRun, mask: Bool) -> Recording:
+    """Take a simulated run through the serving stages, onto the network's grid.
+
+    Its registration is the true one, but for the distortion of the EPI, which no registration
+    of the kind that calibration does would undo either.
+    """
+    volumes = run.volumes()
+    first = next(volumes)
+    space = Space(
+        reference=first.data,
+        reference_affine=first.affine,
+        mask=mask,
+        grid_affine=grid_affine(),
+        coordinates_mm=true_coordinates(run.participant, mask),
+    )
+    step_s = run.design.protocol.repetition_time_s
+    settings = PreparationSettings(repetition_time_s=step_s, smoothing_fwhm_mm=SMOOTHING_FWHM_MM)
+    stages = Preparation(space, settings)
+    data = np.empty((len(run), int(mask.sum())), np.float32)
+    state = stages.initial_state()
+    for volume in (first, *volumes):
+        state, prepared = stages.step(state, volume)
+        data[volume.index] = prepared.data
+    acquired_s = np.arange(len(run), dtype=np.float64) * step_s
+    shown = blocks(run.events)
+    spec = parse_classes(None, [block.trial_type for block in shown])
+    labels = label_volumes((shown,), (acquired_s,), spec, HAEMODYNAMIC_LAG_S, least_blocks=1)
+    return Recording(data, labels)
+
+
+def true_coordinates(participant: Participant, mask: Bool) -> Float32:
+    """Return where each voxel of `dilate(mask)` truly lies, scanner millimetres, (n, 3)."""
+    mni_mm = voxel_centres_mm(mask.shape, grid_affine())[dilate(mask).ravel()]
+    head_mm = participant.deformation.from_mni(np.ascontiguousarray(mni_mm.T))
+    return transformed(participant.pose, head_mm).T.astype(np.float32)
+
+
+def blocks(events: tuple[Event, ...]) -> tuple[Block, ...]:
+    """Return simulated events as the blocks that volumes are labelled by."""
+    return tuple(Block(e.trial_type, e.onset_s, e.onset_s + e.duration_s) for e in events)
