@@ -75,7 +75,7 @@ def run() -> None:
 def serve(
     bundle: Annotated[Path, typer.Option(help="The decoder: a folder from `rtdecode calibrate`.")],
     source: Annotated[
-        str, typer.Option(help="Where volumes come from: folder:PATH, zmq: or recording:PATH.")
+        str, typer.Option(help="folder:PATH, zmq:, pyneal://HOST:PORT or recording:PATH.")
     ],
     session: Annotated[
         Path | None,

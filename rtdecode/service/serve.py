@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import zmq
 
+from rtdecode.adapters.pyneal_source import PynealSource
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Checkpoint, Journal, write_checkpoint
@@ -140,9 +141,12 @@ class _Service:
         settings = self._settings
         with ThreadPoolExecutor(1, thread_name_prefix="recorder") as self._pool:
             self._decoder.warm_up()
-            with open_source(settings, context, self._clock) as source:
+            repetition_time_s = self._decoder.repetition_time_s
+            with open_source(settings, context, self._clock, repetition_time_s) as source:
                 self._runner.open()
-                ingest = source.endpoint if isinstance(source, IngestSource) else None
+                ingest = (
+                    source.endpoint if isinstance(source, IngestSource | PynealSource) else None
+                )
                 endpoints = Endpoints(self._sockets.outcomes, self._sockets.control, ingest)
                 content = msgspec.json.encode(endpoints)
                 (self._journal.folder / ENDPOINTS).write_bytes(content)

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from rtdecode.adapters.address import parse_address
+from rtdecode.adapters.pyneal_source import SCHEME, PynealSource
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
 from rtdecode.sources import Context, FolderSource, IngestSource, RecordingSource, Source
 from rtdecode.types import Outcome, Skipped, State, Volume
 from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, loopback
 
-SOURCES = "folder:PATH, zmq: or recording:PATH"
+SOURCES = "folder:PATH, zmq:, pyneal://HOST:PORT or recording:PATH"
 
 
 class Decoder(Protocol):
@@ -56,7 +58,7 @@ class ServiceSettings:
     session: Path
     """The session's folder; an unfinished run in it is continued."""
     source: str
-    """`folder:PATH`, `zmq:` or `recording:PATH`."""
+    """`folder:PATH`, `zmq:`, `pyneal://HOST:PORT` or `recording:PATH`."""
     outcomes: str = f"tcp://127.0.0.1:{OUTCOMES_PORT}"
     control: str = f"tcp://127.0.0.1:{CONTROL_PORT}"
     ingest: str = f"tcp://127.0.0.1:{INGEST_PORT}"
@@ -84,7 +86,7 @@ class Endpoints:
     outcomes: str
     control: str
     ingest: str | None
-    """`None` unless the source is `zmq:`."""
+    """Where volumes are sent to; `None` for sources that fetch them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,12 @@ def check(settings: ServiceSettings) -> None:
         except ConfigError as error:
             problems += error.problems
     kind, _, path = settings.source.partition(":")
-    if kind not in ("folder", "zmq", "recording") or ":" not in settings.source:
+    if settings.source.startswith(SCHEME):
+        try:
+            parse_address(settings.source.removeprefix(SCHEME))
+        except ConfigError as error:
+            problems += error.problems
+    elif kind not in ("folder", "zmq", "recording") or ":" not in settings.source:
         problems.append(f"source {settings.source!r} is not known; it is {SOURCES}")
     elif kind != "zmq" and not path:
         problems.append(f"source {settings.source!r} names no path; it is {SOURCES}")
@@ -145,8 +152,12 @@ def check(settings: ServiceSettings) -> None:
         raise ConfigError(problems)
 
 
-def open_source(settings: ServiceSettings, context: Context, clock: Clock) -> Source:
+def open_source(
+    settings: ServiceSettings, context: Context, clock: Clock, repetition_time_s: float
+) -> Source:
     """Return the source that checked settings name, not yet entered."""
+    if settings.source.startswith(SCHEME):
+        return PynealSource(settings.source, context, clock, repetition_time_s)
     kind, _, path = settings.source.partition(":")
     if kind == "folder":
         return FolderSource(

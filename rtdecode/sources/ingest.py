@@ -7,8 +7,9 @@ from typing import Self
 
 import zmq
 
+from rtdecode import raw
 from rtdecode.clock import Clock
-from rtdecode.errors import ConfigError
+from rtdecode.errors import ConfigError, VolumeError
 from rtdecode.sources.base import Arrival
 from rtdecode.wire import IngestHeader, IngestReply, WireError, decode, encode
 
@@ -118,4 +119,16 @@ def _checked(message: list[bytes]) -> tuple[IngestHeader, bytes]:
             f"the object's SHA-256 is {digest[:12]}..., its header says {header.sha256[:12]}...; "
             "send it again"
         )
+    _check_kind(header, message[1])
     return header, message[1]
+
+
+def _check_kind(header: IngestHeader, content: bytes) -> None:
+    """Refuse what is not of the kind that the header says, and raw volumes that make no sense."""
+    if header.kind == "volume":
+        try:
+            raw.parse(content, "the volume")
+        except VolumeError as problem:
+            raise WireError(str(problem)) from problem
+    elif raw.is_raw(content):
+        raise WireError('the object is a raw volume; its header must say "kind": "volume"')

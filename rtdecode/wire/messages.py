@@ -166,7 +166,8 @@ Request = (
 class IngestHeader(_Message, frozen=True, kw_only=True):
     """What the second frame of an ingest message is."""
 
-    kind: Literal["dicom"]
+    kind: Literal["dicom", "volume"]
+    """`volume`: a raw one, see `rtdecode.raw`."""
     name: str
     """For messages to the operator only; never used as a path."""
     sha256: str
