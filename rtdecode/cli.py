@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from rtdecode import __version__
+from rtdecode.adapters.cli import app as adapt
 from rtdecode.errors import ConfigError, RtdecodeError
 
 GROUP = "rtdecode.commands"
@@ -32,6 +33,7 @@ def build() -> typer.Typer:
     app.command()(serve)
     app.command()(replay)
     app.command()(monitor)
+    app.add_typer(adapt, name="adapt")
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
         _add(app, entry)
     return app

@@ -26,8 +26,8 @@ from rtdecode.service.settings import (
     check,
     open_source,
 )
-from rtdecode.service.signals import stopped_by_signals
 from rtdecode.service.sockets import Sockets
+from rtdecode.signals import stopped_by_signals
 from rtdecode.sources import Context, IngestSource
 from rtdecode.wire import (
     SNAPSHOT_LIMIT,

@@ -207,6 +207,23 @@ def test_a_killed_service_frees_its_waiting_sender_and_loses_nothing(
     assert (told["state"], told["sha256"]) == ("ended", digest)
 
 
+def test_a_sender_whose_answer_died_with_a_service_is_freed(start, voxels):
+    """It would wait for ever: the next service tells it to go on, and the loss is a gap."""
+    with zmq.Context() as context, context.socket(zmq.PAIR) as died:
+        port = died.bind_to_random_port("tcp://127.0.0.1")
+        with sender(f"tcp://127.0.0.1:{port}") as scanner:
+            scanner.post(0, voxels(0))
+            died.recv_multipart()  # received, and never answered
+            died.close()
+            service = start(source=f"pyneal://127.0.0.1:{port}", volumes=2)
+            with service.outcomes() as outcomes:
+                assert scanner.socket.recv_string().startswith("received")
+                scanner.put(1, voxels(1))
+                came = list(outcomes)
+    assert [getattr(o.outcome, "reason", None) for o in came] == [SkipReason.GAP, None]
+    service.finish()
+
+
 def test_a_taken_port_and_a_wrong_address_are_said(start, tmp_path):
     """The operator learns what to do; an address beyond this machine is used, with a warning."""
     service = start(source=SOURCE)
