@@ -146,7 +146,7 @@ def calibrate(
     from rtdecode import bundle as bundles
     from rtdecode.clock import SystemClock
     from rtdecode.service import ServiceSettings
-    from rtdecode.service.signals import stopped_by_signals
+    from rtdecode.signals import stopped_by_signals
 
     console = Console(stderr=True)
     pretrained = load_pretrained(weights)
