@@ -7,7 +7,7 @@ from threading import Event
 
 import numpy as np
 
-from rtdecode import dicom, objects
+from rtdecode import dicom, parsing
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RunError, VolumeError
 from rtdecode.ledger import Ledger
@@ -48,7 +48,7 @@ def read_run(path: Path) -> list[Volume]:
                     keep(ledger.give_up(arrival.given_up))
                     continue
                 try:
-                    parsed = objects.parse(arrival.content, arrival.name)
+                    parsed = parsing.parse(arrival.content, arrival.name)
                 except VolumeError:
                     continue  # the service had told so when it came
                 now_ns = clock.monotonic_ns()

@@ -4,46 +4,80 @@ Pyneal's senders connect a PAIR socket, say hello until it is echoed, and then s
 two frames and wait for `received volIdx N`. A sender that never hears that waits for ever.
 """
 
+import contextlib
+import hashlib
 import logging
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Self
 
 import msgspec
-import numpy as np
 import zmq
+from msgspec.structs import replace
 
 from rtdecode import raw
 from rtdecode.adapters.address import parse_address
+from rtdecode.adapters.pyneal_message import affine, header_of, repetition_time, voxels_of
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError, VolumeError
+from rtdecode.pack import Kind, Record
 from rtdecode.sources import Arrival, Context
 
 SCHEME = "pyneal://"
-SERIES = "pyneal"
-"""The protocol names no series, and a sender may be restarted within one: all it sends is one."""
 MAX_MESSAGE_BYTES = 1 << 29
-MAX_HEADER_BYTES = 1 << 16
 MAX_HELLO_BYTES = 1 << 10
 POLL_MS = 100
 """How soon a request to stop is noticed."""
 SILENT_POLLS = 10
-"""After so many polls without a word, a sender may be waiting for an answer it never got."""
-REPETITION_TIMES_S = (0.02, 60.0)
-"""What a scanner may do; a number outside is in the other unit."""
-_DTYPE = re.compile(r"[<>=|]?(u?int(8|16|32|64)|float(16|32|64)|[iu][1248]|f[248])")
+"""So many without a word from a sender that has connected, and it is waiting for something."""
+
+_NAME = re.compile(r"pyneal-(\d+) volume (\d+)")
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Series:
+    """What came of the newest series; the protocol names none, so they are counted.
+
+    Neither a hello nor a pause tells a new run, as a sender may be started again within one: a
+    volume that came before with other voxels does.
+    """
+
+    number: int = 1
+    digests: dict[int, str] = field(default_factory=dict)
+    """SHA-256 of each volume's object, by index."""
+
+    @property
+    def name(self) -> str:
+        return f"pyneal-{self.number}"
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Self:
+        """Return the newest series of a session that goes on."""
+        series = cls()
+        for record in records:
+            named = _NAME.fullmatch(str(record.header.get("name")))
+            if record.kind is not Kind.OBJECT or named is None:
+                continue
+            number, index = int(named[1]), int(named[2])
+            if number > series.number:
+                series = cls(number)
+            if number == series.number:
+                series.digests[index] = str(record.header["sha256"])
+        return series
 
 
 class PynealSource:
     """A PAIR socket for one of Pyneal's senders at a time.
 
-    Volumes are numbered by `volIdx`; resent ones are acknowledged, and known by their bytes or
-    their number. One that cannot be used is answered `refused volIdx N: why`, so that its sender
-    goes on.
+    Volumes are numbered by `volIdx`; one that comes again is acknowledged, and counts once. One
+    that cannot be used is answered `refused volIdx N`, so that its sender goes on. A sender that
+    connects and says nothing may wait for an answer that was lost, with a service that died or on
+    the way: it is told to go on, and says hello again if that was what it waited for.
 
     Parameters
     ----------
@@ -56,12 +90,19 @@ class PynealSource:
     repetition_time_s
         The bundle's, which decides between seconds and milliseconds where both make sense; `nan`
         where there is none.
+    recorded
+        The session's log, where it goes on.
     """
 
     behind = False
 
     def __init__(
-        self, address: str, context: Context, clock: Clock, repetition_time_s: float = math.nan
+        self,
+        address: str,
+        context: Context,
+        clock: Clock,
+        repetition_time_s: float = math.nan,
+        recorded: Sequence[Record] = (),
     ) -> None:
         self._address = parse_address(address.removeprefix(SCHEME))
         self._context = context
@@ -69,27 +110,21 @@ class PynealSource:
         self._repetition_time_s = repetition_time_s
         self._stated: str | None = None
         self._index = 0
-        # A service that died may have left a sender without its answer.
-        self._owed = "received, by a service that stopped"
+        self._series = _Series.of(recorded)
         self._socket: zmq.Socket[bytes]
+        self._connections: zmq.Socket[bytes]
+        self._endpoint = ""
 
     def __enter__(self) -> Self:
-        self._socket = self._context.socket(zmq.PAIR)
-        self._socket.setsockopt(zmq.LINGER, 500)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        self._socket.setsockopt(zmq.RCVHWM, 2)  # senders wait for each answer
-        # A sender whose machine is gone makes room for the next one.
-        for option, value in (("", 1), ("_IDLE", 5), ("_INTVL", 2), ("_CNT", 3)):
-            self._socket.setsockopt(getattr(zmq, f"TCP_KEEPALIVE{option}"), value)
         port = self._address.port or "*"
         try:
-            self._socket.bind(f"tcp://{self._address.host}:{port}")
+            self._open(f"tcp://{self._address.host}:{port}")
         except zmq.ZMQError as error:
-            self._socket.close()
             raise ConfigError(
                 f"cannot listen on {self._address} for Pyneal's volumes ({error}); another program "
                 "(Pyneal itself?) may be running: stop it or choose another port"
             ) from error
+        self._endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         if self._address.exposed:
             log.warning(
                 "%s can be reached from other machines, and Pyneal's protocol protects nothing: "
@@ -98,25 +133,47 @@ class PynealSource:
             )
         return self
 
+    def _open(self, endpoint: str) -> None:
+        self._socket = self._context.socket(zmq.PAIR)
+        self._socket.setsockopt(zmq.LINGER, 500)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
+        self._socket.setsockopt(zmq.RCVHWM, 2)  # senders wait for each answer
+        # A sender whose machine is gone makes room for the next one.
+        for option, value in (("", 1), ("_IDLE", 5), ("_INTVL", 2), ("_CNT", 3)):
+            self._socket.setsockopt(getattr(zmq, f"TCP_KEEPALIVE{option}"), value)
+        self._connections = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError:
+            self.__exit__()
+            raise
+
     def __exit__(self, *_: object) -> None:
+        if self._socket.closed:
+            return
+        self._socket.disable_monitor()
+        self._connections.close()
         self._socket.close()
 
     @property
     def endpoint(self) -> str:
         """Where it listens, the port resolved."""
-        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        return self._endpoint
 
     def batches(self, stop: Event) -> Iterator[Sequence[Arrival]]:
         """Yield each volume by itself, as its sender waits for the answer, until `stop` is set."""
-        silent = 0
+        silent: int | None = None
         while not stop.is_set():
-            if not self._socket.poll(POLL_MS):
-                silent = silent + 1 if self._socket.poll(0, zmq.POLLOUT) else 0
-                if self._owed and silent >= SILENT_POLLS:
-                    self._answer(self._owed)
+            came = self._socket.poll(POLL_MS)
+            if self._connected():
+                silent = 0
+            if not came:  # a poll in silence since a sender connected
+                silent = None if silent is None else silent + 1
+                if silent == SILENT_POLLS:
+                    self._free(stop)
                 continue
             frames = self._socket.recv_multipart()
-            self._owed, silent = "", 0
+            silent = None
             if len(frames) == 1 and len(frames[0]) <= MAX_HELLO_BYTES:
                 self._answer(frames[0])
                 continue
@@ -134,31 +191,72 @@ class PynealSource:
             )
         self._answer(f"received volIdx {self._index}")
 
+    def _connected(self) -> bool:
+        """Whether a sender has connected since the last call."""
+        connected = False
+        while self._connections.poll(0):
+            self._connections.recv_multipart()
+            connected = True
+        return connected
+
+    def _free(self, stop: Event) -> None:
+        """Let a sender go on that has connected and is silent."""
+        if self._socket.poll(0, zmq.POLLOUT):
+            self._answer("received: go on")
+            return
+        # It came before its forerunner was quite gone: a PAIR socket never takes it in then. Its
+        # connection has to break, so that it connects again.
+        self.__exit__()
+        while not stop.is_set():
+            with contextlib.suppress(zmq.ZMQError):  # the port is free in a moment
+                self._open(self._endpoint)
+                return
+            stop.wait(POLL_MS / 1e3)
+
     def _taken(self, frames: list[bytes]) -> Arrival | None:
         index: object = None
         try:
-            header = _header(frames)
+            header = header_of(frames)
             index = header.get("volIdx")
-            stored, voxels = _voxels(str(header.get("dtype")), frames[1])
+            stored, voxels = voxels_of(str(header.get("dtype")), frames[1])
             volume = self._volume(header, stored)
-            content = raw.encode(volume, voxels)
-            name = f"Pyneal's volume {volume.index}"
-            raw.parse(content, name)
+            raw.parse(raw.encode(volume, voxels), f"volume {volume.index}")
         except VolumeError as problem:
             log.warning("a volume from Pyneal is refused: %s", problem)
             shown = index if isinstance(index, int) else "?"
             self._answer(f"refused volIdx {shown}: see the log of rtdecode")
             return None
         self._index = volume.index
+        content = self._placed(volume, voxels)
+        name = f"{self._series.name} volume {volume.index}"
         return Arrival(name, content, self._clock.monotonic_ns())
+
+    def _placed(self, volume: raw.RawHeader, voxels: bytes) -> bytes:
+        """Return a volume's object in the series to which it belongs."""
+        content = raw.encode(volume, voxels)
+        digest = hashlib.sha256(content).hexdigest()
+        if self._series.digests.get(volume.index, digest) != digest:
+            self._series = _Series(self._series.number + 1)
+            log.warning(
+                "Pyneal's volume %d came before with other voxels: it begins %s",
+                volume.index,
+                self._series.name,
+            )
+            number = self._series.number
+            volume = replace(volume, series=self._series.name, series_number=number)
+            content = raw.encode(volume, voxels)
+            digest = hashlib.sha256(content).hexdigest()
+        self._series.digests[volume.index] = digest
+        return content
 
     def _volume(self, header: dict[str, Any], dtype: str) -> raw.RawHeader:
         facts = {
-            "series": SERIES,
+            "series": self._series.name,
+            "series_number": self._series.number,
             "index": header.get("volIdx"),
             "shape": header.get("shape"),
             "dtype": dtype,
-            "affine": _affine(header.get("affine")),
+            "affine": affine(header.get("affine")),
             "repetition_time_s": self._repetition_s(str(header.get("TR"))),
         }
         try:
@@ -178,79 +276,6 @@ class PynealSource:
         return seconds
 
     def _answer(self, text: str | bytes) -> None:
-        content = text if isinstance(text, bytes) else text.encode()
-        try:
-            self._socket.send(content, zmq.NOBLOCK)
-        except zmq.Again:
-            # It is away for a moment, and waits; or gone, and its successor says hello first.
-            self._owed = content.decode(errors="replace")
-            return
-        self._owed = ""
-
-
-def repetition_time(stated: str, expected_s: float = math.nan) -> tuple[float | None, str]:
-    """Return a stated repetition time in seconds, and the unit that it was in.
-
-    Pyneal's own senders state seconds (Siemens, GE), milliseconds (its simulator) or whatever a
-    PAR file has. The unit is the one in which a scanner could do it; where both make sense (20 to
-    60), the one nearer to `expected_s`, or seconds.
-
-    Parameters
-    ----------
-    stated
-        A number.
-    expected_s
-        The bundle's repetition time; `nan` where there is none.
-    """
-    try:
-        value = float(stated)
-    except ValueError:
-        value = math.nan
-    shortest_s, longest_s = REPETITION_TIMES_S
-    candidates = [
-        (seconds, unit)
-        for seconds, unit in ((value, "seconds"), (value / 1e3, "milliseconds"))
-        if shortest_s <= seconds <= longest_s
-    ]
-    if not candidates:
-        return None, "nothing"
-    if expected_s > 0:
-        candidates.sort(key=lambda candidate: abs(math.log(candidate[0] / expected_s)))
-    return candidates[0]
-
-
-def _header(frames: list[bytes]) -> dict[str, Any]:
-    if len(frames) != 2:
-        raise VolumeError(
-            f"a volume is 2 frames, a JSON header and the voxels; {len(frames)} came, the first of "
-            f"{len(frames[0])} bytes"
-        )
-    if len(frames[0]) > MAX_HEADER_BYTES:
-        raise VolumeError(f"its header has {len(frames[0])} bytes; {MAX_HEADER_BYTES} at most")
-    try:
-        return msgspec.json.decode(frames[0], type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise VolumeError(f"its header is no JSON: {error}") from error
-
-
-def _voxels(stated: str, buffer: bytes) -> tuple[str, bytes]:
-    """Return a type that a raw volume may have, and the voxels in it."""
-    if not _DTYPE.fullmatch(stated):
-        raise VolumeError(f"its voxels are of type {stated[:20]!r}, which is no number's")
-    stored = np.dtype(stated)
-    little = np.dtype("<f4") if stored == np.float16 else stored.newbyteorder("<")
-    if little == stored:
-        return stored.name, buffer
-    if len(buffer) % stored.itemsize:
-        raise VolumeError(f"its {len(buffer)} bytes are no whole number of {stated}")
-    return little.name, np.frombuffer(buffer, stored).astype(little).tobytes()
-
-
-def _affine(stated: object) -> object:
-    """Return the affine, which Pyneal wraps as JSON text."""
-    if not isinstance(stated, str):
-        return stated
-    try:
-        return msgspec.json.decode(stated.encode())
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        raise VolumeError(f"its affine is no JSON: {error}") from error
+        # Where it is away now, it hears of it by what it is told once it is back and silent.
+        with contextlib.suppress(zmq.Again):
+            self._socket.send(text if isinstance(text, bytes) else text.encode(), zmq.NOBLOCK)

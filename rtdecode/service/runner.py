@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from rtdecode import objects
+from rtdecode import parsing
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError, RunError, VolumeError
 from rtdecode.journal import Checkpoint, Journal, RunInfo, newest_checkpoint
@@ -229,7 +229,7 @@ class Runner:
         self.objects += 1
         name = str(record.header["name"])
         try:
-            parsed = objects.parse(content, name)
+            parsed = parsing.parse(content, name)
         except VolumeError as error:
             self.unreadable += 1
             self.detail = str(error)

@@ -141,8 +141,13 @@ class _Service:
         settings = self._settings
         with ThreadPoolExecutor(1, thread_name_prefix="recorder") as self._pool:
             self._decoder.warm_up()
-            repetition_time_s = self._decoder.repetition_time_s
-            with open_source(settings, context, self._clock, repetition_time_s) as source:
+            with open_source(
+                settings,
+                context,
+                self._clock,
+                self._decoder.repetition_time_s,
+                self._journal.records,
+            ) as source:
                 self._runner.open()
                 ingest = (
                     source.endpoint if isinstance(source, IngestSource | PynealSource) else None

@@ -1,6 +1,6 @@
 """What a service is told, and what it tells at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +9,7 @@ from rtdecode.adapters.address import parse_address
 from rtdecode.adapters.pyneal_source import SCHEME, PynealSource
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
+from rtdecode.pack import Record
 from rtdecode.sources import Context, FolderSource, IngestSource, RecordingSource, Source
 from rtdecode.types import Outcome, Skipped, State, Volume
 from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, loopback
@@ -153,11 +154,25 @@ def check(settings: ServiceSettings) -> None:
 
 
 def open_source(
-    settings: ServiceSettings, context: Context, clock: Clock, repetition_time_s: float
+    settings: ServiceSettings,
+    context: Context,
+    clock: Clock,
+    repetition_time_s: float,
+    recorded: Sequence[Record],
 ) -> Source:
-    """Return the source that checked settings name, not yet entered."""
+    """Return the source that checked settings name, not yet entered.
+
+    Parameters
+    ----------
+    settings, context, clock
+        The service's.
+    repetition_time_s
+        The bundle's.
+    recorded
+        The session's log so far.
+    """
     if settings.source.startswith(SCHEME):
-        return PynealSource(settings.source, context, clock, repetition_time_s)
+        return PynealSource(settings.source, context, clock, repetition_time_s, recorded)
     kind, _, path = settings.source.partition(":")
     if kind == "folder":
         return FolderSource(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zmq
 
-from rtdecode.adapters.pyneal_source import repetition_time
+from rtdecode.adapters.pyneal_message import repetition_time
 from rtdecode.errors import ConfigError
 from rtdecode.types import Decision, Skipped, SkipReason
 
@@ -110,6 +110,32 @@ def test_a_sender_that_is_started_again_goes_on(start, voxels):
                     scanner.put(index, voxels(index))
         assert [o.index for o in outcomes] == [0, 1, 2, 3]
     service.finish()
+
+
+def test_the_next_run_is_another_series(start, voxels, tmp_path):
+    """Numbers that come again with other voxels are the next run's, also after a restart."""
+    service = start(source=SOURCE)
+    with sender(service.endpoints.ingest) as scanner, service.outcomes() as outcomes:
+        for index in range(3):
+            scanner.put(index, voxels(index))
+        assert [next(outcomes).index for _ in range(3)] == [0, 1, 2]
+    assert service.shut().state == "stopped"
+    service = start(source=SOURCE)
+    with sender(service.endpoints.ingest) as scanner, service.outcomes() as outcomes:
+        scanner.put(2, voxels(2))  # again: still the first run's
+        scanner.put(3, voxels(3))
+        assert [next(outcomes).index for _ in range(4)] == [0, 1, 2, 3]
+        with service.control() as control:
+            control.end()
+            assert list(outcomes) == []
+            control.start()
+        for index in range(3):
+            scanner.put(index, voxels(10 + index))
+        came = [next(outcomes) for _ in range(3)]
+        assert [(o.run, o.index) for o in came] == [(2, 0), (2, 1), (2, 2)]
+    service.shut()
+    pack = (tmp_path / "session" / "objects.pack").read_bytes()
+    assert (pack.count(b'"pyneal-1"'), pack.count(b'"pyneal-2"')) == (4, 3)
 
 
 BAD = {
