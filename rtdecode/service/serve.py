@@ -16,6 +16,7 @@ from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Checkpoint, Journal, write_checkpoint
 from rtdecode.service.intake import Intake
+from rtdecode.service.latency import Latencies
 from rtdecode.service.runner import Runner
 from rtdecode.service.settings import (
     Decoder,
@@ -34,6 +35,7 @@ from rtdecode.wire import (
     Done,
     EndRequest,
     MarkRequest,
+    Numbered,
     Refused,
     Reply,
     Request,
@@ -125,11 +127,12 @@ class _Service:
         self._fault = ""
         self._writing: Future[Path] | None = None
         self._pool: ThreadPoolExecutor
+        self._latencies = Latencies()
         self._runner = Runner(
             journal,
             decoder,
             clock,
-            sockets.publish,
+            self._publish,
             self._keep,
             volumes=settings.volumes,
             checkpoint_volumes=settings.checkpoint_volumes,
@@ -306,7 +309,12 @@ class _Service:
             provider=self._settings.provider,
             subscribers=self._sockets.subscribers,
             detail=runner.detail,
+            latency=self._latencies.percentiles(),
         )
+
+    def _publish(self, numbered: Numbered) -> None:
+        self._sockets.publish(numbered)
+        self._latencies.add(numbered.outcome.stamps)
 
     def _tell(self) -> None:
         self._sockets.publish_status(self._status())

@@ -81,6 +81,14 @@ RunState = Literal["starting", "running", "ended", "stopped", "faulted"]
 """`stopped`: the service is gone and the run unfinished; it goes on when its session is opened."""
 
 
+class StageLatency(msgspec.Struct, frozen=True):
+    """How long a stage took for the newest volumes, milliseconds."""
+
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
 class Status(_Message, frozen=True, kw_only=True, tag="status", tag_field="reply"):
     """Where the service stands; also published under the topic `status` when it changes."""
 
@@ -102,6 +110,8 @@ class Status(_Message, frozen=True, kw_only=True, tag="status", tag_field="reply
     subscribers: int = 0
     detail: str = ""
     """The fault, or the last thing an operator should know."""
+    latency: dict[str, StageLatency] = msgspec.field(default_factory=dict)
+    """By stage, `total` from a volume's last byte to its recorded outcome; of the newest 1,000."""
 
 
 class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot", tag_field="reply"):
