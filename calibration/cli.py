@@ -49,7 +49,8 @@ def calibrate(
     source: Annotated[
         str | None,
         typer.Option(
-            help="Instead of --run: calibrate while the run is acquired, from folder:PATH or zmq:."
+            help="Instead of --run: calibrate while the run is acquired, from folder:PATH, zmq: "
+            "or pyneal://HOST:PORT."
         ),
     ] = None,
     events: Annotated[

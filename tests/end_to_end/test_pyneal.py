@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import zmq
 
+from calibration.live import read_run
 from rtdecode.adapters.pyneal_message import repetition_time
 from rtdecode.errors import ConfigError
 from rtdecode.types import Decision, Skipped, SkipReason
@@ -198,6 +199,7 @@ def test_a_recorded_run_replays_and_a_byte_for_byte_repeat_is_said(start, voxels
             scanner.put(index, voxels(index))
     digest = service.finish().outcomes_sha256
     assert "volume 1 came before" in caplog.text
+    assert [v.index for v in read_run(tmp_path / "session")] == [0, 1, 2]
     again = start(session=tmp_path / "again", source=f"recording:{tmp_path / 'session'}")
     assert again.finish().outcomes_sha256 == digest
 
