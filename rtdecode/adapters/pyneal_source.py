@@ -17,6 +17,7 @@ from typing import Any, Self
 import msgspec
 import zmq
 from msgspec.structs import replace
+from zmq.utils.monitor import parse_monitor_message
 
 from rtdecode import raw
 from rtdecode.adapters.address import parse_address
@@ -113,6 +114,8 @@ class PynealSource:
         self._series = _Series.of(recorded)
         self._socket: zmq.Socket[bytes]
         self._connections: zmq.Socket[bytes]
+        self._senders: set[int] = set()
+        """Descriptors of the connections that are open."""
         self._endpoint = ""
 
     def __enter__(self) -> Self:
@@ -141,7 +144,9 @@ class PynealSource:
         # A sender whose machine is gone makes room for the next one.
         for option, value in (("", 1), ("_IDLE", 5), ("_INTVL", 2), ("_CNT", 3)):
             self._socket.setsockopt(getattr(zmq, f"TCP_KEEPALIVE{option}"), value)
-        self._connections = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        events = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
+        self._connections = self._socket.get_monitor_socket(events)
+        self._senders.clear()
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError:
@@ -162,18 +167,18 @@ class PynealSource:
 
     def batches(self, stop: Event) -> Iterator[Sequence[Arrival]]:
         """Yield each volume by itself, as its sender waits for the answer, until `stop` is set."""
-        silent: int | None = None
+        silent, waits = 0, False
         while not stop.is_set():
             came = self._socket.poll(POLL_MS)
             if self._connected():
-                silent = 0
-            if not came:  # a poll in silence since a sender connected
-                silent = None if silent is None else silent + 1
-                if silent == SILENT_POLLS:
-                    self._free(stop)
+                silent, waits = 0, True
+            if not came:
+                silent += 1
+                if silent >= SILENT_POLLS and self._senders:
+                    waits = self._freed(stop, waits=waits)
                 continue
             frames = self._socket.recv_multipart()
-            silent = None
+            silent, waits = 0, False
             if len(frames) == 1 and len(frames[0]) <= MAX_HELLO_BYTES:
                 self._answer(frames[0])
                 continue
@@ -195,23 +200,30 @@ class PynealSource:
         """Whether a sender has connected since the last call."""
         connected = False
         while self._connections.poll(0):
-            self._connections.recv_multipart()
-            connected = True
+            event = parse_monitor_message(self._connections.recv_multipart())
+            if event["event"] == zmq.EVENT_ACCEPTED:
+                self._senders.add(event["value"])
+                connected = True
+            else:
+                self._senders.discard(event["value"])
         return connected
 
-    def _free(self, stop: Event) -> None:
-        """Let a sender go on that has connected and is silent."""
+    def _freed(self, stop: Event, *, waits: bool) -> bool:
+        """Let a silent sender go on that has said nothing yet; return whether it still waits."""
         if self._socket.poll(0, zmq.POLLOUT):
+            if not waits or len(self._senders) > 1:
+                return waits
             self._answer("received: go on")
-            return
-        # It came before its forerunner was quite gone: a PAIR socket never takes it in then. Its
+            return False
+        # It came before its forerunner was gone: a PAIR socket never takes it in then. Its
         # connection has to break, so that it connects again.
         self.__exit__()
         while not stop.is_set():
             with contextlib.suppress(zmq.ZMQError):  # the port is free in a moment
                 self._open(self._endpoint)
-                return
+                break
             stop.wait(POLL_MS / 1e3)
+        return False
 
     def _taken(self, frames: list[bytes]) -> Arrival | None:
         index: object = None

@@ -7,7 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import numpy as np
 import pytest
@@ -111,6 +111,21 @@ def test_a_sender_that_is_started_again_goes_on(start, voxels):
                     scanner.put(index, voxels(index))
         assert [o.index for o in outcomes] == [0, 1, 2, 3]
     service.finish()
+
+
+def test_a_sender_that_connects_beside_another_is_served_after_it(start, voxels):
+    """ZeroMQ gives a PAIR socket one peer, and would never attach the second one."""
+    service = start(source=SOURCE, volumes=4)
+    with ExitStack() as second_open:
+        with sender(service.endpoints.ingest) as first:
+            first.hello()
+            second = second_open.enter_context(sender(service.endpoints.ingest))
+            second.socket.send_string("hello, too early")
+            for index in range(3):
+                first.put(index, voxels(index))
+        second.hello()
+        second.put(3, voxels(3))
+    assert service.finish().decisions == 4
 
 
 def test_the_next_run_is_another_series(start, voxels, tmp_path):
