@@ -154,6 +154,54 @@ def test_the_next_run_is_another_series(start, voxels, tmp_path):
     assert (pack.count(b'"pyneal-1"'), pack.count(b'"pyneal-2"')) == (4, 3)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_on_the_way_the_outcomes_are_the_unbroken_runs(
+    start, voxels, tmp_path, seed
+):
+    """Lost, repeated and swapped volumes, nonsense, restarts of the sender and of the service."""
+    rng = np.random.default_rng(seed)
+    kept = [index for index in range(20) if index in (0, 19) or rng.random() < 0.85]
+
+    def ended(service) -> str:
+        with service.control() as control:
+            while control.status().objects < len(kept):
+                pass
+            control.end()
+            while control.status().state == "running":
+                pass
+        return service.shut().outcomes_sha256
+
+    unbroken = start(source=SOURCE, session=tmp_path / "unbroken", patience_s=60.0)
+    with sender(unbroken.endpoints.ingest) as scanner:
+        for index in kept:
+            scanner.put(index, voxels(index))
+    service = start(source=SOURCE, patience_s=60.0)
+    fixed = service.endpoints.ingest.replace("tcp://", "pyneal://")
+    came: list[int] = []
+    order = sorted(kept, key=lambda index: index + rng.uniform(0, 3))
+    with ExitStack() as connected:
+        scanner = connected.enter_context(sender(service.endpoints.ingest))
+        while order:
+            match rng.integers(12):
+                case 0:
+                    scanner.socket.send_multipart([rng.bytes(30), rng.bytes(100)])
+                    assert scanner.socket.recv_string().startswith("refused")
+                case 1 if came:
+                    again = int(rng.choice(came))
+                    assert scanner.put(again, voxels(again)) == f"received volIdx {again}"
+                case 2:
+                    connected.close()
+                    scanner = connected.enter_context(sender(service.endpoints.ingest))
+                    scanner.hello()
+                case 3:
+                    assert service.shut().state == "stopped"
+                    service = start(source=fixed, patience_s=60.0)
+                case _:
+                    came.append(order.pop(0))
+                    scanner.put(came[-1], voxels(came[-1]))
+    assert ended(service) == ended(unbroken)
+
+
 BAD = {
     "no header": {"header": b"\x80\x04pickle"},
     "negative index": {"volIdx": -1},
