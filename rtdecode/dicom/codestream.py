@@ -9,9 +9,11 @@ from collections.abc import Iterator
 
 from rtdecode.errors import VolumeError
 
-_RLE = "1.2.840.10008.1.2.5"
-_JPEG_2000 = frozenset(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"))
-_JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81))
+RLE = "1.2.840.10008.1.2.5"
+JPEG_2000 = frozenset(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"))
+JPEG_LS = frozenset(("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"))
+JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
+"""Baseline, extended and both lossless processes."""
 _START_OF_FRAME = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
 _END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
@@ -39,12 +41,12 @@ def check_frame(frame: bytes, syntax: str, rows: int, columns: int, bits: int) -
     VolumeError
         The frame claims another size, or grows beyond it.
     """
-    if syntax == _RLE:
+    if syntax == RLE:
         _check_rle(frame, rows * columns, bits // 8)
         return
-    if syntax in _JPEG_2000:
+    if syntax in JPEG_2000:
         size = _jpeg_2000_size(frame)
-    elif syntax in _JPEG:
+    elif syntax in JPEG or syntax in JPEG_LS:
         size = _jpeg_size(frame)
     else:
         raise VolumeError(f"is compressed in a way that cannot be read ({syntax})")

@@ -135,44 +135,25 @@ def _within_stored_bits(
 def _decode(
     header: Header, start: int, stop: int, rows: int, columns: int, frames: int
 ) -> NDArray[np.integer[Any]]:
-    """Decode encapsulated pixels with whichever of pydicom's plugins is installed."""
+    """Decode encapsulated pixels, frame by frame."""
     from pydicom.encaps import generate_frames
-    from pydicom.pixels.decoders.base import get_decoder
-    from pydicom.uid import UID
+
+    from rtdecode.dicom.decode import decode_frame
 
     syntax = header.dataset.transfer_syntax
     bits, signed = header.count(tags.BITS_ALLOCATED) or 0, header.number(tags.PIXEL_SIGNED) == 1
-    decoder: Any  # pydicom declares every option to be a dictionary of all options
-    try:
-        decoder = get_decoder(UID(syntax))
-    except NotImplementedError as problem:
-        raise VolumeError(f"is compressed in a way that cannot be read ({syntax})") from problem
-    if not decoder.is_available:
-        raise VolumeError(
-            f"is compressed as {decoder.UID.name} and no decoder for it is installed: "
-            + "; ".join(decoder.missing_dependencies)
-        )
+    decoded: list[NDArray[np.integer[Any]]] = []
     try:
         with warnings.catch_warnings():  # what is wrong is raised below or does not matter
             warnings.simplefilter("ignore")
             content = header.dataset.content[start:stop]
             for frame in generate_frames(content, number_of_frames=frames):
+                if len(decoded) == frames:
+                    raise VolumeError(f"has more compressed frames than the {frames} it claims")
                 check_frame(frame, syntax, rows, columns, bits)
-            image, _ = decoder.as_array(
-                content,
-                raw=True,
-                rows=rows,
-                columns=columns,
-                number_of_frames=frames,
-                samples_per_pixel=1,
-                photometric_interpretation="MONOCHROME2",
-                bits_allocated=bits,
-                bits_stored=header.count(tags.BITS_STORED) or bits,
-                pixel_representation=int(signed),
-                pixel_keyword="PixelData",
-            )
+                decoded.append(decode_frame(frame, syntax, rows, columns, bits))
     except (
-        # What pydicom and its plugins are known to raise on damaged input.
+        # What pydicom and the decoders are known to raise on damaged input.
         ValueError,
         RuntimeError,
         AttributeError,
@@ -186,8 +167,7 @@ def _decode(
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
         reason = "".join(c if c.isprintable() else "?" for c in reason[:_MAX_REASON])
         raise VolumeError(f"has damaged compressed pixels: {reason}") from problem
-    if image.size != frames * rows * columns:
-        raise VolumeError(
-            f"has {image.size} pixels after decoding and claims {frames} x {rows} x {columns}"
-        )
-    return image
+    if len(decoded) != frames:
+        raise VolumeError(f"has {len(decoded)} compressed frames and claims {frames}")
+    image = np.stack(decoded)
+    return image.view(image.dtype.str.replace("u", "i")) if signed else image
