@@ -14,6 +14,7 @@ import zmq
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Checkpoint, Journal, write_checkpoint
+from rtdecode.keys import Doorkeeper, ServiceKeys
 from rtdecode.service.intake import Intake
 from rtdecode.service.runner import Runner
 from rtdecode.service.settings import (
@@ -23,6 +24,7 @@ from rtdecode.service.settings import (
     OnReady,
     ServiceSettings,
     check,
+    open_keys,
     open_source,
 )
 from rtdecode.service.signals import stopped_by_signals
@@ -87,15 +89,17 @@ def serve(
     check(settings)
     clock = clock or SystemClock()
     stop = stop or threading.Event()
+    keys = open_keys(settings)
     with (
         zmq.Context() as context,
         Journal(settings.session) as journal,
-        Sockets(context, settings.outcomes, settings.control) as sockets,
+        Doorkeeper(context, keys),
+        Sockets(context, settings.outcomes, settings.control, keys) as sockets,
         stopped_by_signals(stop),
     ):
         service = _Service(settings, journal, decoder, clock, sockets, stop)
         try:
-            service.run(context, on_ready)
+            service.run(context, on_ready, keys)
         except ConfigError:
             raise
         except Exception as error:  # noqa: BLE001 - the loop's boundary: a fault is told
@@ -135,12 +139,14 @@ class _Service:
             patience_s=settings.patience_s,
         )
 
-    def run(self, context: Context, on_ready: OnReady | None) -> None:
+    def run(
+        self, context: Context, on_ready: OnReady | None, keys: ServiceKeys | None = None
+    ) -> None:
         """Warm up, catch up, announce, then decode."""
         settings = self._settings
         with ThreadPoolExecutor(1, thread_name_prefix="recorder") as self._pool:
             self._decoder.warm_up()
-            with open_source(settings, context, self._clock) as source:
+            with open_source(settings, context, self._clock, keys) as source:
                 self._runner.open()
                 ingest = source.endpoint if isinstance(source, IngestSource) else None
                 endpoints = Endpoints(self._sockets.outcomes, self._sockets.control, ingest)

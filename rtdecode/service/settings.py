@@ -7,9 +7,10 @@ from typing import Protocol
 
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
+from rtdecode.keys import ServiceKeys, service_keys
 from rtdecode.sources import Context, FolderSource, IngestSource, RecordingSource, Source
 from rtdecode.types import Outcome, Skipped, State, Volume
-from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, loopback
+from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, listening
 
 SOURCES = "folder:PATH, zmq: or recording:PATH"
 
@@ -75,6 +76,9 @@ class ServiceSettings:
     """How long the finished service still answers clients that have to catch up."""
     provider: str = ""
     """For the status: where the decoder runs."""
+    keys: Path | None = None
+    """The folder of the service's keys; needed where other computers connect, and then asked of
+    every client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +127,13 @@ def check(settings: ServiceSettings) -> None:
     problems: list[str] = []
     for endpoint in (settings.outcomes, settings.control, settings.ingest):
         try:
-            loopback(endpoint)
+            listening(endpoint, guarded=settings.keys is not None)
         except ConfigError as error:
             problems += error.problems
+    try:
+        open_keys(settings)
+    except ConfigError as error:
+        problems += error.problems
     kind, _, path = settings.source.partition(":")
     if kind not in ("folder", "zmq", "recording") or ":" not in settings.source:
         problems.append(f"source {settings.source!r} is not known; it is {SOURCES}")
@@ -145,7 +153,20 @@ def check(settings: ServiceSettings) -> None:
         raise ConfigError(problems)
 
 
-def open_source(settings: ServiceSettings, context: Context, clock: Clock) -> Source:
+def open_keys(settings: ServiceSettings) -> ServiceKeys | None:
+    """Return the keys that the settings name, `None` where they name none.
+
+    Raises
+    ------
+    ConfigError
+        Something in their folder is missing or wrong.
+    """
+    return None if settings.keys is None else service_keys(settings.keys)
+
+
+def open_source(
+    settings: ServiceSettings, context: Context, clock: Clock, keys: ServiceKeys | None = None
+) -> Source:
     """Return the source that checked settings name, not yet entered."""
     kind, _, path = settings.source.partition(":")
     if kind == "folder":
@@ -157,4 +178,4 @@ def open_source(settings: ServiceSettings, context: Context, clock: Clock) -> So
         )
     if kind == "recording":
         return RecordingSource(Path(path), clock)
-    return IngestSource(loopback(settings.ingest), context, clock)
+    return IngestSource(settings.ingest, context, clock, keys)
