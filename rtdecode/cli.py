@@ -12,6 +12,7 @@ import typer
 
 from rtdecode import __version__
 from rtdecode.errors import ConfigError, RtdecodeError
+from rtdecode.export.cli import export
 from rtdecode.keys.cli import app as keys_app
 
 GROUP = "rtdecode.commands"
@@ -37,6 +38,7 @@ def build() -> typer.Typer:
     app.command()(replay)
     app.command()(monitor)
     app.add_typer(keys_app, name="keys")
+    app.command()(export)
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
         _add(app, entry)
     return app

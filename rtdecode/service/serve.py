@@ -4,6 +4,7 @@ import hashlib
 import logging
 import math
 import threading
+import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -178,8 +179,11 @@ class _Service:
         if isinstance(error, RtdecodeError):
             self._fault = str(error)
         else:
-            self._fault = f"internal error: {type(error).__name__}: {error}"
-        log.error("%s", self._fault, exc_info=not isinstance(error, RtdecodeError))
+            # The system's errors name files, and scanners name files after participants.
+            reason = error.strerror if isinstance(error, OSError) else error
+            self._fault = f"internal error: {type(error).__name__}: {reason}"
+            log.error("at:\n%s", "".join(traceback.format_tb(error.__traceback__)))
+        log.error("%s", self._fault)
         self._runner.state = "faulted"
         self._runner.detail = self._fault
         self._tell()
