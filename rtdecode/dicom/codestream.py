@@ -6,6 +6,7 @@ decoders believe it. Here the claim is compared first.
 
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 
 from rtdecode.errors import VolumeError
 
@@ -112,7 +113,7 @@ def _check_rle(frame: bytes, pixels: int, samples: int) -> None:
     bounds = [*offsets[:segments], len(frame)]
     if sorted(bounds) != bounds or bounds[0] < _RLE_HEADER.size:
         raise VolumeError("has damaged compressed pixels: RLE segments overlap")
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         # Each pair of bytes gives at most 128; most segments are too short to be a bomb.
         if (stop - start) * 64 <= 2 * pixels:
             continue

@@ -3,6 +3,7 @@
 Its frame header was compared with the object's before (`codestream`).
 """
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def _unpack(frame: bytes, rows: int, columns: int, bits: int) -> NDArray[np.inte
     offsets = np.frombuffer(frame, "<u4", 1 + bits // 8)[1:]
     bounds = [*map(int, offsets), len(frame)]
     planes = []
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         plane = imagecodecs.packbits_decode(frame[start:stop])
         if len(plane) < rows * columns:
             raise VolumeError(f"has an RLE segment of {len(plane)} of {rows * columns} pixels")

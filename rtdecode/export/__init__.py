@@ -1,4 +1,4 @@
-"""Copies of recorded sessions to share, with everything that identifies the participant left out."""
+"""Copies of recorded sessions to share, without what identifies the participant."""
 
 from rtdecode.export.deidentify import Deidentifier
 from rtdecode.export.session import Exported, export_session

@@ -1,7 +1,7 @@
 """One DICOM object without what identifies its participant, decoding to the same volume.
 
-By a list of what is kept (`kept`), which leaves out more than PS3.15's basic profile and cannot miss an
-element that nobody thought of. Kept text must look like what its element is for.
+By a list of what is kept (`kept`), which leaves out more than PS3.15's basic profile and cannot
+miss an element that nobody thought of. Kept text must look like what its element is for.
 """
 
 import hmac
@@ -11,11 +11,11 @@ from hashlib import sha256
 from io import BytesIO
 
 import numpy as np
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.values import convert_SQ
 
 from rtdecode.dicom import Parsed, parse, tags
@@ -27,7 +27,7 @@ from rtdecode.export.csa import reduced
 from rtdecode.export.kept import CREATORS, DATE_TIMES, KEPT, SEQUENCES, UIDS, VENDORS
 
 NO_DATE = "19000101"
-METHOD = "rtdecode: only what the volume needs is kept, UIDs replaced, dates removed"
+METHOD = "rtdecode: only what the volume needs, new UIDs, no dates"
 _DATE_TIME = re.compile(r"\d{8}(\d{6}(\.\d{1,6})?)([+-]\d{4})?")
 _NUMBER_BYTES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8}
 _MAX_NUMBERS = 512
@@ -87,24 +87,25 @@ class Deidentifier:
         plain = dataset.content if content[:2] == b"\x1f\x8b" else content
         ds = dcmread(BytesIO(plain), force=True)
         self._clean(ds)
-        instance = str(ds.get("SOPInstanceUID", "")) or self.uid(sha256(content).hexdigest())
+        known = str(ds.get("SOPInstanceUID", ""))
+        instance = UID(known or self.uid(sha256(content).hexdigest()))
         ds.SOPInstanceUID = instance
         ds.PatientName = ds.PatientID = ds.PatientBirthDate = ds.PatientSex = ""
         ds.StudyDate = ds.StudyTime = ds.StudyID = ds.AccessionNumber = ""
         ds.ReferringPhysicianName = ""
         ds.PatientIdentityRemoved = "YES"
-        ds.DeidentificationMethod = METHOD[:64]
+        ds.DeidentificationMethod = METHOD
         ds.LongitudinalTemporalInformationModified = "REMOVED"
         little = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
         kind = "OB" if pixels.dtype.itemsize == 1 else "OW"
         ds.add_new(tags.PIXEL_DATA, kind, little + b"\0" * (len(little) % 2))
         meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = str(ds.get("SOPClassUID", ""))
+        meta.MediaStorageSOPClassUID = UID(str(ds.get("SOPClassUID", "")))
         meta.MediaStorageSOPInstanceUID = instance
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         ds.file_meta, ds.preamble = meta, b"\0" * 128
         buffer = BytesIO()
-        ds.save_as(buffer, enforce_file_format=True)
+        dcmwrite(buffer, ds, enforce_file_format=True)
         return buffer.getvalue()
 
     def _clean(self, ds: Dataset) -> None:

@@ -1,8 +1,8 @@
 """The elements that a de-identified object keeps; everything else is left out.
 
-The elements that are read (`rtdecode.dicom.tags`) and what describes the scan to other programs. None
-of the second kind is in PS3.15's table of identifying attributes (E.1-1); of the first, UIDs are
-replaced and dates removed (`deidentify`).
+The elements that are read (`rtdecode.dicom.tags`) and what describes the scan to other programs.
+None of the second kind is in PS3.15's table of identifying attributes (E.1-1); of the first, UIDs
+are replaced and dates removed (`deidentify`).
 """
 
 from rtdecode.dicom import tags

@@ -56,8 +56,8 @@ class _Run:
 def export_session(session: Path, out: Path) -> Exported:
     """Write an anonymous copy of a recorded session.
 
-    Objects keep what their volumes need, new UIDs, no dates and no file names; objects that gave to no
-    volume and operators' remarks are left out. The original is only read.
+    Objects keep what their volumes need, with new UIDs and without dates and file names; objects
+    that gave to no volume and operators' remarks are left out. The original is only read.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Keys on disk, as zmq.auth's certificates.
 
-A service's folder holds `service.key_secret`, `service.key` (public, for its clients) and `allowed/`
-with the public key of each client. A client's holds `NAME.key_secret`, `NAME.key` (public, for the
-service) and a copy of `service.key`.
+A service's folder holds `service.key_secret`, `service.key` (public, for its clients) and, in
+`allowed/`, the public key of each client. A client's holds `NAME.key_secret`, `NAME.key` (public,
+for the service) and a copy of `service.key`.
 """
 
 import os
@@ -22,6 +22,7 @@ PUBLIC, SECRET = ".key", ".key_secret"
 SERVICE = "service"
 ALLOWED = "allowed"
 MAX_FILE_BYTES = 1 << 16
+KEY_LENGTH = 40
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -255,14 +256,19 @@ def _load(path: Path) -> tuple[bytes, bytes | None]:
     secret: bytes | None
     try:
         public, secret = zmq.auth.load_certificate(path)
-        for key in (public, secret):
-            if key is not None and (len(key) != 40 or len(z85.decode(key)) != 32):
-                raise ValueError("a key has 40 characters")
-    except (ValueError, KeyError, ArithmeticError, LookupError) as error:
-        raise ConfigError(
-            f"{path} is no key file, or damaged; copy it again, or make new keys: rtdecode keys new"
-        ) from error
+        for key in filter(None, (public, secret)):
+            z85.decode(key)
+    except (ValueError, LookupError) as error:
+        raise _no_key(path) from error
+    if {len(public), len(secret or public)} != {KEY_LENGTH}:
+        raise _no_key(path)
     return public, secret
+
+
+def _no_key(path: Path) -> ConfigError:
+    return ConfigError(
+        f"{path} is no key file, or damaged; copy it again, or make new keys: rtdecode keys new"
+    )
 
 
 def _content(path: Path) -> bytes:

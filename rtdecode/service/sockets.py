@@ -27,6 +27,8 @@ from rtdecode.wire import (
 MAX_REQUESTS = 100
 """Answered in one go, before a volume gets its turn."""
 MAX_SUBSCRIPTION_BYTES = 1 << 10
+"""libzmq keeps subscriptions in a tree as deep as they are long, and a deep one ends the process."""
+_SUBSCRIPTION = {b"\x01": 1, b"\x00": -1}
 
 
 class Sockets:
@@ -112,10 +114,13 @@ class Sockets:
 
     def answer(self, handle: Callable[[Request], Reply]) -> None:
         """Answer the requests that have come in; what is not understood is refused."""
-        while self._outcomes.poll(0):
+        for _ in range(MAX_REQUESTS):
+            if not self._outcomes.poll(0):
+                break
             event = self._outcomes.recv()
+            change = _SUBSCRIPTION.get(event[:1], 0)  # anything else is somebody's message
             if OUTCOME_TOPIC.startswith(event[1:]):
-                self.subscribers += 1 if event[:1] == b"\x01" else -1
+                self.subscribers += change
         for _ in range(MAX_REQUESTS):
             if not self._control.poll(0):
                 return

@@ -10,6 +10,7 @@ from pydicom import dcmread
 from rtdecode.journal.journal import PACK
 from rtdecode.player import IngestSink
 
+
 def written(session: Path) -> dict[str, bytes]:
     """Return everything in a session's folder but the pack."""
     return {p.name: p.read_bytes() for p in session.rglob("*") if p.is_file() and p.name != PACK}
@@ -85,7 +86,7 @@ def test_a_fault_tells_no_file_name(start, export, identified, caplog, monkeypat
 
 
 def test_names_from_dicom_are_never_paths(start, scanner, settings, tmp_path):
-    """A name or a value that climbs out of a folder is kept as text, and nothing is written there."""
+    """A name or a value that climbs out of a folder is kept as text and leads nowhere."""
     service = start(source="zmq:", volumes=2)
     before = set(tmp_path.rglob("*"))
     ds = dcmread(BytesIO(scanner.mosaic(1)))
@@ -98,6 +99,7 @@ def test_names_from_dicom_are_never_paths(start, scanner, settings, tmp_path):
         sink.flush()
     assert service.finish().decisions == 2
     new = {p.relative_to(settings.session).as_posix() for p in set(tmp_path.rglob("*")) - before}
-    assert all(name.split("/")[0] in {"checkpoints", "endpoints.json"} or "session" in name
-               for name in new), new
+    assert all(
+        name.split("/")[0] in {"checkpoints", "endpoints.json"} or "session" in name for name in new
+    ), new
     assert not list(tmp_path.parent.rglob("*escaped*"))

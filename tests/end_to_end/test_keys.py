@@ -13,7 +13,7 @@ from rtdecode.client import Control, Outcomes
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.keys import allow, lock, new_client, new_service, service_keys
 from rtdecode.player import IngestSink, sinks
-from rtdecode.wire import IngestHeader, encode
+from rtdecode.wire import IngestHeader, encode, reachable
 
 EVERYWHERE = "tcp://0.0.0.0:*"
 OPEN = {"outcomes": EVERYWHERE, "control": EVERYWHERE, "ingest": EVERYWHERE, "source": "zmq:"}
@@ -53,7 +53,7 @@ def stranger(make_client) -> Path:
 
 def here(endpoint: str) -> str:
     """Return an endpoint as this computer reaches it."""
-    return endpoint.replace("0.0.0.0", "127.0.0.1")
+    return reachable(endpoint)
 
 
 def test_a_friend_is_served_and_strangers_get_nothing(
@@ -166,8 +166,8 @@ def test_addresses_need_keys_and_keys_need_clients(start, tmp_path, service_fold
     assert not (tmp_path / "session").exists()
 
 
-def test_loopback_is_plain_unless_keys_are_given(start, export, scanner, service_folder, friend):
-    """With keys even this computer's own clients show theirs; IPv6 is this computer too."""
+def test_loopback_is_plain_unless_keys_are_given(start, service_folder, friend):
+    """With keys even this computer's own clients show theirs."""
     service = start(keys=service_folder, volumes=1)
     control = service.endpoints.control
     with Control(control, timeout_s=0.2) as plain, pytest.raises(ConfigError, match="and keys if"):

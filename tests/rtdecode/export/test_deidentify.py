@@ -77,7 +77,9 @@ def test_an_object_in_implicit_encoding_keeps_its_private_facts(simulated, tmp_p
         buffer = BytesIO()
         ds.save_as(buffer, implicit_vr=True, enforce_file_format=True)
         anonymous = Deidentifier(b"secret").apply(buffer.getvalue())
-        assert parse(anonymous, "x").slabs[0].slices == parse(buffer.getvalue(), "x").slabs[0].slices
+        assert (
+            parse(anonymous, "x").slabs[0].slices == parse(buffer.getvalue(), "x").slabs[0].slices
+        )
 
 
 def test_text_that_is_not_what_its_element_is_for_is_left_out(simulated, tmp_path) -> None:

@@ -109,7 +109,7 @@ def test_wrong_files_are_named_with_what_to_do(tmp_path, service, client) -> Non
         client_keys(client / "second.key_secret")
 
 
-def test_all_problems_of_a_services_folder_are_told_at_once(tmp_path, service) -> None:
+def test_all_problems_of_a_services_folder_are_told_at_once(service) -> None:
     """A damaged client and a missing secret are two lines; a folder without clients is one."""
     with pytest.raises(ConfigError, match="names no client"):
         service_keys(service)
