@@ -27,7 +27,7 @@ from rtdecode.wire import (
 MAX_REQUESTS = 100
 """Answered in one go, before a volume gets its turn."""
 MAX_SUBSCRIPTION_BYTES = 1 << 10
-"""libzmq keeps subscriptions in a tree as deep as they are long, and a deep one ends the process."""
+"""libzmq keeps them in a tree as deep as they are long; a very deep one ends the process."""
 _SUBSCRIPTION = {b"\x01": 1, b"\x00": -1}
 
 

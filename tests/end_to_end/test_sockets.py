@@ -89,7 +89,7 @@ def test_garbage_on_ingest_is_refused_and_the_service_goes_on(start, scanner):
 
 @pytest.mark.parametrize("which", ["control", "outcomes"])
 def test_a_message_without_end_is_cut_off(start, which):
-    """A request of megabytes, or a subscription of pages, closes its sender's connection; others are answered."""
+    """A request of megabytes or a subscription of pages is the end of its sender's connection."""
     service = start()
     kind, size = {"control": (zmq.DEALER, 8 << 20), "outcomes": (zmq.XSUB, 4096)}[which]
     with connected(getattr(service.endpoints, which), kind) as socket:

@@ -1,4 +1,4 @@
-"""Compressed pixels: every transfer syntax gives the pixels back, and damage gives a VolumeError."""
+"""Compressed pixels: every transfer syntax gives them back, and damage gives a VolumeError."""
 
 import struct
 from collections.abc import Callable
@@ -106,7 +106,7 @@ def test_damaged_frames_never_raise_anything_else(compressed, syntax, data) -> N
     [("1.2.840.10008.1.2.4.70", b"\xff\xc3"), ("1.2.840.10008.1.2.4.80", b"\xff\xf7")],
 )
 def test_a_precision_no_pixel_has_is_refused(compressed, syntax, marker, precision) -> None:
-    """This ended the process in another library (found by tools/fuzz_dicom)."""
+    """Found by tools/fuzz_dicom: it ended the process in another library."""
     content = bytearray(compressed[syntax])
     content[content.index(marker) + 4] = precision
     with pytest.raises(VolumeError):
@@ -121,9 +121,7 @@ def test_a_precision_no_pixel_has_is_refused(compressed, syntax, marker, precisi
         (lambda frame: frame[:2] + b"\0" + frame[2:], "no JPEG marker"),
     ],
 )
-def test_a_jpeg_frame_without_its_header_is_refused(
-    builder, native, changed, reason
-) -> None:
+def test_a_jpeg_frame_without_its_header_is_refused(builder, native, changed, reason) -> None:
     """The frame's own header is looked for, and nothing is decoded without it."""
     ds = dcmread(BytesIO(native))
     syntax = "1.2.840.10008.1.2.4.70"

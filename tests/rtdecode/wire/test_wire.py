@@ -98,7 +98,13 @@ def test_only_this_machines_addresses_are_endpoints():
     assert loopback("tcp://localhost:7801") == "tcp://127.0.0.1:7801"
     assert loopback("tcp://127.0.0.1:*") == "tcp://127.0.0.1:*"
     assert loopback("tcp://[::1]:7801") == "tcp://[::1]:7801"
-    for remote in ("tcp://*:1", "tcp://0.0.0.0:1", "tcp://10.0.0.1:1", "tcp://scanner:1", "tcp://[::]:1"):
+    for remote in (
+        "tcp://*:1",
+        "tcp://0.0.0.0:1",
+        "tcp://10.0.0.1:1",
+        "tcp://scanner:1",
+        "tcp://[::]:1",
+    ):
         with pytest.raises(ConfigError, match="CURVE keys"):
             loopback(remote)
         assert listening(remote, guarded=True) == remote
