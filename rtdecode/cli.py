@@ -150,7 +150,8 @@ def serve(
             f"{settings.provider}; session {folder}\n"
             f"outcomes {endpoints.outcomes}  control {endpoints.control}"
             + (f"  ingest {endpoints.ingest}" if endpoints.ingest else "")
-            + f"\nwatch with: rtdecode monitor --session {folder}",
+            + f"\nwatch with: rtdecode monitor --session {folder}"
+            + (" --keys A_CLIENTS_KEYS" if keys else ""),
             err=True,
         )
 

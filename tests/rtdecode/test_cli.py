@@ -14,7 +14,7 @@ from rtdecode import __version__
 from rtdecode.cli import main
 from rtdecode.types import Volume
 
-COMMANDS = ("serve", "replay", "monitor", "calibrate")
+COMMANDS = ("serve", "replay", "monitor", "export", "calibrate")
 
 
 @pytest.fixture
