@@ -13,9 +13,14 @@ import typer
 from rtdecode import __version__
 from rtdecode.adapters.cli import app as adapt
 from rtdecode.errors import ConfigError, RtdecodeError
+from rtdecode.export.cli import export
+from rtdecode.keys.cli import app as keys_app
 
 GROUP = "rtdecode.commands"
 EXIT_RUN, EXIT_CONFIG = 1, 2
+ClientKeys = Annotated[
+    Path | None, typer.Option(help="Folder of this client's keys, or its .key_secret file.")
+]
 OUTCOMES, CONTROL, INGEST = (f"tcp://127.0.0.1:{port}" for port in (7801, 7802, 7803))
 
 
@@ -34,6 +39,8 @@ def build() -> typer.Typer:
     app.command()(replay)
     app.command()(monitor)
     app.add_typer(adapt, name="adapt")
+    app.add_typer(keys_app, name="keys")
+    app.command()(export)
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
         _add(app, entry)
     return app
@@ -103,6 +110,10 @@ def serve(
     outcomes: Annotated[str, typer.Option(help="Outcomes are published here.")] = OUTCOMES,
     control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
     ingest: Annotated[str, typer.Option(help="Objects are pushed here (source zmq:).")] = INGEST,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the service's keys: other computers may connect with theirs."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Decode volumes as they come, and publish one outcome for each.
@@ -132,6 +143,7 @@ def serve(
         patience_s=patience_s,
         force_polling=polling,
         provider=f"{pipeline.provider}, {threads} thread{'s' if threads > 1 else ''}",
+        keys=keys,
     )
 
     def announce(endpoints: Endpoints) -> None:
@@ -140,7 +152,8 @@ def serve(
             f"{settings.provider}; session {folder}\n"
             f"outcomes {endpoints.outcomes}  control {endpoints.control}"
             + (f"  ingest {endpoints.ingest}" if endpoints.ingest else "")
-            + f"\nwatch with: rtdecode monitor --session {folder}",
+            + f"\nwatch with: rtdecode monitor --session {folder}"
+            + (" --keys A_CLIENTS_KEYS" if keys else ""),
             err=True,
         )
 
@@ -167,6 +180,7 @@ def replay(
         str,
         typer.Option(help="Pace: 1 as recorded, 10 ten times faster, max as fast as it goes."),
     ] = "1",
+    keys: ClientKeys = None,
 ) -> None:
     """Play a recorded series into a folder or a service, as the scanner would.
 
@@ -176,7 +190,7 @@ def replay(
 
     from rtdecode.player import parse_speed, play
 
-    report = play(path, to, parse_speed(speed), console=Console(stderr=True))
+    report = play(path, to, parse_speed(speed), console=Console(stderr=True), keys=keys)
     late = f"; the latest left {report.latest_ms:.0f} ms after its time" if speed != "max" else ""
     typer.echo(
         f"played {report.volumes} volumes in {report.objects} files in {report.seconds:.1f} s{late}"
@@ -189,6 +203,7 @@ def monitor(
     ] = None,
     outcomes: Annotated[str, typer.Option(help="The service's outcomes.")] = OUTCOMES,
     control: Annotated[str, typer.Option(help="The service's control.")] = CONTROL,
+    keys: ClientKeys = None,
     json: Annotated[bool, typer.Option("--json", help="Print a line of JSON an outcome.")] = False,
 ) -> None:
     """Show decisions, motion and latency live in the terminal.
@@ -203,7 +218,7 @@ def monitor(
     if session is not None:
         found = session_endpoints(session)
         outcomes, control = found["outcomes"], found["control"]
-    watch(outcomes, control, Console(), as_json=json)
+    watch(outcomes, control, Console(), as_json=json, keys=keys)
 
 
 def _show_version(asked: bool) -> None:

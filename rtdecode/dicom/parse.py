@@ -14,6 +14,9 @@ from rtdecode.errors import VolumeError
 
 MAX_VOLUMES = 2**17
 """A higher temporal position is a damaged header: a day at 0.66 s."""
+MAX_SERIES_NUMBER = 2**31 - 1
+
+MAX_REPETITION_TIME_S = 600.0
 
 _NOT_MAGNITUDE = frozenset(
     ("P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "P_FFE", "R_FFE", "I_FFE")
@@ -72,7 +75,8 @@ def _parse(content: bytes) -> Parsed:
 def _refuse_other_images(header: Header) -> None:
     modality = header.text(tags.MODALITY)
     if modality not in ("", "MR"):
-        raise VolumeError(f"is no MR image: its modality is {modality}")
+        shown = modality if modality.isalnum() and len(modality) <= 16 else "another"
+        raise VolumeError(f"is no MR image: its modality is {shown}")
     if tags.PIXEL_DATA not in header.elements:
         raise VolumeError("has no pixel data: it is not an image, or only its beginning")
     kinds = _NOT_MAGNITUDE.intersection(header.texts(tags.IMAGE_TYPE))
@@ -86,10 +90,18 @@ def _series(header: Header, slab: Slab) -> Series:
     if not uid:
         raise VolumeError("has no SeriesInstanceUID: its series is unknown")
     repetition_ms = repetition_time_ms(header)
+    if repetition_ms is not None and not 0 <= repetition_ms <= MAX_REPETITION_TIME_S * 1000:
+        raise VolumeError(
+            f"has a repetition time of {repetition_ms:g} ms; at most "
+            f"{MAX_REPETITION_TIME_S * 1000:g} ms can be"
+        )
+    series_number = int(header.number(tags.SERIES_NUMBER) or 0)
+    if abs(series_number) > MAX_SERIES_NUMBER:
+        raise VolumeError(f"has a SeriesNumber beyond {MAX_SERIES_NUMBER}")
     columns, rows = slab.data.shape[:2]
     return Series(
         digest=hashlib.sha256(uid.encode("latin-1")).hexdigest()[:12],
-        series_number=int(header.number(tags.SERIES_NUMBER) or 0),
+        series_number=series_number,
         matrix=(columns, rows),
         echo_time_ms=header.number(tags.ECHO_TIME) or 0.0,
         repetition_time_s=repetition_ms / 1000 if repetition_ms else math.nan,

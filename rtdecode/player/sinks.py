@@ -8,7 +8,8 @@ from typing import Protocol, Self
 import zmq
 
 from rtdecode.errors import ConfigError, RunError
-from rtdecode.wire import IngestHeader, IngestReply, decode, encode
+from rtdecode.keys import client_keys, unlock
+from rtdecode.wire import MAX_REPLY_BYTES, IngestHeader, IngestReply, decode, encode
 
 WINDOW = 32
 """Objects on their way to the service before one has to be acknowledged."""
@@ -76,14 +77,26 @@ class IngestSink:
     ----------
     endpoint
         The service's ingest socket.
+    keys
+        The sender's, where the service asks for them: their folder, or the secret file.
+
+    Raises
+    ------
+    ConfigError
+        Keys that cannot be used.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, keys: Path | None = None) -> None:
+        own = None if keys is None else client_keys(keys)
         self._endpoint = endpoint
         self._pending: dict[str, tuple[str, bytes]] = {}
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY_BYTES)
+        self._socket.setsockopt(zmq.IPV6, "[" in endpoint)
+        if own is not None:
+            unlock(self._socket, own)
 
     def __enter__(self) -> Self:
         try:
@@ -121,6 +134,8 @@ class IngestSink:
         self._settle(0)
 
     def _send(self, digest: str) -> None:
+        if not self._socket.poll(0, zmq.POLLOUT):
+            return  # shut out at the door, or the service is too far behind: it is sent again
         name, content = self._pending[digest]
         header = IngestHeader(kind="dicom", name=name, sha256=digest)
         self._socket.send_multipart([encode(header), content])

@@ -227,19 +227,20 @@ class Runner:
 
     def _add(self, record: Record, content: bytes, journalled_ns: int) -> None:
         self.objects += 1
-        name = str(record.header["name"])
+        # By its number and digest, never by its name: scanners name files after participants.
+        shown = f"object {record.number} ({record.header['sha256'][:8]})"
         try:
-            parsed = parsing.parse(content, name)
+            parsed = parsing.parse(content, shown)
         except VolumeError as error:
             self.unreadable += 1
             self.detail = str(error)
-            log.warning("object %d is left out: %s", record.number, error)
+            log.warning("left out: %s", error)
             return
         now_ns = self._clock.monotonic_ns()
         stamps = Stamps(int(record.header["received_ns"]), journalled_ns, now_ns)
         receipt, items = self._ledger.add(parsed, stamps, now_ns)
         if receipt is Receipt.LATE:
-            log.warning("%s came after its volume was given up", name)
+            log.warning("%s came after its volume was given up", shown)
         self._emit(items)
 
     def _emit(self, items: list[Volume | Skipped]) -> None:

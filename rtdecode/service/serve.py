@@ -4,6 +4,7 @@ import hashlib
 import logging
 import math
 import threading
+import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rtdecode.adapters.pyneal_source import PynealSource
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Checkpoint, Journal, write_checkpoint
+from rtdecode.keys import Doorkeeper, ServiceKeys
 from rtdecode.service.intake import Intake
 from rtdecode.service.latency import Latencies
 from rtdecode.service.runner import Runner
@@ -25,6 +27,7 @@ from rtdecode.service.settings import (
     OnReady,
     ServiceSettings,
     check,
+    open_keys,
     open_source,
 )
 from rtdecode.service.sockets import Sockets
@@ -90,15 +93,17 @@ def serve(
     check(settings)
     clock = clock or SystemClock()
     stop = stop or threading.Event()
+    keys = open_keys(settings)
     with (
         zmq.Context() as context,
         Journal(settings.session) as journal,
-        Sockets(context, settings.outcomes, settings.control) as sockets,
+        Doorkeeper(context, keys),
+        Sockets(context, settings.outcomes, settings.control, keys) as sockets,
         stopped_by_signals(stop),
     ):
         service = _Service(settings, journal, decoder, clock, sockets, stop)
         try:
-            service.run(context, on_ready)
+            service.run(context, on_ready, keys)
         except ConfigError:
             raise
         except Exception as error:  # noqa: BLE001 - the loop's boundary: a fault is told
@@ -139,7 +144,9 @@ class _Service:
             patience_s=settings.patience_s,
         )
 
-    def run(self, context: Context, on_ready: OnReady | None) -> None:
+    def run(
+        self, context: Context, on_ready: OnReady | None, keys: ServiceKeys | None = None
+    ) -> None:
         """Warm up, catch up, announce, then decode."""
         settings = self._settings
         with ThreadPoolExecutor(1, thread_name_prefix="recorder") as self._pool:
@@ -150,6 +157,7 @@ class _Service:
                 self._clock,
                 self._decoder.repetition_time_s,
                 self._journal.records,
+                keys,
             ) as source:
                 self._runner.open()
                 ingest = (
@@ -184,8 +192,11 @@ class _Service:
         if isinstance(error, RtdecodeError):
             self._fault = str(error)
         else:
-            self._fault = f"internal error: {type(error).__name__}: {error}"
-        log.error("%s", self._fault, exc_info=not isinstance(error, RtdecodeError))
+            # The system's errors name files, and scanners name files after participants.
+            reason = error.strerror if isinstance(error, OSError) else error
+            self._fault = f"internal error: {type(error).__name__}: {reason}"
+            log.error("at:\n%s", "".join(traceback.format_tb(error.__traceback__)))
+        log.error("%s", self._fault)
         self._runner.state = "faulted"
         self._runner.detail = self._fault
         self._tell()

@@ -9,10 +9,11 @@ from rtdecode.adapters.address import parse_address
 from rtdecode.adapters.pyneal_source import SCHEME, PynealSource
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
+from rtdecode.keys import ServiceKeys, service_keys
 from rtdecode.pack import Record
 from rtdecode.sources import Context, FolderSource, IngestSource, RecordingSource, Source
 from rtdecode.types import Outcome, Skipped, State, Volume
-from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, loopback
+from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, listening
 
 SOURCES = "folder:PATH, zmq:, pyneal://HOST:PORT or recording:PATH"
 
@@ -78,6 +79,9 @@ class ServiceSettings:
     """How long the finished service still answers clients that have to catch up."""
     provider: str = ""
     """For the status: where the decoder runs."""
+    keys: Path | None = None
+    """The folder of the service's keys; needed where other computers connect, and then asked of
+    every client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +130,13 @@ def check(settings: ServiceSettings) -> None:
     problems: list[str] = []
     for endpoint in (settings.outcomes, settings.control, settings.ingest):
         try:
-            loopback(endpoint)
+            listening(endpoint, guarded=settings.keys is not None)
         except ConfigError as error:
             problems += error.problems
+    try:
+        open_keys(settings)
+    except ConfigError as error:
+        problems += error.problems
     kind, _, path = settings.source.partition(":")
     if settings.source.startswith(SCHEME):
         try:
@@ -153,12 +161,24 @@ def check(settings: ServiceSettings) -> None:
         raise ConfigError(problems)
 
 
+def open_keys(settings: ServiceSettings) -> ServiceKeys | None:
+    """Return the keys that the settings name, `None` where they name none.
+
+    Raises
+    ------
+    ConfigError
+        Something in their folder is missing or wrong.
+    """
+    return None if settings.keys is None else service_keys(settings.keys)
+
+
 def open_source(
     settings: ServiceSettings,
     context: Context,
     clock: Clock,
     repetition_time_s: float,
     recorded: Sequence[Record],
+    keys: ServiceKeys | None = None,
 ) -> Source:
     """Return the source that checked settings name, not yet entered.
 
@@ -170,6 +190,8 @@ def open_source(
         The bundle's.
     recorded
         The session's log so far.
+    keys
+        Whom to let in.
     """
     if settings.source.startswith(SCHEME):
         return PynealSource(settings.source, context, clock, repetition_time_s, recorded)
@@ -183,4 +205,4 @@ def open_source(
         )
     if kind == "recording":
         return RecordingSource(Path(path), clock)
-    return IngestSource(loopback(settings.ingest), context, clock)
+    return IngestSource(settings.ingest, context, clock, keys)

@@ -193,7 +193,12 @@ class FolderSource:
             if patient:
                 self._later(waiting, now_ns)
             else:
-                log.warning("%s cannot be read and is left out: %s", shown, error)
+                # Not by its name: scanners name files after participants.
+                log.warning(
+                    "a file of %d bytes cannot be read and is left out: %s",
+                    waiting.size,
+                    error.strerror or "it is larger than any scan",
+                )
                 self._hand(name, waiting)
             return None
         try:

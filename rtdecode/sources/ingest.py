@@ -10,12 +10,23 @@ import zmq
 from rtdecode import raw
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError, VolumeError
+from rtdecode.keys import ServiceKeys, lock
 from rtdecode.sources.base import Arrival
-from rtdecode.wire import IngestHeader, IngestReply, WireError, decode, encode
+from rtdecode.wire import (
+    MAX_HEADER_BYTES,
+    IngestHeader,
+    IngestReply,
+    WireError,
+    decode,
+    encode,
+    listening,
+)
 
 Context = zmq.Context[zmq.Socket[bytes]]
 MAX_OBJECT_BYTES = 1 << 30
 MAX_BATCH, MAX_BATCH_BYTES = 64, 1 << 25
+MAX_WAITING = 64
+"""Of one sender; more wait with it."""
 MAX_NAME = 255
 POLL_MS = 100
 """How soon a request to stop is noticed."""
@@ -35,12 +46,18 @@ class IngestSource:
         The service's ZeroMQ context.
     clock
         For the stamps.
+    keys
+        Whom to let in; without them only loopback addresses are possible. A `Doorkeeper` must be
+        at work in the context.
     """
 
     behind = False
 
-    def __init__(self, endpoint: str, context: Context, clock: Clock) -> None:
+    def __init__(
+        self, endpoint: str, context: Context, clock: Clock, keys: ServiceKeys | None = None
+    ) -> None:
         self._endpoint = endpoint
+        self._keys = keys
         self._context = context
         self._clock = clock
         self._waiting: list[tuple[list[bytes], str]] = []
@@ -50,13 +67,20 @@ class IngestSource:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 500)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_OBJECT_BYTES)
+        self._socket.setsockopt(zmq.RCVHWM, MAX_WAITING)
+        self._socket.setsockopt(zmq.IPV6, "[" in self._endpoint)
+        if self._keys is not None:
+            lock(self._socket, self._keys)
         try:
-            self._socket.bind(self._endpoint)
+            self._socket.bind(listening(self._endpoint, guarded=self._keys is not None))
+        except ConfigError:
+            self._socket.close()
+            raise
         except zmq.ZMQError as error:
             self._socket.close()
             raise ConfigError(
                 f"cannot listen on {self._endpoint} for objects ({error}); another service may be "
-                "running: stop it or choose another port"
+                "running: stop it, or choose another port or one of this computer's addresses"
             ) from error
         return self
 
@@ -107,6 +131,10 @@ def _checked(message: list[bytes]) -> tuple[IngestHeader, bytes]:
     if len(message) != 2:
         raise WireError(
             f"an object is 2 frames, a JSON header and the bytes; {len(message)} frames came"
+        )
+    if len(message[0]) > MAX_HEADER_BYTES:
+        raise WireError(
+            f"the header has {len(message[0])} bytes; it has at most {MAX_HEADER_BYTES}"
         )
     header = decode(message[0], IngestHeader)
     if not message[1]:

@@ -6,7 +6,7 @@ the object's bytes, answered by an `IngestReply`). Floats that are not numbers a
 """
 
 from types import UnionType
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -18,7 +18,12 @@ SCHEMA = 1
 OUTCOME_TOPIC = b"outcome"
 STATUS_TOPIC = b"status"
 OUTCOMES_PORT, CONTROL_PORT, INGEST_PORT = 7801, 7802, 7803
-MAX_CONTROL_BYTES = 1 << 20
+MAX_CONTROL_BYTES = 1 << 16
+"""Of a request; all are small."""
+MAX_HEADER_BYTES = 1 << 12
+"""Of an object's header."""
+MAX_REPLY_BYTES = 1 << 24
+"""Of what a service sends, a snapshot at most."""
 SNAPSHOT_LIMIT = 500
 """Outcomes in one `Snapshot`; a client that is further behind asks again."""
 
@@ -161,7 +166,7 @@ class MarkRequest(_Message, frozen=True, kw_only=True, tag="mark", tag_field="re
 class SnapshotRequest(_Message, frozen=True, kw_only=True, tag="snapshot", tag_field="request"):
     """Ask for the outcomes after a sequence number, or for this run's where there is none."""
 
-    since: int | None = None
+    since: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
 
 
 class ShutdownRequest(_Message, frozen=True, kw_only=True, tag="shutdown", tag_field="request"):
@@ -215,7 +220,8 @@ def decode(content: bytes, message: type[M] | UnionType) -> M:
                 "version of rtdecode on both sides"
             )
         return msgspec.json.decode(content, type=message)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    # A value nested by the thousand exhausts the stack.
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"the message is not understood: {error}") from error
 
 

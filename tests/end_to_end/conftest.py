@@ -33,6 +33,7 @@ def _load(path: Path) -> ModuleType:
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 stand_in_module = _load(STAND_IN)
+canary_module = _load(Path(__file__).with_name("canaries.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,12 @@ def no_socket_is_left() -> Iterator[None]:
 def scanner():
     """Return a series of small volumes."""
     return stand_in_module.Scanner()
+
+
+@pytest.fixture
+def canaries() -> ModuleType:
+    """Return what marks objects with identifiers, and finds them again."""
+    return canary_module
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from rtdecode import __version__
 from rtdecode.cli import main
 from rtdecode.types import Volume
 
-COMMANDS = ("serve", "replay", "monitor", "adapt", "calibrate")
+COMMANDS = ("serve", "replay", "monitor", "adapt", "export", "calibrate")
 
 
 @pytest.fixture
