@@ -6,4 +6,14 @@ from rtdecode.dicom.kinds import OtherImageError
 from rtdecode.dicom.parse import parse
 from rtdecode.dicom.values import Parsed, Series, Slab
 
-__all__ = ["Assembler", "Held", "OtherImageError", "Parsed", "Series", "Slab", "assemble", "parse", "same_place"]
+__all__ = [
+    "Assembler",
+    "Held",
+    "OtherImageError",
+    "Parsed",
+    "Series",
+    "Slab",
+    "assemble",
+    "parse",
+    "same_place",
+]

@@ -1,8 +1,8 @@
-"""What an object is, where it cannot be a volume of a functional run.
+r"""What an object is, where it cannot be a volume of a functional run.
 
 Judged by the header alone and before any pixel is touched. ImageType says most of it; what vendors
 leave out of it stands in the description of the series. Siemens calls its motion-corrected copies
-ORIGINAL (`ORIGINAL\\PRIMARY\\M\\ND\\NORM\\MOCO\\MOSAIC`), so they are known by MOCO.
+ORIGINAL (`ORIGINAL\PRIMARY\M\ND\NORM\MOCO\MOSAIC`), so they are known by MOCO.
 """
 
 from rtdecode.dicom import tags

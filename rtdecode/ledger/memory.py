@@ -25,7 +25,9 @@ class Memory:
 
     def has(self, index: int, location_mm: float) -> bool:
         """Whether a volume is remembered that had an image at this place."""
-        return any(same_place(location_mm, known_mm) for known_mm, _ in self._volumes.get(index, ()))
+        return any(
+            same_place(location_mm, known_mm) for known_mm, _ in self._volumes.get(index, ())
+        )
 
     def compare(self, index: int, slab: Slab) -> Held:
         """Say whether a slab of a volume that went out repeats what it was made of."""

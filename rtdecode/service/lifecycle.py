@@ -77,18 +77,8 @@ TRANSITIONS: Mapping[tuple[RunState, Event], RunState] = MappingProxyType(
 OPEN: frozenset[RunState] = frozenset(("ready", "calibrating", "running", "paused"))
 """The states in which a volume belongs to a run."""
 
-_REMEDIES: Mapping[RunState, str] = MappingProxyType(
-    {
-        "idle": "no run has begun: start one",
-        "ready": "a run is open: end it first, or wait for its volumes",
-        "calibrating": "a run is open: end it first, or wait for its volumes",
-        "running": "a run is open: end it first, or pause it",
-        "paused": "the run is paused: resume it, or end it first",
-        "ended": "the run has ended: start the next one",
-        "faulted": "the service has stopped: serve the same session again to go on",
-        "stopped": "the service has stopped: serve the same session again to go on",
-    }
-)
+COMMANDS = (Event.START, Event.PAUSE, Event.RESUME, Event.END)
+"""The events that an operator may ask for."""
 
 
 def after(state: RunState, events: Iterable[Event]) -> RunState:
@@ -102,4 +92,7 @@ def refusal(run: int, state: RunState, event: Event) -> str:
     """Return why an event is not possible in a state, and what is; empty where it is possible."""
     if (state, event) in TRANSITIONS:
         return ""
-    return f"{event} is not possible while run {run} is {state}; {_REMEDIES[state]}"
+    possible = [command for command in COMMANDS if (state, command) in TRANSITIONS]
+    now = " or ".join(possible) or "nothing; serve the same session again to go on"
+    where = f"run {run} is {state}" if run else "no run has begun"
+    return f"{event} is not possible while {where}; possible now: {now}"

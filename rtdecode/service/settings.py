@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
+from rtdecode.ledger import Expected
+from rtdecode.service.rules import Runs
 from rtdecode.sources import Context, FolderSource, IngestSource, RecordingSource, Source
 from rtdecode.types import Outcome, Skipped, State, Volume
 from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, loopback
@@ -30,6 +32,11 @@ class Decoder(Protocol):
     @property
     def repetition_time_s(self) -> float:
         """Seconds between volumes."""
+        ...
+
+    @property
+    def expected(self) -> Expected | None:
+        """What a run must look like; `None`: anything that can be a run is one."""
         ...
 
     def step(self, item: Volume | Skipped) -> Outcome:
@@ -65,6 +72,11 @@ class ServiceSettings:
     """End the run and the service after this many; 0: when told."""
     patience_s: float | None = None
     """How long a volume is waited for once a later one is whole; one repetition time if `None`."""
+    runs: Runs = "series"
+    """What begins and ends runs; see `Runs`. An unfinished run keeps what it was begun with."""
+    dummies: int = 0
+    """So many first volumes of a run are not in the steady state: they are skipped, and left out of
+    the statistics."""
     file_patience_s: float = 5.0
     """How long a file that cannot be read may grow before it is reported."""
     force_polling: bool = False
@@ -99,6 +111,8 @@ class ExitSummary:
     """`ended`, `stopped` (the run is unfinished and can be continued) or `faulted`."""
     objects: int
     unreadable: int
+    left_out: int
+    conflicts: int
     decisions: int
     skipped: int
     latency_p50_ms: float
@@ -135,6 +149,11 @@ def check(settings: ServiceSettings) -> None:
         problems.append(
             f"session folder {settings.session} lies inside the source folder {path}, where its "
             "own files would be taken for the scanner's; choose another place for it"
+        )
+    if settings.runs not in get_args(Runs) or settings.dummies < 0:
+        problems.append(
+            f"runs ({settings.runs}) must be one of {', '.join(get_args(Runs))} and dummies "
+            f"({settings.dummies}) at least 0"
         )
     if settings.volumes < 0 or settings.checkpoint_volumes < 1:
         problems.append(
