@@ -102,6 +102,11 @@ class Ledger:
         return None if self._assembler is None else self._assembler.series.digest
 
     @property
+    def rivals(self) -> tuple[str, ...]:
+        """Digests of the series that could have been the run's, and came second."""
+        return self._roster.rivals
+
+    @property
     def notice(self) -> str:
         """The newest series that was left out and why, for the operator; empty before."""
         return self._roster.notice
@@ -149,6 +154,10 @@ class Ledger:
         if self._note(now_ns) and receipt is Receipt.PLACED:
             receipt = Receipt.COMPLETED
         return receipt, self._drain()
+
+    def settle(self) -> None:
+        """Let no other series begin another run any more."""
+        self._roster.settle()
 
     def leave_out(self, other: OtherImageError) -> Receipt:
         """Take note of an object that is no MR magnitude image."""

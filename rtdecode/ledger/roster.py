@@ -43,8 +43,18 @@ class Roster:
         self._former = frozenset(former)
         self._follow = follow
         self._left_out: set[str] = set()
+        self._rivals: set[str] = set()
         self._clock_s = math.nan
         self.notice = ""
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """Digests of the series that could have been the run's, and came second."""
+        return tuple(sorted(self._rivals))
+
+    def settle(self) -> None:
+        """Let no other series take the run's place any more."""
+        self._follow = False
 
     def judge(self, parsed: Parsed, own: Series | None) -> Verdict:
         """Judge an object.
@@ -67,10 +77,15 @@ class Roster:
         if reason:
             self._leave_out(key, series.series_number, reason)
             return Verdict.OTHER
-        if own is not None:
-            return Verdict.NEXT
-        self._clock_s = _clock_s(parsed)
-        return Verdict.OWN
+        if own is None:
+            self._clock_s = _clock_s(parsed)
+            return Verdict.OWN
+        second = self._second(parsed, own)
+        if second:
+            self._rivals.add(series.digest)
+            self._leave_out(key, series.series_number, second)
+            return Verdict.OTHER
+        return Verdict.NEXT
 
     def has_left_out(self, series: Series) -> bool:
         """Whether objects like these were left out before."""
@@ -95,6 +110,7 @@ class Roster:
             "former": sorted(self._former),
             "follow": self._follow,
             "left_out": sorted(self._left_out),
+            "rivals": sorted(self._rivals),
             "clock_s": None if math.isnan(self._clock_s) else self._clock_s,
         }
 
@@ -109,11 +125,12 @@ class Roster:
             expected = Expected((x, y, z), (across, along, through), facts["repetition_time_s"])
         roster = cls(expected, state["former"], follow=state["follow"])
         roster._left_out = set(state["left_out"])
+        roster._rivals = set(state["rivals"])
         roster._clock_s = math.nan if state["clock_s"] is None else state["clock_s"]
         return roster
 
     def _reason(self, parsed: Parsed, own: Series | None) -> str:
-        """Say why an object can neither be the run's nor begin another; empty where it can."""
+        """Say why an object cannot be of a run; empty where it can."""
         series = parsed.series
         if series.kind:
             return f"they are {series.kind}"
@@ -126,13 +143,15 @@ class Roster:
                     f"{'; '.join(mismatches)}. If they should be decoded, use the calibration "
                     "run's protocol or calibrate again"
                 )
-        if own is None:
-            return ""
-        if own.digest == series.digest:
+        if own is not None and own.digest == series.digest:
             return (
                 f"{_described(series)}, the run's {_described(own)}: one matrix and one echo is "
                 "decoded"
             )
+        return ""
+
+    def _second(self, parsed: Parsed, own: Series) -> str:
+        """Say why an object that could be a run's does not begin another; empty where it does."""
         if not self._follow:
             return f"the run is series {own.series_number}"
         if not self._is_later(parsed, own):

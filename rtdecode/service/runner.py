@@ -129,7 +129,7 @@ class Runner:
         kind = {Event.END: Kind.END, Event.PAUSE: Kind.PAUSE, Event.RESUME: Kind.RESUME}[event]
         facts: dict[str, Any] = {"run": self.run}
         if event is Event.END:
-            facts["series"] = self._ledger.series
+            facts |= {"series": self._ledger.series, "rivals": self._ledger.rivals}
         record = self._journal.append_event(kind, facts, self._applied)
         if record is None:
             return False
@@ -258,19 +258,23 @@ class Runner:
     def _close(self) -> None:
         """Give every volume of the run its outcome, and wait for what begins the next one."""
         self._emit(self._ledger.close())
-        self._between(self._rules, self._ledger.series)
+        self._between(self._rules, self._ledger.series, self._ledger.rivals)
 
-    def _between(self, rules: Rules, series: str | None) -> None:
+    def _between(self, rules: Rules, series: str | None, rivals: Sequence[str]) -> None:
         former = rules.former if series is None else (*rules.former, series)
         self._rules = replace(rules, former=former)
-        self._door = None if rules.runs == "command" else self._new_ledger(self._rules)
+        # What had come second to the run does not begin one by what is left of it.
+        waiting = replace(self._rules, former=(*former, *rivals))
+        self._door = None if rules.runs == "command" else self._new_ledger(waiting)
 
     def _look_at_the_rest(self, newest: RunInfo) -> None:
         """Judge what came after the end of the last run, as it was judged when it came."""
         records = self._journal.records
         ends = [r for r in records if r.kind is Kind.END and r.header["run"] == newest.run]
         self.run, self.state = newest.run, "ended"
-        self._between(Rules.of(newest.start.header), ends[-1].header.get("series"))
+        header = ends[-1].header
+        rules = Rules.of(newest.start.header)
+        self._between(rules, header.get("series"), header.get("rivals", ()))
         self._applied = ends[-1].number + 1
         self._feed(records)
         if not self.is_open:
@@ -321,13 +325,23 @@ class Runner:
         if ledger is None:
             log.info("object %d came outside a run; it is kept, and not decoded", record.number)
             return
+        series, counts = self._ledger.series, replace(self.objects.counts)
         receipt, items = self.objects.add(ledger, self.run, record, content, journalled_ns)
-        if receipt is Receipt.NEXT_RUN or (ledger is self._door and receipt in _BEGINS):
+        if ledger is self._door:
+            self.objects.counts = counts  # those of the run that is over
+            if receipt not in _BEGINS:
+                return
+        if ledger is self._door or receipt is Receipt.NEXT_RUN:
             self._follow(record)
-            receipt, items = self.objects.add(
-                self._ledger, self.run, record, content, journalled_ns
-            )
+            _, items = self.objects.add(self._ledger, self.run, record, content, journalled_ns)
         self._emit(items)
+        if self._ledger.series != series:
+            log.info(
+                "run %d is series %d; a volume that is overtaken is waited for %.3g s",
+                self.run,
+                self._ledger.series_number,
+                self._ledger.patience_s,
+            )
 
     def _follow(self, record: Record) -> None:
         """Begin the next run with an object, and end the one before it."""
@@ -346,6 +360,8 @@ class Runner:
             outcome = decide(self._decoder, item, dummies, paused=paused)
             self.outcomes.take(self.run, outcome)
             self.state = after(self.state, told_by(outcome))
+        if self.complete:  # it only waits for its end
+            self._ledger.settle()
 
 
 def _damaged(run: int, outcomes: Recorder) -> str:
