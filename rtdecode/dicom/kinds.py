@@ -67,10 +67,8 @@ def refuse_other_images(header: Header, digest: str, series_number: int) -> None
             digest,
             series_number,
         )
+    require_pixels(header)
     if tags.PIXEL_DATA not in header.elements:
-        storage = header.text(tags.SOP_CLASS)
-        if not storage or storage in _IMAGE_CLASSES:
-            raise VolumeError("has no pixel data: it is not an image, or only its beginning")
         raise OtherImageError(
             "has no pixel data: it is not an image",
             "objects without pixels (physiology, reports or raw data)",
@@ -87,6 +85,19 @@ def refuse_other_images(header: Header, digest: str, series_number: int) -> None
             digest,
             series_number,
         )
+
+
+def require_pixels(header: Header) -> None:
+    """Refuse an image without its pixels; other objects may have none.
+
+    Raises
+    ------
+    VolumeError
+        It is only a beginning.
+    """
+    storage = header.text(tags.SOP_CLASS)
+    if tags.PIXEL_DATA not in header.elements and (not storage or storage in _IMAGE_CLASSES):
+        raise VolumeError("has no pixel data: it is not an image, or only its beginning")
 
 
 def other_kind(header: Header) -> str:

@@ -129,7 +129,7 @@ def test_every_real_run_is_a_run(shared_data, folder):
     assert kinds == {""}
 
 
-def test_a_finished_folder_of_copies_is_read_all_the_same(builder, run, tmp_path, header):
+def test_a_finished_folder_of_copies_is_read_all_the_same(builder, run, tmp_path):
     """Offline the operator chooses the series; only live has it to be recognised."""
     for at in range(2):
         ds = builder.slice_dataset(run[0][at], at, at + 1, "SIEMENS")

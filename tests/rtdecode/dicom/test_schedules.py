@@ -117,7 +117,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        """The service is killed, and goes on from what it had saved."""
+        """Go on from what was saved, as a killed service does."""
         state = json.loads(json.dumps(self.ledger.state(), allow_nan=False))
         self.ledger = Ledger.restore(state)
         for step in self.log[self.feed_from :]:
@@ -134,7 +134,7 @@ class Schedule(RuleBasedStateMachine):
                 assert outcome.affine.tobytes() == same.affine.tobytes()
 
     def teardown(self):
-        """The run ends: what came whole and in time is a volume, and nothing else is."""
+        """End the run: what came whole and in time is a volume, and nothing else is."""
         self.out += self.ledger.close()
         self.once_and_in_order()
         assert len(self.out) == 1 + max((v for v, _ in self.delivered), default=-1)

@@ -36,7 +36,9 @@ def test_every_transition(state, event):
     if expected == "-":
         assert (state, event) not in TRANSITIONS
         assert after(state, [event]) == state
-        assert refusal(3, state, event).startswith(f"{event} is not possible while run 3 is {state}")
+        assert refusal(3, state, event).startswith(
+            f"{event} is not possible while run 3 is {state}"
+        )
     else:
         assert TRANSITIONS[state, event] == expected
         assert after(state, [event]) == expected
