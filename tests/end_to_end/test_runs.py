@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ from rtdecode.cli import main
 from rtdecode.errors import ConfigError
 from rtdecode.journal import Journal
 from rtdecode.ledger import Expected
-from rtdecode.pack import Kind, Pack
+from rtdecode.pack import Entry, Kind, Pack
 from rtdecode.service import serve
 from rtdecode.types import Decision, Skipped
 from rtdecode.wire import WireError
@@ -149,6 +150,10 @@ def test_a_crash_between_two_runs_loses_neither(
         status = control.status()
         found = control.snapshot(since=1).outcomes
     assert (status.run, status.state) == (2, "running")
+    with sqlite3.connect(settings.session / "session.sqlite") as record:
+        (ended,) = record.execute("SELECT ended_utc FROM runs WHERE run = 1").fetchone()
+    record.close()
+    assert ended is not None
     assert [(o.run, o.sequence, o.outcome.index) for o in found] == [
         (o.run, o.sequence, o.index) for o in whole
     ]
@@ -180,6 +185,48 @@ def test_after_an_end_the_first_volume_of_a_new_series_begins_the_next_run(
             pass
         assert "has ended" in control.status().detail
         assert (control.status().run, control.status().state) == (3, "ready")
+    service.shut()
+
+
+def test_an_object_that_was_durable_before_the_service_died_begins_the_next_run(
+    start, export, scanner, make_scanner, settings
+):
+    """What came after a run's end, and was not looked at before the crash, is not lost."""
+    service = start()
+    with service.outcomes() as outcomes, service.control() as control:
+        export("a0.dcm", scanner.mosaic(0))
+        next(outcomes)
+        control.end()
+        assert list(outcomes) == []
+    service.shut()
+    with Journal(settings.session) as journal:
+        header = {"name": "b0.dcm", "received_ns": 1}
+        body = make_scanner(series=6).mosaic(0)
+        journal.append_objects([Entry(Kind.OBJECT, header, body)])
+    service = start()
+    with service.control() as control:
+        assert (control.status().run, control.status().decisions) == (2, 1)
+    service.shut()
+
+
+def test_what_came_second_to_a_run_does_not_begin_the_next_by_its_rest(
+    start, export, scanner, make_scanner
+):
+    """A second reconstruction still comes when the run has ended."""
+    service = start(runs="volume")
+    second = make_scanner(series=6)
+    with service.control() as control, service.outcomes() as outcomes:
+        export("a0.dcm", scanner.mosaic(0))
+        next(outcomes)
+        export("b0.dcm", second.mosaic(0))
+        while control.status().left_out == 0:
+            pass
+        control.end()
+        assert list(outcomes) == []
+        export("b1.dcm", second.mosaic(1))
+        export("c0.dcm", make_scanner(series=7).mosaic(0))
+        assert told([first_of_next_run(outcomes)]) == [(2, 0, "decision")]
+        assert control.status().objects == 1
     service.shut()
 
 

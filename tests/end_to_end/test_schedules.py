@@ -78,7 +78,13 @@ class Session(RuleBasedStateMachine):
         def keep(checkpoint):
             write_checkpoint(journal.checkpoints, checkpoint)
 
-        decoder.step = dying_step
+        append_start = journal.append_start
+
+        def dying_append_start(header, first):
+            self.die("start")
+            return append_start(header, first)
+
+        decoder.step, journal.append_start = dying_step, dying_append_start
         return Runner(
             journal, decoder, self.clock, publish, keep, rules=rules, checkpoint_volumes=2
         )
@@ -134,9 +140,9 @@ class Session(RuleBasedStateMachine):
         self.journal.close()
         self.begin()
 
-    @rule(where=st.sampled_from(["volume", "publication"]))
+    @rule(where=st.sampled_from(["volume", "publication", "start"]))
     def doom(self, where):
-        """Have it die in its next volume."""
+        """Have it die in its next volume, or where the next run begins."""
         self.deadly = where
 
     def teardown(self):
@@ -197,5 +203,5 @@ def test_the_log_alone_decides(make_scanner, stand_in, runs):
         objects.append(another(scanner.mosaic(1), ["ORIGINAL", "PRIMARY", "P", "MOSAIC"]))
     run_state_machine_as_test(
         lambda: Session(stand_in, objects, Rules(runs, dummies=1)),
-        settings=settings(max_examples=40, stateful_step_count=40, deadline=None),
+        settings=settings(max_examples=25, stateful_step_count=40, deadline=None),
     )
