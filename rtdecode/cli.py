@@ -38,6 +38,7 @@ def build() -> typer.Typer:
     app.command()(serve)
     app.command()(replay)
     app.command()(monitor)
+    app.command()(control)
     app.add_typer(adapt, name="adapt")
     app.add_typer(keys_app, name="keys")
     app.command()(export)
@@ -104,6 +105,16 @@ def serve(
         float | None,
         typer.Option(help="Wait for an overtaken volume. [default: one repetition time]"),
     ] = None,
+    runs: Annotated[
+        Literal["command", "volume", "series"],
+        typer.Option(
+            help="What begins and ends runs: commands only; a new series' first volume begins one "
+            "after another's end; or a new series also ends the one before it."
+        ),
+    ] = "series",
+    dummies: Annotated[
+        int, typer.Option(help="Skip so many first volumes of a run (not in steady state).", min=0)
+    ] = 0,
     polling: Annotated[
         bool, typer.Option("--polling", help="Poll the folder: for network shares.")
     ] = False,
@@ -141,6 +152,8 @@ def serve(
         ingest=ingest,
         volumes=volumes,
         patience_s=patience_s,
+        runs=runs,
+        dummies=dummies,
         force_polling=polling,
         provider=f"{pipeline.provider}, {threads} thread{'s' if threads > 1 else ''}",
         keys=keys,
@@ -164,8 +177,9 @@ def serve(
     else:
         typer.echo(
             f"run {summary.run} {summary.state}: {summary.decisions} decisions, {summary.skipped} "
-            f"skipped, {summary.unreadable} unreadable; latency p50 {summary.latency_p50_ms:.0f} "
-            f"ms, p95 {summary.latency_p95_ms:.0f} ms\n"
+            f"skipped, {summary.unreadable} objects unreadable, {summary.left_out} left out, "
+            f"{summary.conflicts} in conflict; latency p50 {summary.latency_p50_ms:.0f} ms, p95 "
+            f"{summary.latency_p95_ms:.0f} ms\n"
             f"outcomes sha256 {summary.outcomes_sha256}"
         )
         if summary.fault:
@@ -219,6 +233,48 @@ def monitor(
         found = session_endpoints(session)
         outcomes, control = found["outcomes"], found["control"]
     watch(outcomes, control, Console(), as_json=json, keys=keys)
+
+
+def control(
+    action: Annotated[
+        Literal["start", "end", "pause", "resume", "mark", "status", "shutdown"],
+        typer.Argument(help="What to do."),
+    ],
+    text: Annotated[str | None, typer.Argument(help="The remark, for mark.")] = None,
+    session: Annotated[
+        Path | None, typer.Option(help="Find the service by its session folder.")
+    ] = None,
+    endpoint: Annotated[str, typer.Option("--control", help="The service's control.")] = CONTROL,
+    json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> None:
+    """Start, end, pause or resume a run; put a remark into its record; ask how it stands.
+
+    In a pause volumes are recorded and keep the statistics going, and none has a decision.
+
+    Example: rtdecode control --session sub-01_run-1 mark "the participant coughed"
+    """
+    import msgspec
+
+    from rtdecode.client import Control, session_endpoints
+
+    if (text is None) == (action == "mark"):
+        raise ConfigError("mark needs the remark's text, and nothing else takes one")
+    if session is not None:
+        endpoint = session_endpoints(session)["control"]
+    with Control(endpoint) as service:
+        if action == "status":
+            status = service.status()
+            told = (
+                f"run {status.run} {status.state}: {status.decisions} decisions, {status.skipped} "
+                f"skipped; {status.objects} objects, {status.unreadable} unreadable, "
+                f"{status.left_out} left out, {status.conflicts} in conflict"
+            )
+            answer = msgspec.to_builtins(status)
+            told += f"\n{status.detail}" if status.detail else ""
+        else:
+            told = service.mark(text) if text is not None else getattr(service, action)()
+            answer = {"done": told}
+    typer.echo(msgspec.json.encode(answer) if json else told)
 
 
 def _show_version(asked: bool) -> None:

@@ -67,6 +67,18 @@ def encode(header: RawHeader, voxels: bytes) -> bytes:
     return b"".join((MAGIC, msgspec.json.encode(header), b"\n", voxels))
 
 
+def decode(content: bytes) -> tuple[RawHeader, bytes]:
+    """Return the header and the voxels of what `encode` gave.
+
+    Raises
+    ------
+    VolumeError
+        The header is not understood.
+    """
+    header, at = _header(content)
+    return header, content[at:]
+
+
 def parse(content: bytes, name: str) -> Parsed:
     """Read one raw volume.
 

@@ -13,9 +13,11 @@ from rtdecode.wire import (
     Done,
     EndRequest,
     MarkRequest,
+    PauseRequest,
     Refused,
     Reply,
     Request,
+    ResumeRequest,
     ShutdownRequest,
     Snapshot,
     SnapshotRequest,
@@ -90,6 +92,14 @@ class Control:
     def end(self) -> str:
         """End the run once what has come is decided; the answer does not wait for that."""
         return self._expect(EndRequest(), Done).detail
+
+    def pause(self) -> str:
+        """Decide nothing until `resume`; volumes are taken in all the same."""
+        return self._expect(PauseRequest(), Done).detail
+
+    def resume(self) -> str:
+        """Decide again."""
+        return self._expect(ResumeRequest(), Done).detail
 
     def mark(self, text: str) -> str:
         """Put a remark into the session's record."""

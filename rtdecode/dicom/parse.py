@@ -5,6 +5,7 @@ import math
 
 from rtdecode.dicom import tags
 from rtdecode.dicom.header import Header
+from rtdecode.dicom.kinds import OtherImageError, other_kind, refuse_other_images
 from rtdecode.dicom.mosaic import is_mosaic, mosaic_slabs
 from rtdecode.dicom.multiframe import is_multiframe, multiframe_slabs, repetition_time_ms
 from rtdecode.dicom.read import read
@@ -15,12 +16,7 @@ from rtdecode.errors import VolumeError
 MAX_VOLUMES = 2**17
 """A higher temporal position is a damaged header: a day at 0.66 s."""
 MAX_SERIES_NUMBER = 2**31 - 1
-
 MAX_REPETITION_TIME_S = 600.0
-
-_NOT_MAGNITUDE = frozenset(
-    ("P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "P_FFE", "R_FFE", "I_FFE")
-)
 
 
 def parse(content: bytes, name: str) -> Parsed:
@@ -40,12 +36,16 @@ def parse(content: bytes, name: str) -> Parsed:
 
     Raises
     ------
+    OtherImageError
+        Whole, and not an MR magnitude image.
     VolumeError
-        Empty, truncated, damaged, not DICOM, not an MR magnitude image, or without what its place
-        in space and time needs; the message names `name` and what is wrong.
+        Empty, truncated, damaged, not DICOM, or without what its place in space and time needs; the
+        message names `name` and what is wrong.
     """
     try:
         return _parse(content)
+    except OtherImageError as other:
+        raise other.named(name) from other
     except VolumeError as problem:
         raise VolumeError(f"{name} {problem}") from problem
 
@@ -53,13 +53,19 @@ def parse(content: bytes, name: str) -> Parsed:
 def _parse(content: bytes) -> Parsed:
     dataset = read(content)
     header = Header(dataset, dataset.elements)
-    _refuse_other_images(header)
-    if is_multiframe(header):
-        slabs = multiframe_slabs(header)
-    elif is_mosaic(header):
-        slabs = mosaic_slabs(header)
-    else:
-        slabs = single_slabs(header)
+    uid = header.text(tags.SERIES_UID)
+    digest = hashlib.sha256(uid.encode("latin-1")).hexdigest()[:12] if uid else ""
+    number = _series_number(header)
+    refuse_other_images(header, digest, number)
+    if not uid:
+        raise VolumeError("has no SeriesInstanceUID: its series is unknown")
+    kind = other_kind(header)
+    try:
+        slabs = _slabs(header)
+    except VolumeError as problem:
+        if kind:  # nobody needs to know what is wrong with it
+            raise OtherImageError(str(problem), kind, digest, number) from problem
+        raise
     for slab in slabs:
         if slab.temporal is None and not slab.instance:
             raise VolumeError(
@@ -69,42 +75,37 @@ def _parse(content: bytes) -> Parsed:
             raise VolumeError(f"claims to be volume {slab.temporal} of its series")
         slab.data.setflags(write=False)
         slab.affine.setflags(write=False)
-    return Parsed(_series(header, slabs[0]), slabs)
+    return Parsed(_series(header, slabs[0], kind, digest, number), slabs)
 
 
-def _refuse_other_images(header: Header) -> None:
-    modality = header.text(tags.MODALITY)
-    if modality not in ("", "MR"):
-        shown = modality if modality.isalnum() and len(modality) <= 16 else "another"
-        raise VolumeError(f"is no MR image: its modality is {shown}")
-    if tags.PIXEL_DATA not in header.elements:
-        raise VolumeError("has no pixel data: it is not an image, or only its beginning")
-    kinds = _NOT_MAGNITUDE.intersection(header.texts(tags.IMAGE_TYPE))
-    if kinds or (header.number(tags.GE_RAW_TYPE) or 0) in (1, 2, 3):
-        kind = ", ".join(sorted(kinds)) or "by its raw data type"
-        raise VolumeError(f"is not a magnitude image ({kind}); only magnitude images are decoded")
+def _series_number(header: Header) -> int:
+    number = int(header.number(tags.SERIES_NUMBER) or 0)
+    if abs(number) > MAX_SERIES_NUMBER:
+        raise VolumeError(f"has a SeriesNumber beyond {MAX_SERIES_NUMBER}")
+    return number
 
 
-def _series(header: Header, slab: Slab) -> Series:
-    uid = header.text(tags.SERIES_UID)
-    if not uid:
-        raise VolumeError("has no SeriesInstanceUID: its series is unknown")
+def _slabs(header: Header) -> tuple[Slab, ...]:
+    if is_multiframe(header):
+        return multiframe_slabs(header)
+    return mosaic_slabs(header) if is_mosaic(header) else single_slabs(header)
+
+
+def _series(header: Header, slab: Slab, kind: str, digest: str, number: int) -> Series:
     repetition_ms = repetition_time_ms(header)
     if repetition_ms is not None and not 0 <= repetition_ms <= MAX_REPETITION_TIME_S * 1000:
         raise VolumeError(
             f"has a repetition time of {repetition_ms:g} ms; at most "
             f"{MAX_REPETITION_TIME_S * 1000:g} ms can be"
         )
-    series_number = int(header.number(tags.SERIES_NUMBER) or 0)
-    if abs(series_number) > MAX_SERIES_NUMBER:
-        raise VolumeError(f"has a SeriesNumber beyond {MAX_SERIES_NUMBER}")
     columns, rows = slab.data.shape[:2]
     return Series(
-        digest=hashlib.sha256(uid.encode("latin-1")).hexdigest()[:12],
-        series_number=series_number,
+        digest=digest,
+        series_number=number,
         matrix=(columns, rows),
         echo_time_ms=header.number(tags.ECHO_TIME) or 0.0,
         repetition_time_s=repetition_ms / 1000 if repetition_ms else math.nan,
         image_type=header.texts(tags.IMAGE_TYPE),
         volumes=header.count(tags.TEMPORAL_POSITIONS),
+        kind=kind,
     )

@@ -1,7 +1,8 @@
-"""One DICOM object without what identifies its participant, decoding to the same volume.
+"""One object without what identifies its participant, decoding to the same volume.
 
 By a list of what is kept (`kept`), which leaves out more than PS3.15's basic profile and cannot
-miss an element that nobody thought of. Kept text must look like what its element is for.
+miss an element that nobody thought of. Kept text must look like what its element is for. A raw
+volume has one name, its series', which is replaced.
 """
 
 import hmac
@@ -11,6 +12,7 @@ from hashlib import sha256
 from io import BytesIO
 
 import numpy as np
+from msgspec.structs import replace
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -18,6 +20,7 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.values import convert_SQ
 
+from rtdecode import raw
 from rtdecode.dicom import Parsed, parse, tags
 from rtdecode.dicom.header import Header
 from rtdecode.dicom.pixels import stored_pixels
@@ -53,13 +56,16 @@ class Deidentifier:
         self._secret = secret
 
     def apply(self, content: bytes) -> bytes:
-        """Return the object anonymous and uncompressed.
+        """Return the object, DICOM or a raw volume, anonymous and uncompressed.
 
         Raises
         ------
         VolumeError
             It cannot be read, or would not decode to the same volume.
         """
+        if raw.is_raw(content):
+            header, voxels = raw.decode(content)
+            return raw.encode(replace(header, series=self.uid(header.series)), voxels)
         before = parse(content, "the object")
         with warnings.catch_warnings():  # pydicom's warnings quote values
             warnings.simplefilter("ignore")

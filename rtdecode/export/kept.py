@@ -53,7 +53,9 @@ _DESCRIBING = (
     0x00280004,  # PhotometricInterpretation
     0x00280102,  # HighBit
 )
-KEPT = frozenset((*tags.ENCODINGS, *UIDS, *CREATORS, *_DESCRIBING))
+_FREE_TEXT = frozenset((tags.SERIES_DESCRIPTION, tags.IMAGE_COMMENTS))
+"""Read to tell what is no run; what is exported is one."""
+KEPT = frozenset((*tags.ENCODINGS, *UIDS, *CREATORS, *_DESCRIBING)) - _FREE_TEXT
 VENDORS = {
     "siemens": "SIEMENS",
     "philips": "Philips Medical Systems",

@@ -5,22 +5,22 @@ import secrets
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
-from rtdecode import dicom
+from rtdecode import parsing, raw
 from rtdecode.errors import ConfigError, RunError, VolumeError
 from rtdecode.export.deidentify import Deidentifier
 from rtdecode.journal import Journal
 from rtdecode.journal.guard import locked
 from rtdecode.journal.journal import LOCK, PACK, RECORD
-from rtdecode.ledger import Ledger, Receipt
-from rtdecode.pack import Entry, Kind, Record, read_body, scan
+from rtdecode.ledger import Expected, Ledger, Receipt
+from rtdecode.pack import Entry, Kind, Record, of_run, read_body, scan
 from rtdecode.types import Stamps
 from rtdecode.wire import Numbered
 
@@ -134,33 +134,32 @@ def _copy(
     """Write the log and the record anew; return how many objects were kept and left out."""
     deidentifier = Deidentifier(secrets.token_bytes(32))
     kept = left_out = 0
-    run: int | None = None
-    ledger = Ledger()
-    waiting: list[Entry] = []
     with pack.open("rb") as file, Journal(folder) as journal:
-        for record in scan(file):
+        records = list(scan(file))
+        counted = _counted(file, records)
+        renumbered: dict[int, int] = {}
+        renamed: dict[str, str] = {}
+        waiting: list[Entry] = []
+        for record in records:
+            if record.kind is Kind.OBJECT and record.number not in counted:
+                left_out += 1
+                continue
+            renumbered[record.number] = len(renumbered)
             if record.kind is Kind.OBJECT:
-                content = read_body(file, record)
-                if run is None or not _counts(ledger, content):
-                    left_out += 1
-                    continue
                 kept += 1
-                waiting.append(_entry(deidentifier, record, content, kept))
+                entry = _entry(deidentifier, record, read_body(file, record), kept)
+                series = counted[record.number]
+                renamed[series] = renamed.get(series) or _series(entry.body)
+                waiting.append(entry)
                 if len(waiting) == BATCH:
                     _flush(journal, waiting)
                 continue
             _flush(journal, waiting)
-            header = _without_time(record.header)
+            header = _event(record.header, renumbered, renamed)
             journal.append_event(record.kind, header, len(journal.records))
-            if record.kind is Kind.START:
-                run, ledger = record.header["run"], Ledger()
-                if run in runs:
-                    begun = runs[run]
-                    journal.run_began(run, begun.bundle, begun.classes, begun.repetition_time_s)
-            elif record.kind is Kind.GIVE_UP:
-                ledger.give_up(record.header["index"])
-            elif record.kind is Kind.END:
-                run = None
+            if record.kind is Kind.START and header["run"] in runs:
+                begun = runs[header["run"]]
+                journal.run_began(begun.run, begun.bundle, begun.classes, begun.repetition_time_s)
         _flush(journal, waiting)
         for numbered in outcomes:
             journal.record(replace(numbered, session=journal.session))
@@ -170,14 +169,49 @@ def _copy(
     return kept, left_out
 
 
-def _counts(ledger: Ledger, content: bytes) -> bool:
-    """Whether an object gave to the run: the others may be of anything, a face among them."""
-    try:
-        parsed = dicom.parse(content, "the object")
-    except VolumeError:
-        return False
-    receipt, _ = ledger.add(parsed, Stamps(), 0)
-    return receipt is not Receipt.WRONG_SERIES
+def _counted(file: BinaryIO, records: list[Record]) -> dict[int, str]:
+    """Return the objects that gave to a run, by number, and the digest of each one's series.
+
+    The others may be of anything, a face among them.
+    """
+    counted: dict[int, str] = {}
+    for start in records:
+        if start.kind is not Kind.START:
+            continue
+        expected = Expected.of(start.header.get("expected"))
+        ledger = Ledger(expected=expected, former=start.header.get("former", ()))
+        for record in of_run(records, start):
+            if record.kind is Kind.GIVE_UP:
+                ledger.give_up(record.header["index"])
+            if record.kind is not Kind.OBJECT:
+                continue
+            try:
+                parsed = parsing.parse(read_body(file, record), "the object")
+            except VolumeError:
+                continue
+            receipt, _ = ledger.add(parsed, Stamps(), 0)
+            if receipt is not Receipt.WRONG_SERIES:
+                counted[record.number] = parsed.series.digest
+    return counted
+
+
+def _series(content: bytes) -> str:
+    return parsing.parse(content, "the object").series.digest
+
+
+def _event(
+    header: Mapping[str, Any], renumbered: Mapping[int, int], renamed: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return an event's header with the copy's numbers and series, and without its time."""
+    event = {name: value for name, value in header.items() if name != "utc"}
+    if "from" in event:
+        event["from"] = renumbered[event["from"]]
+    if event.get("series") is not None:
+        event["series"] = renamed.get(event["series"])
+    for name in ("former", "rivals"):
+        if name in event:  # series of which nothing was kept need no name
+            event[name] = [renamed[digest] for digest in event[name] if digest in renamed]
+    return event
 
 
 def _entry(deidentifier: Deidentifier, record: Record, content: bytes, number: int) -> Entry:
@@ -188,7 +222,8 @@ def _entry(deidentifier: Deidentifier, record: Record, content: bytes, number: i
             f"object {record.number} of the log: {error}; nothing is exported, so that nothing is "
             "shared that replays to something else"
         ) from error
-    header = {"name": f"{number:06d}.dcm", "received_ns": record.header["received_ns"]}
+    kind = "volume" if raw.is_raw(content) else "dcm"
+    header = {"name": f"{number:06d}.{kind}", "received_ns": record.header["received_ns"]}
     return Entry(Kind.OBJECT, header, body)
 
 
@@ -196,7 +231,3 @@ def _flush(journal: Journal, waiting: list[Entry]) -> None:
     if waiting:
         journal.append_objects(waiting)
         waiting.clear()
-
-
-def _without_time(header: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in header.items() if name != "utc"}

@@ -253,6 +253,10 @@ def _measures(session: Session, width: int) -> RenderableType:
         counts.append(f"   {status.objects}", "bold").append(" objects received", "grey58")
         if status.unreadable:
             counts.append(f"   {status.unreadable} unreadable", "bold yellow")
+        if status.left_out:
+            counts.append(f"   {status.left_out} left out", "yellow")
+        if status.conflicts:
+            counts.append(f"   {status.conflicts} in conflict", "bold red")
     table.add_row(Text("  volumes", "grey74"), counts)
     if status is not None and status.detail:
         style = "bold red" if status.state == "faulted" else "yellow"

@@ -5,6 +5,7 @@ import logging
 import math
 import threading
 import traceback
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from rtdecode.journal import Checkpoint, Journal, write_checkpoint
 from rtdecode.keys import Doorkeeper, ServiceKeys
 from rtdecode.service.intake import Intake
 from rtdecode.service.latency import Latencies
+from rtdecode.service.lifecycle import Event, after, refusal
+from rtdecode.service.rules import Rules
 from rtdecode.service.runner import Runner
 from rtdecode.service.settings import (
     Decoder,
@@ -32,16 +35,18 @@ from rtdecode.service.settings import (
 )
 from rtdecode.service.sockets import Sockets
 from rtdecode.signals import stopped_by_signals
-from rtdecode.sources import Context, IngestSource
+from rtdecode.sources import Context, IngestSource, RecordingSource
 from rtdecode.wire import (
     SNAPSHOT_LIMIT,
     Done,
     EndRequest,
     MarkRequest,
     Numbered,
+    PauseRequest,
     Refused,
     Reply,
     Request,
+    ResumeRequest,
     ShutdownRequest,
     Snapshot,
     SnapshotRequest,
@@ -128,7 +133,7 @@ class _Service:
         self._clock = clock
         self._sockets = sockets
         self._stop = stop
-        self._ending = False
+        self._wanted: deque[Event] = deque()
         self._fault = ""
         self._writing: Future[Path] | None = None
         self._pool: ThreadPoolExecutor
@@ -139,6 +144,7 @@ class _Service:
             clock,
             self._publish,
             self._keep,
+            rules=Rules(settings.runs, settings.dummies),
             volumes=settings.volumes,
             checkpoint_volumes=settings.checkpoint_volumes,
             patience_s=settings.patience_s,
@@ -159,7 +165,7 @@ class _Service:
                 self._journal.records,
                 keys,
             ) as source:
-                self._runner.open()
+                self._runner.open(source.start if isinstance(source, RecordingSource) else None)
                 ingest = (
                     source.endpoint if isinstance(source, IngestSource | PynealSource) else None
                 )
@@ -171,9 +177,8 @@ class _Service:
                     if on_ready is not None:
                         on_ready(endpoints)
                     self._loop(intake)
-            if self._runner.state == "running":
-                self._runner.checkpoint()
-                self._runner.state = "stopped"
+            if self._runner.is_open:
+                self._runner.stop()
                 self._tell()
 
     def linger(self) -> None:
@@ -197,8 +202,7 @@ class _Service:
             self._fault = f"internal error: {type(error).__name__}: {reason}"
             log.error("at:\n%s", "".join(traceback.format_tb(error.__traceback__)))
         log.error("%s", self._fault)
-        self._runner.state = "faulted"
-        self._runner.detail = self._fault
+        self._runner.fault(self._fault)
         self._tell()
 
     def summary(self) -> ExitSummary:
@@ -209,8 +213,8 @@ class _Service:
         for numbered in self._journal.outcomes(since):
             digest.update(deterministic(numbered.outcome))
         p50, p95 = (
-            np.percentile(runner.latencies_ms, (50, 95))
-            if runner.latencies_ms
+            np.percentile(runner.outcomes.latencies_ms, (50, 95))
+            if runner.outcomes.latencies_ms
             else (math.nan, math.nan)
         )
         return ExitSummary(
@@ -218,10 +222,12 @@ class _Service:
             session=self._journal.folder,
             run=runner.run,
             state=runner.state,
-            objects=runner.objects,
-            unreadable=runner.unreadable,
-            decisions=runner.decisions,
-            skipped=runner.skipped,
+            objects=runner.objects.counts.objects,
+            unreadable=runner.objects.counts.unreadable,
+            left_out=runner.objects.counts.left_out,
+            conflicts=runner.objects.counts.conflicts,
+            decisions=runner.outcomes.decisions,
+            skipped=runner.outcomes.skipped,
             latency_p50_ms=float(p50),
             latency_p95_ms=float(p95),
             outcomes_sha256=digest.hexdigest(),
@@ -236,20 +242,33 @@ class _Service:
         while not self._stop.is_set():
             poller.poll(0 if not intake.empty else POLL_MS)
             self._sockets.answer(self._handle)
+            told = (runner.run, runner.state, runner.objects.detail)
             received = intake.take()
             if received is not None:
-                unreadable = runner.unreadable
                 runner.apply(received.record, received.content, received.journalled_ns)
-                if runner.unreadable != unreadable:
-                    self._tell()
+                if runner.run != told[0]:
+                    self._wanted.clear()  # it was meant for the run that is over
             elif not intake.waiting:
                 runner.judge_deadlines()
             exhausted = intake.exhausted
-            if (runner.complete or exhausted or (self._ending and not received)) and runner.end():
-                self._ending = False
+            over = runner.complete or exhausted
+            if over and runner.is_open and not self._wanted:
+                self._wanted.append(Event.END)
+            if not received or over:
+                self._carry_out()
+            if (runner.run, runner.state, runner.objects.detail) != told:
                 self._tell()
-            if runner.state == "ended" and (runner.complete or exhausted):
+            if over and not runner.is_open:
                 return
+
+    def _carry_out(self) -> None:
+        """Carry out the commands that wait, as far as the log allows it now."""
+        runner = self._runner
+        while self._wanted:
+            event = self._wanted[0]
+            if not refusal(runner.run, runner.state, event) and not runner.carry_out(event):
+                return
+            self._wanted.popleft()
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         """Have a checkpoint written, unless the last one still is."""
@@ -267,22 +286,19 @@ class _Service:
         runner = self._runner
         match request:
             case StartRequest():
-                if runner.start():
-                    self._tell()
-                    return Done(detail=f"run {runner.run} has begun")
-                return Refused(error=f"run {runner.run} is {runner.state}; end it first")
+                return self._command(Event.START)
             case EndRequest():
-                if runner.state != "running":
-                    return Refused(
-                        error=f"run {runner.run} is {runner.state}; there is none to end"
-                    )
-                self._ending = True
-                return Done(detail=f"run {runner.run} ends once what has come is decided")
+                return self._command(Event.END)
+            case PauseRequest():
+                return self._command(Event.PAUSE)
+            case ResumeRequest():
+                return self._command(Event.RESUME)
             case MarkRequest(text=text):
                 if len(text) > MAX_MARK or not text.isprintable():
                     return Refused(error=f"a mark is at most {MAX_MARK} printable characters")
-                self._journal.mark(runner.run, runner.sequence, text)
-                return Done(detail=f"marked after outcome {runner.sequence}")
+                sequence = runner.outcomes.sequence
+                self._journal.mark(runner.run, sequence, text)
+                return Done(detail=f"marked after outcome {sequence}")
             case SnapshotRequest(since=since):
                 return self._snapshot(since)
             case ShutdownRequest():
@@ -290,6 +306,21 @@ class _Service:
                 return Done(detail="the service stops")
             case StatusRequest():
                 return self._status()
+
+    def _command(self, event: Event) -> Reply:
+        """Carry out a command, or have it wait for what came before it."""
+        runner = self._runner
+        refused = refusal(runner.run, after(runner.state, self._wanted), event)
+        if refused:
+            return Refused(error=refused)
+        self._wanted.append(event)
+        before = runner.state
+        self._carry_out()
+        if runner.state != before:
+            self._tell()
+        if self._wanted:
+            return Done(detail=f"{event} follows once what has come is decided")
+        return Done(detail=f"run {runner.run} is {runner.state}")
 
     def _snapshot(self, since: int | None) -> Snapshot:
         if since is None:
@@ -299,7 +330,7 @@ class _Service:
             session=self._journal.session,
             run=self._runner.run,
             state=self._runner.state,
-            last=self._runner.sequence,
+            last=self._runner.outcomes.sequence,
             outcomes=tuple(map(to_message, outcomes)),
         )
 
@@ -309,17 +340,19 @@ class _Service:
             session=self._journal.session,
             run=runner.run,
             state=runner.state,
-            sequence=runner.sequence,
-            decisions=runner.decisions,
-            skipped=runner.skipped,
-            objects=runner.objects,
-            unreadable=runner.unreadable,
+            sequence=runner.outcomes.sequence,
+            decisions=runner.outcomes.decisions,
+            skipped=runner.outcomes.skipped,
+            objects=runner.objects.counts.objects,
+            unreadable=runner.objects.counts.unreadable,
+            left_out=runner.objects.counts.left_out,
+            conflicts=runner.objects.counts.conflicts,
             classes=self._decoder.classes,
             bundle=self._decoder.bundle_digest,
             repetition_time_s=self._decoder.repetition_time_s,
             provider=self._settings.provider,
             subscribers=self._sockets.subscribers,
-            detail=runner.detail,
+            detail=runner.objects.detail,
             latency=self._latencies.percentiles(),
         )
 

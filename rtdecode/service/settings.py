@@ -3,14 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 from rtdecode.adapters.address import parse_address
 from rtdecode.adapters.pyneal_source import SCHEME, PynealSource
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
 from rtdecode.keys import ServiceKeys, service_keys
+from rtdecode.ledger import Expected
 from rtdecode.pack import Record
+from rtdecode.service.rules import Runs
 from rtdecode.sources import Context, FolderSource, IngestSource, RecordingSource, Source
 from rtdecode.types import Outcome, Skipped, State, Volume
 from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, listening
@@ -34,6 +36,11 @@ class Decoder(Protocol):
     @property
     def repetition_time_s(self) -> float:
         """Seconds between volumes."""
+        ...
+
+    @property
+    def expected(self) -> Expected | None:
+        """What a run must look like; `None`: anything that can be a run is one."""
         ...
 
     def step(self, item: Volume | Skipped) -> Outcome:
@@ -69,6 +76,11 @@ class ServiceSettings:
     """End the run and the service after this many; 0: when told."""
     patience_s: float | None = None
     """How long a volume is waited for once a later one is whole; one repetition time if `None`."""
+    runs: Runs = "series"
+    """What begins and ends runs; see `Runs`. An unfinished run keeps what it was begun with."""
+    dummies: int = 0
+    """So many first volumes of a run are not in the steady state: they are skipped, and left out of
+    the statistics."""
     file_patience_s: float = 5.0
     """How long a file that cannot be read may grow before it is reported."""
     force_polling: bool = False
@@ -106,6 +118,8 @@ class ExitSummary:
     """`ended`, `stopped` (the run is unfinished and can be continued) or `faulted`."""
     objects: int
     unreadable: int
+    left_out: int
+    conflicts: int
     decisions: int
     skipped: int
     latency_p50_ms: float
@@ -151,6 +165,11 @@ def check(settings: ServiceSettings) -> None:
         problems.append(
             f"session folder {settings.session} lies inside the source folder {path}, where its "
             "own files would be taken for the scanner's; choose another place for it"
+        )
+    if settings.runs not in get_args(Runs) or settings.dummies < 0:
+        problems.append(
+            f"runs ({settings.runs}) must be one of {', '.join(get_args(Runs))} and dummies "
+            f"({settings.dummies}) at least 0"
         )
     if settings.volumes < 0 or settings.checkpoint_volumes < 1:
         problems.append(

@@ -17,6 +17,8 @@ class Arrival:
     """When its last byte was read, in monotonic nanoseconds."""
     given_up: int | None = None
     """Only in a recording: no object, but a volume's index that was given up at this point."""
+    paused: bool | None = None
+    """Only in a recording: no object, but the run was paused at this point, or (False) resumed."""
 
 
 class Source(Protocol):

@@ -203,6 +203,8 @@ class FolderSource:
             return None
         try:
             self._complete(content, shown)
+        except dicom.OtherImageError:
+            pass  # whole, and for the ledger to leave out
         except VolumeError:
             if patient:
                 self._later(waiting, now_ns)

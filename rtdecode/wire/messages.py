@@ -82,7 +82,9 @@ class OutcomeMessage(_Message, frozen=True, kw_only=True):
     outcome: DecisionMessage | SkippedMessage
 
 
-RunState = Literal["starting", "running", "ended", "stopped", "faulted"]
+RunState = Literal[
+    "idle", "ready", "calibrating", "running", "paused", "ended", "stopped", "faulted"
+]
 """`stopped`: the service is gone and the run unfinished; it goes on when its session is opened."""
 
 
@@ -107,7 +109,11 @@ class Status(_Message, frozen=True, kw_only=True, tag="status", tag_field="reply
     objects: int
     """Objects received in this run, without duplicates."""
     unreadable: int
-    """Of those, how many were no MR images or damaged."""
+    """Of those, how many were damaged."""
+    left_out: int = 0
+    """Of those, how many cannot be the run's: localisers, phase images, another protocol ..."""
+    conflicts: int = 0
+    """Of those, how many contradict an image that came before."""
     classes: tuple[str, ...]
     bundle: str
     repetition_time_s: float | None
@@ -163,6 +169,14 @@ class MarkRequest(_Message, frozen=True, kw_only=True, tag="mark", tag_field="re
     text: str
 
 
+class PauseRequest(_Message, frozen=True, kw_only=True, tag="pause", tag_field="request"):
+    """Take volumes in and decide none, until `resume`: the outcome of each is `paused`."""
+
+
+class ResumeRequest(_Message, frozen=True, kw_only=True, tag="resume", tag_field="request"):
+    """Decide again."""
+
+
 class SnapshotRequest(_Message, frozen=True, kw_only=True, tag="snapshot", tag_field="request"):
     """Ask for the outcomes after a sequence number, or for this run's where there is none."""
 
@@ -174,7 +188,14 @@ class ShutdownRequest(_Message, frozen=True, kw_only=True, tag="shutdown", tag_f
 
 
 Request = (
-    StatusRequest | StartRequest | EndRequest | MarkRequest | SnapshotRequest | ShutdownRequest
+    StatusRequest
+    | StartRequest
+    | EndRequest
+    | PauseRequest
+    | ResumeRequest
+    | MarkRequest
+    | SnapshotRequest
+    | ShutdownRequest
 )
 
 

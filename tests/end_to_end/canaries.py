@@ -10,6 +10,7 @@ from rtdecode.dicom import tags
 
 NAME, BORN, UID = "CANARY^TWEETY", "19310417", "1.2.826.0.1.3680043.8.498.777777"
 TELLTALES = ("CANARY", "TWEETY", BORN, UID)
+READ = set(tags.ENCODINGS) - {tags.SERIES_DESCRIPTION, tags.IMAGE_COMMENTS}
 TEXT = {"PN", "LO", "SH", "LT", "ST", "UT", "UC", "AE"}
 
 
@@ -18,7 +19,7 @@ def identify(content: bytes, series: int = 5) -> bytes:
     ds = dcmread(BytesIO(content))
     for tag, (encoding, *_) in DicomDictionary.items():
         group = tag >> 16
-        if tag in tags.ENCODINGS or group in (0x0000, 0x0002, 0x0004) or group >= 0x5000:
+        if tag in READ or group in (0x0000, 0x0002, 0x0004) or group >= 0x5000:
             continue
         if encoding in TEXT:
             ds.add_new(tag, encoding, NAME)

@@ -173,7 +173,7 @@ def test_loopback_is_plain_unless_keys_are_given(start, service_folder, friend):
     with Control(control, timeout_s=0.2) as plain, pytest.raises(ConfigError, match="and keys if"):
         plain.status()
     with Control(control, timeout_s=20.0, keys=friend) as asked:
-        assert asked.status().state == "running"
+        assert asked.status().state == "ready"
     assert service.shut().exit_code == 0
 
 

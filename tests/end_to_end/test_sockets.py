@@ -57,7 +57,7 @@ def test_garbage_on_control_is_refused_and_the_service_goes_on(start):
         socket.send_multipart([b"one", b"frame", b"too many"])
         assert msgspec.json.decode(socket.recv())["reply"] == "refused"
     with service.control() as control:
-        assert control.status().state == "running"
+        assert control.status().state == "ready"
     assert service.shut().exit_code == 0
 
 
@@ -99,7 +99,7 @@ def test_a_message_without_end_is_cut_off(start, which):
         socket.disable_monitor()
         monitor.close()
     with service.control() as control:
-        assert control.status().state == "running"
+        assert control.status().state == "ready"
     assert service.shut().exit_code == 0
 
 
@@ -146,12 +146,12 @@ def test_commands_that_are_not_possible_are_refused(start):
     """A run cannot begin in a run, nor end twice."""
     service = start()
     with service.control() as control:
-        with pytest.raises(WireError, match="end it first"):
+        with pytest.raises(WireError, match="run 1 is ready; possible now: pause or end"):
             control.start()
         control.end()
-        while control.status().state == "running":
+        while control.status().state != "ended":
             pass
-        with pytest.raises(WireError, match="none to end"):
+        with pytest.raises(WireError, match="run 1 is ended; possible now: start"):
             control.end()
         control.shutdown()
     assert service.finish().state == "ended"
