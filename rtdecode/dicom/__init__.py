@@ -2,7 +2,7 @@
 
 from rtdecode.dicom.assemble import assemble
 from rtdecode.dicom.assembler import Assembler
-from rtdecode.dicom.parse import parse
+from rtdecode.dicom.parse import parse, require_whole
 from rtdecode.dicom.values import Parsed, Series, Slab
 
-__all__ = ["Assembler", "Parsed", "Series", "Slab", "assemble", "parse"]
+__all__ = ["Assembler", "Parsed", "Series", "Slab", "assemble", "parse", "require_whole"]

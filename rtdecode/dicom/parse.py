@@ -7,7 +7,7 @@ from rtdecode.dicom import tags
 from rtdecode.dicom.header import Header
 from rtdecode.dicom.mosaic import is_mosaic, mosaic_slabs
 from rtdecode.dicom.multiframe import is_multiframe, multiframe_slabs, repetition_time_ms
-from rtdecode.dicom.read import read
+from rtdecode.dicom.read import Elements, read
 from rtdecode.dicom.single import single_slabs
 from rtdecode.dicom.values import Parsed, Series, Slab
 from rtdecode.errors import VolumeError
@@ -47,6 +47,29 @@ def parse(content: bytes, name: str) -> Parsed:
         raise VolumeError(f"{name} {problem}") from problem
 
 
+def require_whole(content: bytes, name: str) -> None:
+    """Refuse an object that is cut off, without looking at its image: for files being written.
+
+    What passes may still be refused by `parse`, but not because more of it is to come.
+
+    Parameters
+    ----------
+    content
+        The object's bytes, plain or gzipped.
+    name
+        What to call it in an error: a file name.
+
+    Raises
+    ------
+    VolumeError
+        Empty, truncated, not DICOM, or ending before its pixels.
+    """
+    try:
+        _require_pixels(read(content).elements)
+    except VolumeError as problem:
+        raise VolumeError(f"{name} {problem}") from problem
+
+
 def _parse(content: bytes) -> Parsed:
     dataset = read(content)
     header = Header(dataset, dataset.elements)
@@ -73,12 +96,16 @@ def _refuse_other_images(header: Header) -> None:
     modality = header.text(tags.MODALITY)
     if modality not in ("", "MR"):
         raise VolumeError(f"is no MR image: its modality is {modality}")
-    if tags.PIXEL_DATA not in header.elements:
-        raise VolumeError("has no pixel data: it is not an image, or only its beginning")
+    _require_pixels(header.elements)
     kinds = _NOT_MAGNITUDE.intersection(header.texts(tags.IMAGE_TYPE))
     if kinds or (header.number(tags.GE_RAW_TYPE) or 0) in (1, 2, 3):
         kind = ", ".join(sorted(kinds)) or "by its raw data type"
         raise VolumeError(f"is not a magnitude image ({kind}); only magnitude images are decoded")
+
+
+def _require_pixels(elements: Elements) -> None:
+    if tags.PIXEL_DATA not in elements:
+        raise VolumeError("has no pixel data: it is not an image, or only its beginning")
 
 
 def _series(header: Header, slab: Slab) -> Series:
