@@ -27,7 +27,7 @@ from rtdecode.service.settings import (
 )
 from rtdecode.service.signals import stopped_by_signals
 from rtdecode.service.sockets import Sockets
-from rtdecode.sources import Context, IngestSource
+from rtdecode.sources import Context
 from rtdecode.wire import (
     SNAPSHOT_LIMIT,
     Done,
@@ -142,8 +142,9 @@ class _Service:
             self._decoder.warm_up()
             with open_source(settings, context, self._clock) as source:
                 self._runner.open()
-                ingest = source.endpoint if isinstance(source, IngestSource) else None
-                endpoints = Endpoints(self._sockets.outcomes, self._sockets.control, ingest)
+                endpoints = Endpoints(
+                    self._sockets.outcomes, self._sockets.control, source.endpoint
+                )
                 content = msgspec.json.encode(endpoints)
                 (self._journal.folder / ENDPOINTS).write_bytes(content)
                 with Intake(source, self._journal, context, self._clock) as intake:

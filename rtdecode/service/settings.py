@@ -8,10 +8,11 @@ from typing import Protocol
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
 from rtdecode.sources import Context, FolderSource, IngestSource, RecordingSource, Source
+from rtdecode.sources.dicom_address import FORM, parse_address
 from rtdecode.types import Outcome, Skipped, State, Volume
 from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, loopback
 
-SOURCES = "folder:PATH, zmq: or recording:PATH"
+SOURCES = f"folder:PATH, {FORM}, zmq: or recording:PATH"
 
 
 class Decoder(Protocol):
@@ -56,7 +57,7 @@ class ServiceSettings:
     session: Path
     """The session's folder; an unfinished run in it is continued."""
     source: str
-    """`folder:PATH`, `zmq:` or `recording:PATH`."""
+    """`folder:PATH`, `dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE`, `zmq:` or `recording:PATH`."""
     outcomes: str = f"tcp://127.0.0.1:{OUTCOMES_PORT}"
     control: str = f"tcp://127.0.0.1:{CONTROL_PORT}"
     ingest: str = f"tcp://127.0.0.1:{INGEST_PORT}"
@@ -68,7 +69,7 @@ class ServiceSettings:
     file_patience_s: float = 5.0
     """How long a file that cannot be read may grow before it is reported."""
     force_polling: bool = False
-    """Look for files instead of being told of them, for network shares."""
+    """Look for files even where the system tells of them."""
     checkpoint_volumes: int = 10
     """A checkpoint after this many."""
     linger_s: float = 1.0
@@ -84,7 +85,7 @@ class Endpoints:
     outcomes: str
     control: str
     ingest: str | None
-    """`None` unless the source is `zmq:`."""
+    """Where objects are sent to; `None` unless the source is `zmq:` or `dicom:`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,12 @@ def check(settings: ServiceSettings) -> None:
         except ConfigError as error:
             problems += error.problems
     kind, _, path = settings.source.partition(":")
-    if kind not in ("folder", "zmq", "recording") or ":" not in settings.source:
+    if kind == "dicom":
+        try:
+            parse_address(settings.source)
+        except ConfigError as error:
+            problems += error.problems
+    elif kind not in ("folder", "zmq", "recording") or ":" not in settings.source:
         problems.append(f"source {settings.source!r} is not known; it is {SOURCES}")
     elif kind != "zmq" and not path:
         problems.append(f"source {settings.source!r} names no path; it is {SOURCES}")
@@ -155,6 +161,11 @@ def open_source(settings: ServiceSettings, context: Context, clock: Clock) -> So
             force_polling=settings.force_polling,
             patience_s=settings.file_patience_s,
         )
+    if kind == "dicom":
+        # Half a second to import, for those who need it.
+        from rtdecode.sources.dicom_receiver import DicomSource
+
+        return DicomSource(parse_address(settings.source), clock)
     if kind == "recording":
         return RecordingSource(Path(path), clock)
     return IngestSource(loopback(settings.ingest), context, clock)

@@ -7,8 +7,29 @@ from pathlib import Path
 
 MOUNTS = Path("/proc/self/mounts")
 LOCAL = frozenset(
-    "apfs bcachefs btrfs exfat ext2 ext3 ext4 f2fs fuseblk jfs msdos ntfs ntfs3 overlay ramfs "
-    "reiserfs tmpfs ubifs vfat xfs zfs".split()
+    [
+        "apfs",
+        "bcachefs",
+        "btrfs",
+        "exfat",
+        "ext2",
+        "ext3",
+        "ext4",
+        "f2fs",
+        "fuseblk",
+        "jfs",
+        "msdos",
+        "ntfs",
+        "ntfs3",
+        "overlay",
+        "ramfs",
+        "reiserfs",
+        "tmpfs",
+        "ubifs",
+        "vfat",
+        "xfs",
+        "zfs",
+    ]
 )
 """Filesystems on which every file is made by this machine, so that the system knows of it."""
 _LOCAL_DRIVES = {2: "removable drive", 3: "local disk", 6: "memory disk"}

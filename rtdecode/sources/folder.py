@@ -74,6 +74,8 @@ class FolderSource:
         On entering: there is no such folder, or it cannot be listed.
     """
 
+    endpoint = None
+
     def __init__(
         self,
         path: Path,
