@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
@@ -12,7 +13,7 @@ import zmq
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.player import IngestSink, default_record, forward
 from rtdecode.player.forward import Acknowledged
-from rtdecode.wire import IngestReply
+from rtdecode.wire import IngestHeader, IngestReply, decode, encode
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "forward_folder"
 VOLUMES = 9
@@ -147,3 +148,32 @@ def test_each_folder_and_service_has_its_own_record(tmp_path: Path):
     records = {default_record(folder, "tcp://a:1"), default_record(folder, "tcp://b:1")}
     assert len(records | {default_record(tmp_path, "tcp://a:1")}) == 3
     assert all("Doe" not in str(record) for record in records)
+
+
+def test_what_a_service_took_to_its_grave_is_sent_to_the_next(scanner):
+    """Without waiting for a silence, and the sender had not to be told."""
+    content = scanner.mosaic(0)
+    replies: list[IngestReply] = []
+    with ThreadPoolExecutor(1) as pool, zmq.Context() as context:
+        with context.socket(zmq.ROUTER) as first:
+            first.setsockopt(zmq.LINGER, 0)
+            port = first.bind_to_random_port("tcp://127.0.0.1")
+            endpoint = f"tcp://127.0.0.1:{port}"
+
+            def send() -> None:
+                with IngestSink(endpoint, replies.append) as sink:
+                    sink.put("0.dcm", content)
+                    sink.flush()
+
+            sent = pool.submit(send)
+            assert first.recv_multipart()[-1] == content
+            first.unbind(endpoint)
+        with context.socket(zmq.ROUTER) as second:
+            second.setsockopt(zmq.RCVTIMEO, 20_000)
+            second.bind(endpoint)
+            route, header, again = second.recv_multipart()
+            digest = decode(header, IngestHeader).sha256
+            second.send_multipart([route, encode(IngestReply(sha256=digest, receipt="journalled"))])
+            sent.result(timeout=20)
+    assert again == content
+    assert [reply.receipt for reply in replies] == ["journalled"]
