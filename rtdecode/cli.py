@@ -75,7 +75,13 @@ def run() -> None:
 def serve(
     bundle: Annotated[Path, typer.Option(help="The decoder: a folder from `rtdecode calibrate`.")],
     source: Annotated[
-        str, typer.Option(help="Where volumes come from: folder:PATH, zmq: or recording:PATH.")
+        str,
+        typer.Option(
+            help="Where volumes come from. folder:PATH: the scanner writes files there. "
+            "dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE: the scanner sends DICOM here. "
+            "zmq: objects are pushed to --ingest (tools/forward_folder does). "
+            "recording:PATH: a session again."
+        ),
     ],
     session: Annotated[
         Path | None,
@@ -96,7 +102,7 @@ def serve(
         typer.Option(help="Wait for an overtaken volume. [default: one repetition time]"),
     ] = None,
     polling: Annotated[
-        bool, typer.Option("--polling", help="Poll the folder: for network shares.")
+        bool, typer.Option("--polling", help="Poll the folder; network shares are polled anyway.")
     ] = False,
     outcomes: Annotated[str, typer.Option(help="Outcomes are published here.")] = OUTCOMES,
     control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
@@ -108,6 +114,8 @@ def serve(
     Stop with Ctrl-C; start again with the same --session to continue where it stopped.
 
     Example: rtdecode serve --bundle bundle/ --source folder:/mnt/scanner --session sub-01_run-1
+
+    Over DICOM, in quotes: --source 'dicom://:11112?aet=RTDECODE'
     """
     import msgspec
 
