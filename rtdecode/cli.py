@@ -85,7 +85,14 @@ def run() -> None:
 def serve(
     bundle: Annotated[Path, typer.Option(help="The decoder: a folder from `rtdecode calibrate`.")],
     source: Annotated[
-        str, typer.Option(help="folder:PATH, zmq:, pyneal://HOST:PORT or recording:PATH.")
+        str,
+        typer.Option(
+            help="Where volumes come from. folder:PATH: the scanner writes files there. "
+            "dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE: the scanner sends DICOM here. "
+            "zmq: objects are pushed to --ingest (tools/forward_folder does). "
+            "pyneal://HOST:PORT: Pyneal's scanner programs send volumes here. "
+            "recording:PATH: a session again."
+        ),
     ],
     session: Annotated[
         Path | None,
@@ -116,7 +123,7 @@ def serve(
         int, typer.Option(help="Skip so many first volumes of a run (not in steady state).", min=0)
     ] = 0,
     polling: Annotated[
-        bool, typer.Option("--polling", help="Poll the folder: for network shares.")
+        bool, typer.Option("--polling", help="Poll the folder; network shares are polled anyway.")
     ] = False,
     outcomes: Annotated[str, typer.Option(help="Outcomes are published here.")] = OUTCOMES,
     control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
@@ -132,6 +139,8 @@ def serve(
     Stop with Ctrl-C; start again with the same --session to continue where it stopped.
 
     Example: rtdecode serve --bundle bundle/ --source folder:/mnt/scanner --session sub-01_run-1
+
+    Over DICOM, in quotes: --source 'dicom://:11112?aet=RTDECODE'
     """
     import msgspec
 
@@ -245,6 +254,7 @@ def control(
         Path | None, typer.Option(help="Find the service by its session folder.")
     ] = None,
     endpoint: Annotated[str, typer.Option("--control", help="The service's control.")] = CONTROL,
+    keys: ClientKeys = None,
     json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Start, end, pause or resume a run; put a remark into its record; ask how it stands.
@@ -261,7 +271,7 @@ def control(
         raise ConfigError("mark needs the remark's text, and nothing else takes one")
     if session is not None:
         endpoint = session_endpoints(session)["control"]
-    with Control(endpoint) as service:
+    with Control(endpoint, keys=keys) as service:
         if action == "status":
             status = service.status()
             told = (

@@ -18,6 +18,9 @@ Session = Annotated[
 Listen = Annotated[
     str, typer.Option(help="Where clients connect; * for every address of this machine.")
 ]
+Keys = Annotated[
+    Path | None, typer.Option(help="Folder of this client's keys, where the service has some.")
+]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,6 +41,7 @@ def pyneal_results(
             "(without it: average, of the bundle's first class)."
         ),
     ] = None,
+    keys: Keys = None,
 ) -> None:
     """Answer stimulus scripts that were written for Pyneal's results server.
 
@@ -52,11 +56,11 @@ def pyneal_results(
     values = _values(value or [])
     address, stop = parse_address(listen), Event()
     with stopped_by_signals(stop):
-        results.run(session, address, values, stop, _announce("Pyneal's results"))
+        results.run(session, address, values, stop, _announce("Pyneal's results"), keys)
 
 
 @app.command()
-def json_lines(session: Session, listen: Listen = LINES) -> None:
+def json_lines(session: Session, listen: Listen = LINES, keys: Keys = None) -> None:
     """Send each outcome as a line of JSON to whoever connects.
 
     A client gets the run so far, then each outcome as it comes.
@@ -68,7 +72,7 @@ def json_lines(session: Session, listen: Listen = LINES) -> None:
 
     address, stop = parse_address(listen), Event()
     with stopped_by_signals(stop):
-        lines.run(session, address, stop, _announce("lines of JSON"))
+        lines.run(session, address, stop, _announce("lines of JSON"), keys)
 
 
 @app.command()
@@ -77,6 +81,7 @@ def lsl(
     network: Annotated[
         bool, typer.Option("--network", help="Announce the streams to other machines, too.")
     ] = False,
+    keys: Keys = None,
 ) -> None:
     """Offer decisions as two Lab Streaming Layer streams: rtdecode and rtdecode-labels.
 
@@ -87,7 +92,7 @@ def lsl(
 
     stop = Event()
     with stopped_by_signals(stop):
-        streams.run(session, stop, network=network)
+        streams.run(session, stop, network=network, keys=keys)
 
 
 def _announce(what: str) -> Callable[[Address], None]:

@@ -26,7 +26,7 @@ class Adapter(Protocol):
         ...
 
 
-def follow(session: Path, adapter: Adapter, stop: Event) -> None:
+def follow(session: Path, adapter: Adapter, stop: Event, keys: Path | None = None) -> None:
     """Hand a session's outcomes to an adapter, from the run's first on, until `stop` is set.
 
     The service may end, crash and be started again, at other addresses too: its session folder
@@ -40,11 +40,13 @@ def follow(session: Path, adapter: Adapter, stop: Event) -> None:
         Where to.
     stop
         Set from elsewhere.
+    keys
+        The adapter's, where the service asks for them: their folder, or the secret file.
 
     Raises
     ------
     ConfigError
-        No service has ever opened the folder.
+        No service has ever opened the folder, or keys that cannot be used.
     WireError
         The service speaks another version.
     """
@@ -52,17 +54,17 @@ def follow(session: Path, adapter: Adapter, stop: Event) -> None:
     endpoints = session_endpoints(session)
     while not stop.is_set():
         here, service = endpoints, None
-        with Outcomes(here["outcomes"], here["control"]) as outcomes:
+        with Outcomes(here["outcomes"], here["control"], keys=keys) as outcomes:
             while not stop.is_set() and endpoints == here:
                 endpoints = _newest(session, here)
                 if service is None:
-                    service = _introduced(here["control"], adapter)
+                    service = _introduced(here["control"], adapter, keys)
                     continue
                 numbered = outcomes.poll(POLL_S)
                 if numbered is None or _came_before(numbered, last):
                     continue
                 if _of_another(numbered, service):
-                    service = _introduced(here["control"], adapter)
+                    service = _introduced(here["control"], adapter, keys)
                 adapter.take(numbered)
                 last = numbered
 
@@ -75,10 +77,10 @@ def _newest(session: Path, here: dict[str, str]) -> dict[str, str]:
         return here  # it is being written just now
 
 
-def _introduced(control: str, adapter: Adapter) -> Status | None:
+def _introduced(control: str, adapter: Adapter, keys: Path | None) -> Status | None:
     """Tell the adapter of the service, where one answers."""
     try:
-        with Control(control, ANSWER_S) as asked:
+        with Control(control, ANSWER_S, keys) as asked:
             status = asked.status()
     except ConfigError:
         return None

@@ -21,7 +21,13 @@ PATIENCE_S = 5.0
 """How long a client may leave its full buffer unread."""
 
 
-def run(session: Path, listen: Address, stop: Event, on_ready: Callable[[Address], None]) -> None:
+def run(
+    session: Path,
+    listen: Address,
+    stop: Event,
+    on_ready: Callable[[Address], None],
+    keys: Path | None = None,
+) -> None:
     """Send lines to whoever connects until `stop` is set.
 
     Parameters
@@ -30,7 +36,7 @@ def run(session: Path, listen: Address, stop: Event, on_ready: Callable[[Address
         The folder of a session that is being served.
     listen
         Where clients connect.
-    stop, on_ready
+    stop, on_ready, keys
         As for `rtdecode.adapters.server.serve_clients`.
 
     Raises
@@ -39,7 +45,7 @@ def run(session: Path, listen: Address, stop: Event, on_ready: Callable[[Address
         It cannot start.
     """
     lines = Lines()
-    serve_clients(listen, session, lines, lines.send, stop, on_ready)
+    serve_clients(listen, session, lines, lines.send, stop, on_ready, keys)
 
 
 class _Run:

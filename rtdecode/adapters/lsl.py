@@ -21,7 +21,7 @@ _QUIET = "[log]\nlevel = -2\n"
 _THIS_MACHINE = "[multicast]\nResolveScope = machine\nListenAddress = 127.0.0.1\n"
 
 
-def run(session: Path, stop: Event, *, network: bool = False) -> None:
+def run(session: Path, stop: Event, *, network: bool = False, keys: Path | None = None) -> None:
     """Offer the streams until `stop` is set.
 
     Parameters
@@ -33,6 +33,8 @@ def run(session: Path, stop: Event, *, network: bool = False) -> None:
     network
         Announce them to other machines, as liblsl's own configuration file says; else to programs
         on this one.
+    keys
+        As for `rtdecode.adapters.feed.follow`.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def run(session: Path, stop: Event, *, network: bool = False) -> None:
     pylsl = _library()
     if not network:
         pylsl.set_config_content(_QUIET + _THIS_MACHINE)
-    follow(session, _Streams(pylsl), stop)
+    follow(session, _Streams(pylsl), stop, keys)
 
 
 class _Streams:

@@ -36,6 +36,7 @@ def run(
     values: dict[str, str],
     stop: Event,
     on_ready: Callable[[Address], None],
+    keys: Path | None = None,
 ) -> None:
     """Answer Pyneal's clients until `stop` is set.
 
@@ -48,7 +49,7 @@ def run(
     values
         Class by key: an answer has the class's fast probability under the key. Where there is
         none, `average` is that of the bundle's first class.
-    stop, on_ready
+    stop, on_ready, keys
         As for `rtdecode.adapters.server.serve_clients`.
 
     Raises
@@ -57,7 +58,7 @@ def run(
         It cannot start, or the bundle has no class of a name in `values`.
     """
     results = Results(values)
-    serve_clients(listen, session, results, results.answer, stop, on_ready)
+    serve_clients(listen, session, results, results.answer, stop, on_ready, keys)
 
 
 class Results:

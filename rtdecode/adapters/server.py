@@ -29,6 +29,7 @@ def serve_clients(
     handle: Handle,
     stop: Event,
     on_ready: Callable[[Address], None],
+    keys: Path | None = None,
 ) -> None:
     """Answer clients until `stop` is set.
 
@@ -46,6 +47,8 @@ def serve_clients(
         Set from elsewhere.
     on_ready
         Called with the address, its port resolved, once clients can connect.
+    keys
+        As for `rtdecode.adapters.feed.follow`.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def serve_clients(
             "whoever reaches the port can read the decisions",
             listen,
         )
-    asyncio.run(_serve(listen, session, adapter, handle, stop, on_ready))
+    asyncio.run(_serve(listen, session, adapter, handle, stop, on_ready, keys))
 
 
 async def _serve(
@@ -68,6 +71,7 @@ async def _serve(
     handle: Handle,
     stop: Event,
     on_ready: Callable[[Address], None],
+    keys: Path | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     clients: set[asyncio.Task[None]] = set()
@@ -89,7 +93,7 @@ async def _serve(
         ) from error
     try:
         on_ready(Address(listen.host, server.sockets[0].getsockname()[1]))
-        await asyncio.to_thread(follow, session, _InLoop(loop, adapter), stop)
+        await asyncio.to_thread(follow, session, _InLoop(loop, adapter), stop, keys)
     finally:
         server.close()
         for client in clients:

@@ -5,7 +5,7 @@ import math
 
 from rtdecode.dicom import tags
 from rtdecode.dicom.header import Header
-from rtdecode.dicom.kinds import OtherImageError, other_kind, refuse_other_images
+from rtdecode.dicom.kinds import OtherImageError, other_kind, refuse_other_images, require_pixels
 from rtdecode.dicom.mosaic import is_mosaic, mosaic_slabs
 from rtdecode.dicom.multiframe import is_multiframe, multiframe_slabs, repetition_time_ms
 from rtdecode.dicom.read import read
@@ -46,6 +46,30 @@ def parse(content: bytes, name: str) -> Parsed:
         return _parse(content)
     except OtherImageError as other:
         raise other.named(name) from other
+    except VolumeError as problem:
+        raise VolumeError(f"{name} {problem}") from problem
+
+
+def require_whole(content: bytes, name: str) -> None:
+    """Refuse an object that is cut off, without looking at its image: for files being written.
+
+    What passes may still be refused by `parse`, but not because more of it is to come.
+
+    Parameters
+    ----------
+    content
+        The object's bytes, plain or gzipped.
+    name
+        What to call it in an error: a file name.
+
+    Raises
+    ------
+    VolumeError
+        Empty, truncated, not DICOM, or ending before its pixels.
+    """
+    try:
+        dataset = read(content)
+        require_pixels(Header(dataset, dataset.elements))
     except VolumeError as problem:
         raise VolumeError(f"{name} {problem}") from problem
 

@@ -1,8 +1,6 @@
 """The loop that ties source, journal, decoder and sockets together."""
 
-import hashlib
 import logging
-import math
 import threading
 import traceback
 from collections import deque
@@ -10,17 +8,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import zmq
 
-from rtdecode.adapters.pyneal_source import PynealSource
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Checkpoint, Journal, write_checkpoint
 from rtdecode.keys import Doorkeeper, ServiceKeys
+from rtdecode.service.answers import snapshot, status, summary
 from rtdecode.service.intake import Intake
 from rtdecode.service.latency import Latencies
 from rtdecode.service.lifecycle import Event, after, refusal
+from rtdecode.service.opening import check, open_keys, open_source
 from rtdecode.service.rules import Rules
 from rtdecode.service.runner import Runner
 from rtdecode.service.settings import (
@@ -29,15 +27,11 @@ from rtdecode.service.settings import (
     ExitSummary,
     OnReady,
     ServiceSettings,
-    check,
-    open_keys,
-    open_source,
 )
 from rtdecode.service.sockets import Sockets
 from rtdecode.signals import stopped_by_signals
-from rtdecode.sources import Context, IngestSource, RecordingSource
+from rtdecode.sources import Context, RecordingSource
 from rtdecode.wire import (
-    SNAPSHOT_LIMIT,
     Done,
     EndRequest,
     MarkRequest,
@@ -48,13 +42,10 @@ from rtdecode.wire import (
     Request,
     ResumeRequest,
     ShutdownRequest,
-    Snapshot,
     SnapshotRequest,
     StartRequest,
     Status,
     StatusRequest,
-    deterministic,
-    to_message,
 )
 
 POLL_MS = 50
@@ -166,10 +157,9 @@ class _Service:
                 keys,
             ) as source:
                 self._runner.open(source.start if isinstance(source, RecordingSource) else None)
-                ingest = (
-                    source.endpoint if isinstance(source, IngestSource | PynealSource) else None
+                endpoints = Endpoints(
+                    self._sockets.outcomes, self._sockets.control, source.endpoint
                 )
-                endpoints = Endpoints(self._sockets.outcomes, self._sockets.control, ingest)
                 content = msgspec.json.encode(endpoints)
                 (self._journal.folder / ENDPOINTS).write_bytes(content)
                 with Intake(source, self._journal, context, self._clock) as intake:
@@ -207,32 +197,7 @@ class _Service:
 
     def summary(self) -> ExitSummary:
         """Return how it went."""
-        runner = self._runner
-        since = self._journal.sequence_before(runner.run)
-        digest = hashlib.sha256()
-        for numbered in self._journal.outcomes(since):
-            digest.update(deterministic(numbered.outcome))
-        p50, p95 = (
-            np.percentile(runner.outcomes.latencies_ms, (50, 95))
-            if runner.outcomes.latencies_ms
-            else (math.nan, math.nan)
-        )
-        return ExitSummary(
-            exit_code=1 if self._fault else 0,
-            session=self._journal.folder,
-            run=runner.run,
-            state=runner.state,
-            objects=runner.objects.counts.objects,
-            unreadable=runner.objects.counts.unreadable,
-            left_out=runner.objects.counts.left_out,
-            conflicts=runner.objects.counts.conflicts,
-            decisions=runner.outcomes.decisions,
-            skipped=runner.outcomes.skipped,
-            latency_p50_ms=float(p50),
-            latency_p95_ms=float(p95),
-            outcomes_sha256=digest.hexdigest(),
-            fault=self._fault,
-        )
+        return summary(self._journal, self._runner, self._fault)
 
     def _loop(self, intake: Intake) -> None:
         runner = self._runner
@@ -279,7 +244,7 @@ class _Service:
                 self._writing.result()
             except OSError as error:
                 # The log alone is enough to go on from; it only takes longer.
-                log.warning("a checkpoint could not be written: %s", error)
+                log.warning("a checkpoint could not be written: %s", error.strerror)
         self._writing = self._pool.submit(write_checkpoint, self._journal.checkpoints, checkpoint)
 
     def _handle(self, request: Request) -> Reply:
@@ -300,7 +265,7 @@ class _Service:
                 self._journal.mark(runner.run, sequence, text)
                 return Done(detail=f"marked after outcome {sequence}")
             case SnapshotRequest(since=since):
-                return self._snapshot(since)
+                return snapshot(self._journal, runner, since)
             case ShutdownRequest():
                 self._stop.set()
                 return Done(detail="the service stops")
@@ -322,37 +287,13 @@ class _Service:
             return Done(detail=f"{event} follows once what has come is decided")
         return Done(detail=f"run {runner.run} is {runner.state}")
 
-    def _snapshot(self, since: int | None) -> Snapshot:
-        if since is None:
-            since = self._journal.sequence_before(self._runner.run)
-        outcomes = self._journal.outcomes(since, SNAPSHOT_LIMIT)
-        return Snapshot(
-            session=self._journal.session,
-            run=self._runner.run,
-            state=self._runner.state,
-            last=self._runner.outcomes.sequence,
-            outcomes=tuple(map(to_message, outcomes)),
-        )
-
     def _status(self) -> Status:
-        runner = self._runner
-        return Status(
-            session=self._journal.session,
-            run=runner.run,
-            state=runner.state,
-            sequence=runner.outcomes.sequence,
-            decisions=runner.outcomes.decisions,
-            skipped=runner.outcomes.skipped,
-            objects=runner.objects.counts.objects,
-            unreadable=runner.objects.counts.unreadable,
-            left_out=runner.objects.counts.left_out,
-            conflicts=runner.objects.counts.conflicts,
-            classes=self._decoder.classes,
-            bundle=self._decoder.bundle_digest,
-            repetition_time_s=self._decoder.repetition_time_s,
+        return status(
+            self._journal.session,
+            self._runner,
+            self._decoder,
             provider=self._settings.provider,
             subscribers=self._sockets.subscribers,
-            detail=runner.objects.detail,
             latency=self._latencies.percentiles(),
         )
 

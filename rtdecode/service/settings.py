@@ -1,23 +1,14 @@
 """What a service is told, and what it tells at the end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Protocol
 
-from rtdecode.adapters.address import parse_address
-from rtdecode.adapters.pyneal_source import SCHEME, PynealSource
-from rtdecode.clock import Clock
-from rtdecode.errors import ConfigError
-from rtdecode.keys import ServiceKeys, service_keys
 from rtdecode.ledger import Expected
-from rtdecode.pack import Record
 from rtdecode.service.rules import Runs
-from rtdecode.sources import Context, FolderSource, IngestSource, RecordingSource, Source
 from rtdecode.types import Outcome, Skipped, State, Volume
-from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, listening
-
-SOURCES = "folder:PATH, zmq:, pyneal://HOST:PORT or recording:PATH"
+from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT
 
 
 class Decoder(Protocol):
@@ -67,7 +58,8 @@ class ServiceSettings:
     session: Path
     """The session's folder; an unfinished run in it is continued."""
     source: str
-    """`folder:PATH`, `zmq:`, `pyneal://HOST:PORT` or `recording:PATH`."""
+    """`folder:PATH`, `dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE`, `zmq:`,
+    `pyneal://HOST:PORT` or `recording:PATH`."""
     outcomes: str = f"tcp://127.0.0.1:{OUTCOMES_PORT}"
     control: str = f"tcp://127.0.0.1:{CONTROL_PORT}"
     ingest: str = f"tcp://127.0.0.1:{INGEST_PORT}"
@@ -84,7 +76,7 @@ class ServiceSettings:
     file_patience_s: float = 5.0
     """How long a file that cannot be read may grow before it is reported."""
     force_polling: bool = False
-    """Look for files instead of being told of them, for network shares."""
+    """Look for files even where the system tells of them."""
     checkpoint_volumes: int = 10
     """A checkpoint after this many."""
     linger_s: float = 1.0
@@ -131,97 +123,3 @@ class ExitSummary:
 
 
 OnReady = Callable[[Endpoints], None]
-
-
-def check(settings: ServiceSettings) -> None:
-    """Refuse settings that cannot work, all at once.
-
-    Raises
-    ------
-    ConfigError
-        With every problem.
-    """
-    problems: list[str] = []
-    for endpoint in (settings.outcomes, settings.control, settings.ingest):
-        try:
-            listening(endpoint, guarded=settings.keys is not None)
-        except ConfigError as error:
-            problems += error.problems
-    try:
-        open_keys(settings)
-    except ConfigError as error:
-        problems += error.problems
-    kind, _, path = settings.source.partition(":")
-    if settings.source.startswith(SCHEME):
-        try:
-            parse_address(settings.source.removeprefix(SCHEME))
-        except ConfigError as error:
-            problems += error.problems
-    elif kind not in ("folder", "zmq", "recording") or ":" not in settings.source:
-        problems.append(f"source {settings.source!r} is not known; it is {SOURCES}")
-    elif kind != "zmq" and not path:
-        problems.append(f"source {settings.source!r} names no path; it is {SOURCES}")
-    elif kind == "folder" and settings.session.resolve().is_relative_to(Path(path).resolve()):
-        problems.append(
-            f"session folder {settings.session} lies inside the source folder {path}, where its "
-            "own files would be taken for the scanner's; choose another place for it"
-        )
-    if settings.runs not in get_args(Runs) or settings.dummies < 0:
-        problems.append(
-            f"runs ({settings.runs}) must be one of {', '.join(get_args(Runs))} and dummies "
-            f"({settings.dummies}) at least 0"
-        )
-    if settings.volumes < 0 or settings.checkpoint_volumes < 1:
-        problems.append(
-            f"volumes ({settings.volumes}) must be at least 0 and checkpoint_volumes "
-            f"({settings.checkpoint_volumes}) at least 1"
-        )
-    if problems:
-        raise ConfigError(problems)
-
-
-def open_keys(settings: ServiceSettings) -> ServiceKeys | None:
-    """Return the keys that the settings name, `None` where they name none.
-
-    Raises
-    ------
-    ConfigError
-        Something in their folder is missing or wrong.
-    """
-    return None if settings.keys is None else service_keys(settings.keys)
-
-
-def open_source(
-    settings: ServiceSettings,
-    context: Context,
-    clock: Clock,
-    repetition_time_s: float,
-    recorded: Sequence[Record],
-    keys: ServiceKeys | None = None,
-) -> Source:
-    """Return the source that checked settings name, not yet entered.
-
-    Parameters
-    ----------
-    settings, context, clock
-        The service's.
-    repetition_time_s
-        The bundle's.
-    recorded
-        The session's log so far.
-    keys
-        Whom to let in.
-    """
-    if settings.source.startswith(SCHEME):
-        return PynealSource(settings.source, context, clock, repetition_time_s, recorded)
-    kind, _, path = settings.source.partition(":")
-    if kind == "folder":
-        return FolderSource(
-            Path(path),
-            clock,
-            force_polling=settings.force_polling,
-            patience_s=settings.file_patience_s,
-        )
-    if kind == "recording":
-        return RecordingSource(Path(path), clock)
-    return IngestSource(settings.ingest, context, clock, keys)

@@ -117,17 +117,20 @@ class IngestSource:
         # REQ puts an empty frame after the route, DEALER does not; the answer mirrors it.
         cut = 2 if len(frames) > 1 and not frames[1] else 1
         route, message = frames[:cut], frames[cut:]
+        digest = ""
         try:
-            header, content = _checked(message)
+            header = _header(message)
+            digest = header.sha256
+            content = _checked(header, message[1])
         except WireError as error:
-            refused = IngestReply(sha256="", receipt="refused", error=str(error))
+            refused = IngestReply(sha256=digest, receipt="refused", error=str(error))
             self._socket.send_multipart([*route, encode(refused)])
             return
         self._waiting.append((route, header.sha256))
         batch.append(Arrival(header.name, content, self._clock.monotonic_ns()))
 
 
-def _checked(message: list[bytes]) -> tuple[IngestHeader, bytes]:
+def _header(message: list[bytes]) -> IngestHeader:
     if len(message) != 2:
         raise WireError(
             f"an object is 2 frames, a JSON header and the bytes; {len(message)} frames came"
@@ -136,19 +139,22 @@ def _checked(message: list[bytes]) -> tuple[IngestHeader, bytes]:
         raise WireError(
             f"the header has {len(message[0])} bytes; it has at most {MAX_HEADER_BYTES}"
         )
-    header = decode(message[0], IngestHeader)
-    if not message[1]:
+    return decode(message[0], IngestHeader)
+
+
+def _checked(header: IngestHeader, content: bytes) -> bytes:
+    if not content:
         raise WireError("the object is empty")
     if len(header.name) > MAX_NAME or not header.name.isprintable():
         raise WireError(f"the object's name must be at most {MAX_NAME} printable characters")
-    digest = hashlib.sha256(message[1]).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
     if digest != header.sha256.lower():
         raise WireError(
             f"the object's SHA-256 is {digest[:12]}..., its header says {header.sha256[:12]}...; "
             "send it again"
         )
-    _check_kind(header, message[1])
-    return header, message[1]
+    _check_kind(header, content)
+    return content
 
 
 def _check_kind(header: IngestHeader, content: bytes) -> None:

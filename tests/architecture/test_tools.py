@@ -14,6 +14,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
     [
         "benchmark",
         "compare_normalisers",
+        "forward_folder",
         "fuzz_dicom",
         "plot_session",
         "split_half",

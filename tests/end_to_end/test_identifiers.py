@@ -85,6 +85,17 @@ def test_a_fault_tells_no_file_name(start, export, identified, caplog, monkeypat
     assert found(caplog.text.encode()) == []
 
 
+def test_the_source_folders_name_is_not_told(start, tmp_path, identified, caplog, canaries):
+    """Scanners name folders after participants, too."""
+    caplog.set_level(logging.INFO, "rtdecode")
+    (tmp_path / canaries.NAME).mkdir()
+    (tmp_path / canaries.NAME / "0.dcm").write_bytes(identified(0))
+    service = start(source=f"folder:{tmp_path / canaries.NAME}", volumes=1)
+    assert service.finish().decisions == 1
+    assert "source folder" in caplog.text
+    assert canaries.found(caplog.text.encode()) == []
+
+
 def test_names_from_dicom_are_never_paths(start, scanner, settings, tmp_path):
     """A name or a value that climbs out of a folder is kept as text and leads nowhere."""
     service = start(source="zmq:", volumes=2)

@@ -2,17 +2,21 @@
 
 import hashlib
 import socket as sockets
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 import zmq
 
+from rtdecode.adapters import json_lines
+from rtdecode.adapters.address import Address
 from rtdecode.cli import main
 from rtdecode.client import Control, Outcomes
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.keys import allow, lock, new_client, new_service, service_keys
 from rtdecode.player import IngestSink, sinks
+from rtdecode.player.sinks import NoAnswerError
 from rtdecode.wire import IngestHeader, encode, reachable
 
 EVERYWHERE = "tcp://0.0.0.0:*"
@@ -57,10 +61,9 @@ def here(endpoint: str) -> str:
 
 
 def test_a_friend_is_served_and_strangers_get_nothing(
-    start, scanner, service_folder, friend, stranger, monkeypatch
+    start, scanner, service_folder, friend, stranger
 ):
     """A whole run past a plain client, one with unknown keys and one that never says anything."""
-    monkeypatch.setattr(sinks, "RESEND_S", 0.05)
     service = start(keys=service_folder, volumes=4, **OPEN)
     outcomes, control, ingest = (
         here(e)
@@ -130,7 +133,7 @@ def test_a_sender_without_keys_is_told_that_nobody_answers(
     start, scanner, service_folder, friend, monkeypatch
 ):
     """The player ends with an error instead of waiting for ever."""
-    monkeypatch.setattr(sinks, "RESEND_S", 0.02)
+    monkeypatch.setattr(sinks, "SILENCE_S", 0.3)
     service = start(keys=service_folder, **OPEN)
     with IngestSink(here(service.endpoints.ingest)) as sink:
         sink.put("0.dcm", scanner.mosaic(0))
@@ -138,6 +141,49 @@ def test_a_sender_without_keys_is_told_that_nobody_answers(
             sink.flush()
     assert service.shut().objects == 0
     assert friend.is_dir()
+
+
+def test_a_sender_that_was_shut_out_gets_in_once_it_is_allowed(
+    start, scanner, service_folder, friend, stranger, monkeypatch
+):
+    """It goes on knocking, so that what it forwards is not lost to a forgotten key."""
+    monkeypatch.setattr(sinks, "SILENCE_S", 0.3)
+    assert friend.is_dir()
+    service = start(keys=service_folder, **OPEN)
+    ingest = service.endpoints.ingest
+    with IngestSink(here(ingest), stranger) as sink:
+        sink.put("0.dcm", scanner.mosaic(0))
+        with pytest.raises(NoAnswerError):
+            sink.flush()
+        assert service.shut().objects == 0
+        allow(service_folder, stranger / "stranger.key")
+        again = start(keys=service_folder, **{**OPEN, "ingest": ingest})
+        for _ in range(50):
+            with suppress(NoAnswerError):
+                sink.flush()
+                break
+    assert again.shut().objects == 1
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_an_adapter_shows_its_keys(start, adapt, scanner, service_folder, friend, settings, allowed):
+    """With them a client of its gets the run; without, it is not told a thing."""
+    service = start(keys=service_folder, **OPEN)
+    keys = friend if allowed else None
+    where = adapt(partial(json_lines.run, keys=keys), settings.session, Address("127.0.0.1", 0))
+    with IngestSink(here(service.endpoints.ingest), friend) as sink:
+        sink.put("0.dcm", scanner.mosaic(0))
+        sink.flush()
+    with Control(here(service.endpoints.control), timeout_s=20.0, keys=friend) as asked:
+        while asked.status().sequence < 1:
+            pass
+    with sockets.create_connection(where, timeout=20) as client:
+        client.settimeout(20 if allowed else 0.5)
+        if allowed:
+            assert b'"index":0' in client.recv(1 << 16)
+        else:
+            with pytest.raises(TimeoutError):
+                client.recv(1)
 
 
 def test_nobody_gets_in_while_no_doorkeeper_is_at_work(service_folder, friend):
