@@ -166,7 +166,9 @@ def test_a_sender_that_was_shut_out_gets_in_once_it_is_allowed(
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_an_adapter_shows_its_keys(start, adapt, scanner, service_folder, friend, settings, allowed):
+def test_an_adapter_shows_its_keys(
+    start, adapt, scanner, service_folder, friend, settings, allowed
+):
     """With them a client of its gets the run; without, it is not told a thing."""
     service = start(keys=service_folder, **OPEN)
     keys = friend if allowed else None

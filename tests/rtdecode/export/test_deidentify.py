@@ -93,6 +93,17 @@ def test_text_that_is_not_what_its_element_is_for_is_left_out(simulated, tmp_pat
     assert b"Tweety" not in Deidentifier(b"secret").apply(spoilt)
 
 
+def test_descriptions_are_read_and_never_kept(scanned) -> None:
+    """Operators write into them, whatever representation an object gives them."""
+    ds = dcmread(BytesIO(scanned))
+    ds.add_new(tags.SERIES_DESCRIPTION, "CS", "TWEETY")
+    ds.add_new(tags.IMAGE_COMMENTS, "CS", "TWEETY")
+    buffer = BytesIO()
+    ds.save_as(buffer, enforce_file_format=True)
+    assert b"TWEETY" in buffer.getvalue()
+    assert b"TWEETY" not in Deidentifier(b"secret").apply(buffer.getvalue())
+
+
 def test_siemens_private_header_is_reduced(simulated, tmp_path) -> None:
     """Of its fields those that are read remain, to the last bit, and no other text."""
     path = write_dicom(simulated, tmp_path / "run", "siemens")[0]
