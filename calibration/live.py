@@ -7,10 +7,10 @@ from threading import Event
 
 import numpy as np
 
-from rtdecode import dicom
+from rtdecode import dicom, parsing
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RunError, VolumeError
-from rtdecode.ledger import Ledger
+from rtdecode.ledger import Expected, Ledger
 from rtdecode.service import ServiceSettings, serve
 from rtdecode.service.settings import OnReady
 from rtdecode.sources import RecordingSource
@@ -35,25 +35,29 @@ def read_run(path: Path) -> list[Volume]:
             return dicom.assemble([path])
         except VolumeError as error:
             raise ConfigError(f"--run {path}: {error}") from error
-    ledger, clock = Ledger(), SystemClock()
+    clock = SystemClock()
     volumes: list[Volume] = []
 
     def keep(items: list[Volume | Skipped]) -> None:
         volumes.extend(item for item in items if isinstance(item, Volume))
 
     with RecordingSource(path, clock) as source:
+        expected = Expected.of(source.start.get("expected"))
+        ledger = Ledger(expected=expected, former=source.start.get("former", ()))
         for batch in source.batches(Event()):
             for arrival in batch:
                 if arrival.given_up is not None:
                     keep(ledger.give_up(arrival.given_up))
                     continue
+                if arrival.paused is not None:
+                    continue
                 try:
-                    parsed = dicom.parse(arrival.content, arrival.name)
+                    parsed = parsing.parse(arrival.content, arrival.name)
                 except VolumeError:
                     continue  # the service had told so when it came
                 now_ns = clock.monotonic_ns()
                 keep(ledger.add(parsed, Stamps(received_ns=arrival.received_ns), now_ns)[1])
-    keep(ledger.close())
+        keep(ledger.close())
     return volumes
 
 
@@ -94,7 +98,8 @@ def acquire(
     RunError
         It stopped before the run was complete; the message says why and how to go on.
     """
-    settings = replace(settings, linger_s=0.0, outcomes=ANY_PORT, control=ANY_PORT)
+    # One run is asked for: what comes beside it neither ends it nor takes its place.
+    settings = replace(settings, linger_s=0, outcomes=ANY_PORT, control=ANY_PORT, runs="volume")
     summary = serve(settings, _Collector(on_volume, settings.session), clock, on_ready, stop)
     if summary.fault or summary.state != "ended":
         why = summary.fault or "it was stopped"
@@ -116,6 +121,8 @@ class _Collector:
     bundle_digest: str = "calibration"
     classes: tuple[str, ...] = ("calibration run",)
     repetition_time_s: float = 0.0
+    expected: None = None
+    """Nothing yet."""
 
     def step(self, item: Volume | Skipped) -> Outcome:
         """Hand a volume on."""

@@ -11,10 +11,16 @@ from typing import Annotated, Literal
 import typer
 
 from rtdecode import __version__
+from rtdecode.adapters.cli import app as adapt
 from rtdecode.errors import ConfigError, RtdecodeError
+from rtdecode.export.cli import export
+from rtdecode.keys.cli import app as keys_app
 
 GROUP = "rtdecode.commands"
 EXIT_RUN, EXIT_CONFIG = 1, 2
+ClientKeys = Annotated[
+    Path | None, typer.Option(help="Folder of this client's keys, or its .key_secret file.")
+]
 OUTCOMES, CONTROL, INGEST = (f"tcp://127.0.0.1:{port}" for port in (7801, 7802, 7803))
 
 
@@ -32,6 +38,10 @@ def build() -> typer.Typer:
     app.command()(serve)
     app.command()(replay)
     app.command()(monitor)
+    app.command()(control)
+    app.add_typer(adapt, name="adapt")
+    app.add_typer(keys_app, name="keys")
+    app.command()(export)
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
         _add(app, entry)
     return app
@@ -75,7 +85,14 @@ def run() -> None:
 def serve(
     bundle: Annotated[Path, typer.Option(help="The decoder: a folder from `rtdecode calibrate`.")],
     source: Annotated[
-        str, typer.Option(help="Where volumes come from: folder:PATH, zmq: or recording:PATH.")
+        str,
+        typer.Option(
+            help="Where volumes come from. folder:PATH: the scanner writes files there. "
+            "dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE: the scanner sends DICOM here. "
+            "zmq: objects are pushed to --ingest (tools/forward_folder does). "
+            "pyneal://HOST:PORT: Pyneal's scanner programs send volumes here. "
+            "recording:PATH: a session again."
+        ),
     ],
     session: Annotated[
         Path | None,
@@ -95,12 +112,26 @@ def serve(
         float | None,
         typer.Option(help="Wait for an overtaken volume. [default: one repetition time]"),
     ] = None,
+    runs: Annotated[
+        Literal["command", "volume", "series"],
+        typer.Option(
+            help="What begins and ends runs: commands only; a new series' first volume begins one "
+            "after another's end; or a new series also ends the one before it."
+        ),
+    ] = "series",
+    dummies: Annotated[
+        int, typer.Option(help="Skip so many first volumes of a run (not in steady state).", min=0)
+    ] = 0,
     polling: Annotated[
-        bool, typer.Option("--polling", help="Poll the folder: for network shares.")
+        bool, typer.Option("--polling", help="Poll the folder; network shares are polled anyway.")
     ] = False,
     outcomes: Annotated[str, typer.Option(help="Outcomes are published here.")] = OUTCOMES,
     control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
     ingest: Annotated[str, typer.Option(help="Objects are pushed here (source zmq:).")] = INGEST,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the service's keys: other computers may connect with theirs."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Decode volumes as they come, and publish one outcome for each.
@@ -108,6 +139,8 @@ def serve(
     Stop with Ctrl-C; start again with the same --session to continue where it stopped.
 
     Example: rtdecode serve --bundle bundle/ --source folder:/mnt/scanner --session sub-01_run-1
+
+    Over DICOM, in quotes: --source 'dicom://:11112?aet=RTDECODE'
     """
     import msgspec
 
@@ -128,8 +161,11 @@ def serve(
         ingest=ingest,
         volumes=volumes,
         patience_s=patience_s,
+        runs=runs,
+        dummies=dummies,
         force_polling=polling,
         provider=f"{pipeline.provider}, {threads} thread{'s' if threads > 1 else ''}",
+        keys=keys,
     )
 
     def announce(endpoints: Endpoints) -> None:
@@ -138,7 +174,8 @@ def serve(
             f"{settings.provider}; session {folder}\n"
             f"outcomes {endpoints.outcomes}  control {endpoints.control}"
             + (f"  ingest {endpoints.ingest}" if endpoints.ingest else "")
-            + f"\nwatch with: rtdecode monitor --session {folder}",
+            + f"\nwatch with: rtdecode monitor --session {folder}"
+            + (" --keys A_CLIENTS_KEYS" if keys else ""),
             err=True,
         )
 
@@ -149,8 +186,9 @@ def serve(
     else:
         typer.echo(
             f"run {summary.run} {summary.state}: {summary.decisions} decisions, {summary.skipped} "
-            f"skipped, {summary.unreadable} unreadable; latency p50 {summary.latency_p50_ms:.0f} "
-            f"ms, p95 {summary.latency_p95_ms:.0f} ms\n"
+            f"skipped, {summary.unreadable} objects unreadable, {summary.left_out} left out, "
+            f"{summary.conflicts} in conflict; latency p50 {summary.latency_p50_ms:.0f} ms, p95 "
+            f"{summary.latency_p95_ms:.0f} ms\n"
             f"outcomes sha256 {summary.outcomes_sha256}"
         )
         if summary.fault:
@@ -165,6 +203,7 @@ def replay(
         str,
         typer.Option(help="Pace: 1 as recorded, 10 ten times faster, max as fast as it goes."),
     ] = "1",
+    keys: ClientKeys = None,
 ) -> None:
     """Play a recorded series into a folder or a service, as the scanner would.
 
@@ -174,7 +213,7 @@ def replay(
 
     from rtdecode.player import parse_speed, play
 
-    report = play(path, to, parse_speed(speed), console=Console(stderr=True))
+    report = play(path, to, parse_speed(speed), console=Console(stderr=True), keys=keys)
     late = f"; the latest left {report.latest_ms:.0f} ms after its time" if speed != "max" else ""
     typer.echo(
         f"played {report.volumes} volumes in {report.objects} files in {report.seconds:.1f} s{late}"
@@ -187,6 +226,7 @@ def monitor(
     ] = None,
     outcomes: Annotated[str, typer.Option(help="The service's outcomes.")] = OUTCOMES,
     control: Annotated[str, typer.Option(help="The service's control.")] = CONTROL,
+    keys: ClientKeys = None,
     json: Annotated[bool, typer.Option("--json", help="Print a line of JSON an outcome.")] = False,
 ) -> None:
     """Show decisions, motion and latency live in the terminal.
@@ -201,7 +241,50 @@ def monitor(
     if session is not None:
         found = session_endpoints(session)
         outcomes, control = found["outcomes"], found["control"]
-    watch(outcomes, control, Console(), as_json=json)
+    watch(outcomes, control, Console(), as_json=json, keys=keys)
+
+
+def control(
+    action: Annotated[
+        Literal["start", "end", "pause", "resume", "mark", "status", "shutdown"],
+        typer.Argument(help="What to do."),
+    ],
+    text: Annotated[str | None, typer.Argument(help="The remark, for mark.")] = None,
+    session: Annotated[
+        Path | None, typer.Option(help="Find the service by its session folder.")
+    ] = None,
+    endpoint: Annotated[str, typer.Option("--control", help="The service's control.")] = CONTROL,
+    keys: ClientKeys = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> None:
+    """Start, end, pause or resume a run; put a remark into its record; ask how it stands.
+
+    In a pause volumes are recorded and keep the statistics going, and none has a decision.
+
+    Example: rtdecode control --session sub-01_run-1 mark "the participant coughed"
+    """
+    import msgspec
+
+    from rtdecode.client import Control, session_endpoints
+
+    if (text is None) == (action == "mark"):
+        raise ConfigError("mark needs the remark's text, and nothing else takes one")
+    if session is not None:
+        endpoint = session_endpoints(session)["control"]
+    with Control(endpoint, keys=keys) as service:
+        if action == "status":
+            status = service.status()
+            told = (
+                f"run {status.run} {status.state}: {status.decisions} decisions, {status.skipped} "
+                f"skipped; {status.objects} objects, {status.unreadable} unreadable, "
+                f"{status.left_out} left out, {status.conflicts} in conflict"
+            )
+            answer = msgspec.to_builtins(status)
+            told += f"\n{status.detail}" if status.detail else ""
+        else:
+            told = service.mark(text) if text is not None else getattr(service, action)()
+            answer = {"done": told}
+    typer.echo(msgspec.json.encode(answer) if json else told)
 
 
 def _show_version(asked: bool) -> None:

@@ -39,9 +39,13 @@ class Kind(IntEnum):
     GIVE_UP = 2
     """A volume's deadline passed: its index is no longer waited for."""
     START = 3
-    """A run begins."""
+    """A run begins: with the next record, or with an earlier one that its `from` names."""
     END = 4
     """A run ends."""
+    PAUSE = 5
+    """Volumes have no decisions from here on."""
+    RESUME = 6
+    """Volumes are decided again from here on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,31 @@ def scan(file: BinaryIO) -> Iterator[Record]:
         header = msgspec.json.decode(content[:header_length], type=dict[str, Any])
         yield Record(number, Kind(kind), header, at + header_length, body_length)
         offset, number = end, number + 1
+
+
+def of_run(records: Sequence[Record], start: Record) -> list[Record]:
+    """Return what counted in one run, in order.
+
+    Parameters
+    ----------
+    records
+        The whole log.
+    start
+        The run's first record.
+    """
+    later = [first_of(r) for r in records[start.number + 1 :] if r.kind is Kind.START]
+    counted: list[Record] = []
+    for record in records[first_of(start) : min(later, default=len(records))]:
+        if record.kind is Kind.END:
+            break
+        if record.kind is not Kind.START:
+            counted.append(record)
+    return counted
+
+
+def first_of(start: Record) -> int:
+    """Return the number of the first record that counts in the run that `start` begins."""
+    return int(start.header.get("from", start.number + 1))
 
 
 def read_body(file: BinaryIO, record: Record) -> bytes:

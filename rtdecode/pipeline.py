@@ -6,6 +6,7 @@ from rtdecode.bundle import Bundle
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.engine import Engine, Provider
 from rtdecode.errors import VolumeError
+from rtdecode.ledger import Expected, voxel_mm
 from rtdecode.types import Decision, Outcome, Skipped, SkipReason, State, Volume
 
 
@@ -31,19 +32,25 @@ class Pipeline:
         self.bundle_digest = bundle.digest
         self.classes = bundle.manifest.classes
         self.repetition_time_s = bundle.manifest.repetition_time_s
+        x_mm, y_mm, z_mm = voxel_mm(bundle.space.reference_affine)
+        self.expected = Expected(
+            bundle.manifest.source_shape, (x_mm, y_mm, z_mm), self.repetition_time_s
+        )
 
     def step(self, item: Volume | Skipped) -> Outcome:
         """Return the outcome of one volume; what the ledger skipped stays skipped."""
         if isinstance(item, Skipped):
             return item
-        try:
-            self._engine.check(item)
-        except VolumeError as error:
-            return self._refused(item, SkipReason.WRONG_SERIES, error)
+        differences = self.expected.differences(
+            item.data.shape, voxel_mm(item.affine), item.repetition_time_s
+        )
+        if differences:
+            words = f"{'; '.join(differences)}; use the calibration run's protocol"
+            return self._refused(item, SkipReason.WRONG_SERIES, words)
         try:
             decision = self._engine.step(item)
         except VolumeError as error:
-            return self._refused(item, SkipReason.CORRUPT, error)
+            return self._refused(item, SkipReason.CORRUPT, str(error))
         if "not_ready" in decision.quality.why:
             return _without_evidence(
                 decision, SkipReason.NOT_READY, "the run's statistics are still being gathered"
@@ -55,9 +62,9 @@ class Pipeline:
             )
         return decision
 
-    def _refused(self, volume: Volume, reason: SkipReason, error: VolumeError) -> Skipped:
+    def _refused(self, volume: Volume, reason: SkipReason, detail: str) -> Skipped:
         stamps = replace(volume.stamps, decided_ns=self._clock.monotonic_ns())
-        return Skipped(volume.index, reason, str(error), stamps=stamps)
+        return Skipped(volume.index, reason, detail, stamps=stamps)
 
     def state(self) -> State:
         """Return everything the next outcome depends on."""

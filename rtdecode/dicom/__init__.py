@@ -1,8 +1,20 @@
 """DICOM objects of an fMRI run -> volumes, stored as dcm2niix stores them."""
 
 from rtdecode.dicom.assemble import assemble
-from rtdecode.dicom.assembler import Assembler
-from rtdecode.dicom.parse import parse
+from rtdecode.dicom.assembler import Assembler, Held, same_place
+from rtdecode.dicom.kinds import OtherImageError
+from rtdecode.dicom.parse import parse, require_whole
 from rtdecode.dicom.values import Parsed, Series, Slab
 
-__all__ = ["Assembler", "Parsed", "Series", "Slab", "assemble", "parse"]
+__all__ = [
+    "Assembler",
+    "Held",
+    "OtherImageError",
+    "Parsed",
+    "Series",
+    "Slab",
+    "assemble",
+    "parse",
+    "require_whole",
+    "same_place",
+]

@@ -9,6 +9,7 @@ import logging
 import math
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,17 @@ _log = logging.getLogger(__name__)
 
 _SAME_PLACE_MM = 1e-2
 _DAY_S = 86400.0
+
+
+class Held(StrEnum):
+    """What became of a slab."""
+
+    NEW = "new"
+    """It is held."""
+    REPEATED = "repeated"
+    """The same is held already."""
+    DIFFERENT = "different"
+    """Another one is held in its place, or its volume is whole without it; that is kept."""
 
 
 @dataclass(slots=True)
@@ -107,16 +119,17 @@ class Assembler:
             return slab.temporal - 1
         return None if self._period is None else (slab.instance - 1) // self._period
 
-    def hold(self, slab: Slab, stamps: Stamps) -> bool:
-        """Keep a slab; return whether it is the first at its place and time."""
+    def hold(self, slab: Slab, stamps: Stamps) -> Held:
+        """Keep a slab, if it is the first at its place and time."""
         index = self.index_of(slab)
         if index is not None:
             return self._insert(index, slab, stamps)
-        if any(s.instance == slab.instance and _same_place(s, slab) for s, _ in self._unplaced):
-            return False
+        for other, _ in self._unplaced:
+            if other.instance == slab.instance and _same_place(other, slab):
+                return _compared(other, slab)
         self._unplaced.append((slab, stamps))
         self._learn_period(slab)
-        return True
+        return Held.NEW
 
     def finish(self) -> None:
         """Settle, as no slab will come any more, what is still unknown."""
@@ -157,6 +170,11 @@ class Assembler:
             return "no image of it came"
         expected = partial.slabs[0].slices or self._slices
         return f"{partial.slices} of {expected or 'an unknown number of'} slices came"
+
+    def slabs(self, index: int) -> tuple[Slab, ...]:
+        """Return what is held of a volume."""
+        partial = self._partials.get(index)
+        return () if partial is None else tuple(partial.slabs)
 
     def drop(self, index: int) -> None:
         """Forget a volume."""
@@ -212,6 +230,7 @@ class Assembler:
                 repetition_time_s=math.nan if repetition_s is None else repetition_s,
                 image_type=tuple(series["image_type"]),
                 volumes=series["volumes"],
+                kind=series.get("kind", ""),
             )
         )
         assembler._slices = state["slices"]
@@ -222,18 +241,18 @@ class Assembler:
         assembler._timeline = _Timeline(**timeline)
         return assembler
 
-    def _insert(self, index: int, slab: Slab, stamps: Stamps) -> bool:
+    def _insert(self, index: int, slab: Slab, stamps: Stamps) -> Held:
         self._learn_slices(index, slab, stamps)
         partial = self._partials.setdefault(index, _Partial())
         for other in partial.slabs:
             if _same_place(other, slab):
                 self._warn_of_clash(index, other, slab)
-                return False
+                return _compared(other, slab)
         if partial.slabs and self.is_whole(index):
-            return False
+            return Held.DIFFERENT
         partial.slabs.append(slab)
         partial.stamps = stamps
-        return True
+        return Held.NEW
 
     def _learn_slices(self, index: int, slab: Slab, stamps: Stamps) -> None:
         """Take the first volume as whole when an image of the next one comes."""
@@ -283,8 +302,17 @@ class Assembler:
             )
 
 
+def same_place(one_mm: float, other_mm: float) -> bool:
+    """Whether two locations along the slice normal are one."""
+    return abs(one_mm - other_mm) < _SAME_PLACE_MM
+
+
 def _same_place(one: Slab, other: Slab) -> bool:
-    return abs(one.location_mm - other.location_mm) < _SAME_PLACE_MM
+    return same_place(one.location_mm, other.location_mm)
+
+
+def _compared(held: Slab, slab: Slab) -> Held:
+    return Held.REPEATED if np.array_equal(held.data, slab.data) else Held.DIFFERENT
 
 
 def _stack(slabs: list[Slab]) -> tuple[Float32, Float64]:

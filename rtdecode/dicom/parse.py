@@ -5,6 +5,7 @@ import math
 
 from rtdecode.dicom import tags
 from rtdecode.dicom.header import Header
+from rtdecode.dicom.kinds import OtherImageError, other_kind, refuse_other_images, require_pixels
 from rtdecode.dicom.mosaic import is_mosaic, mosaic_slabs
 from rtdecode.dicom.multiframe import is_multiframe, multiframe_slabs, repetition_time_ms
 from rtdecode.dicom.read import read
@@ -14,10 +15,8 @@ from rtdecode.errors import VolumeError
 
 MAX_VOLUMES = 2**17
 """A higher temporal position is a damaged header: a day at 0.66 s."""
-
-_NOT_MAGNITUDE = frozenset(
-    ("P", "R", "I", "PHASE", "REAL", "IMAGINARY", "PHASE MAP", "P_FFE", "R_FFE", "I_FFE")
-)
+MAX_SERIES_NUMBER = 2**31 - 1
+MAX_REPETITION_TIME_S = 600.0
 
 
 def parse(content: bytes, name: str) -> Parsed:
@@ -37,12 +36,40 @@ def parse(content: bytes, name: str) -> Parsed:
 
     Raises
     ------
+    OtherImageError
+        Whole, and not an MR magnitude image.
     VolumeError
-        Empty, truncated, damaged, not DICOM, not an MR magnitude image, or without what its place
-        in space and time needs; the message names `name` and what is wrong.
+        Empty, truncated, damaged, not DICOM, or without what its place in space and time needs; the
+        message names `name` and what is wrong.
     """
     try:
         return _parse(content)
+    except OtherImageError as other:
+        raise other.named(name) from other
+    except VolumeError as problem:
+        raise VolumeError(f"{name} {problem}") from problem
+
+
+def require_whole(content: bytes, name: str) -> None:
+    """Refuse an object that is cut off, without looking at its image: for files being written.
+
+    What passes may still be refused by `parse`, but not because more of it is to come.
+
+    Parameters
+    ----------
+    content
+        The object's bytes, plain or gzipped.
+    name
+        What to call it in an error: a file name.
+
+    Raises
+    ------
+    VolumeError
+        Empty, truncated, not DICOM, or ending before its pixels.
+    """
+    try:
+        dataset = read(content)
+        require_pixels(Header(dataset, dataset.elements))
     except VolumeError as problem:
         raise VolumeError(f"{name} {problem}") from problem
 
@@ -50,13 +77,19 @@ def parse(content: bytes, name: str) -> Parsed:
 def _parse(content: bytes) -> Parsed:
     dataset = read(content)
     header = Header(dataset, dataset.elements)
-    _refuse_other_images(header)
-    if is_multiframe(header):
-        slabs = multiframe_slabs(header)
-    elif is_mosaic(header):
-        slabs = mosaic_slabs(header)
-    else:
-        slabs = single_slabs(header)
+    uid = header.text(tags.SERIES_UID)
+    digest = hashlib.sha256(uid.encode("latin-1")).hexdigest()[:12] if uid else ""
+    number = _series_number(header)
+    refuse_other_images(header, digest, number)
+    if not uid:
+        raise VolumeError("has no SeriesInstanceUID: its series is unknown")
+    kind = other_kind(header)
+    try:
+        slabs = _slabs(header)
+    except VolumeError as problem:
+        if kind:  # nobody needs to know what is wrong with it
+            raise OtherImageError(str(problem), kind, digest, number) from problem
+        raise
     for slab in slabs:
         if slab.temporal is None and not slab.instance:
             raise VolumeError(
@@ -66,33 +99,37 @@ def _parse(content: bytes) -> Parsed:
             raise VolumeError(f"claims to be volume {slab.temporal} of its series")
         slab.data.setflags(write=False)
         slab.affine.setflags(write=False)
-    return Parsed(_series(header, slabs[0]), slabs)
+    return Parsed(_series(header, slabs[0], kind, digest, number), slabs)
 
 
-def _refuse_other_images(header: Header) -> None:
-    modality = header.text(tags.MODALITY)
-    if modality not in ("", "MR"):
-        raise VolumeError(f"is no MR image: its modality is {modality}")
-    if tags.PIXEL_DATA not in header.elements:
-        raise VolumeError("has no pixel data: it is not an image, or only its beginning")
-    kinds = _NOT_MAGNITUDE.intersection(header.texts(tags.IMAGE_TYPE))
-    if kinds or (header.number(tags.GE_RAW_TYPE) or 0) in (1, 2, 3):
-        kind = ", ".join(sorted(kinds)) or "by its raw data type"
-        raise VolumeError(f"is not a magnitude image ({kind}); only magnitude images are decoded")
+def _series_number(header: Header) -> int:
+    number = int(header.number(tags.SERIES_NUMBER) or 0)
+    if abs(number) > MAX_SERIES_NUMBER:
+        raise VolumeError(f"has a SeriesNumber beyond {MAX_SERIES_NUMBER}")
+    return number
 
 
-def _series(header: Header, slab: Slab) -> Series:
-    uid = header.text(tags.SERIES_UID)
-    if not uid:
-        raise VolumeError("has no SeriesInstanceUID: its series is unknown")
+def _slabs(header: Header) -> tuple[Slab, ...]:
+    if is_multiframe(header):
+        return multiframe_slabs(header)
+    return mosaic_slabs(header) if is_mosaic(header) else single_slabs(header)
+
+
+def _series(header: Header, slab: Slab, kind: str, digest: str, number: int) -> Series:
     repetition_ms = repetition_time_ms(header)
+    if repetition_ms is not None and not 0 <= repetition_ms <= MAX_REPETITION_TIME_S * 1000:
+        raise VolumeError(
+            f"has a repetition time of {repetition_ms:g} ms; at most "
+            f"{MAX_REPETITION_TIME_S * 1000:g} ms can be"
+        )
     columns, rows = slab.data.shape[:2]
     return Series(
-        digest=hashlib.sha256(uid.encode("latin-1")).hexdigest()[:12],
-        series_number=int(header.number(tags.SERIES_NUMBER) or 0),
+        digest=digest,
+        series_number=number,
         matrix=(columns, rows),
         echo_time_ms=header.number(tags.ECHO_TIME) or 0.0,
         repetition_time_s=repetition_ms / 1000 if repetition_ms else math.nan,
         image_type=header.texts(tags.IMAGE_TYPE),
         volumes=header.count(tags.TEMPORAL_POSITIONS),
+        kind=kind,
     )

@@ -21,6 +21,8 @@ class Series:
     image_type: tuple[str, ...]
     volumes: int | None = None
     """How many volumes the header announces, `None` where it does not."""
+    kind: str = ""
+    """What these images are where they cannot be a run, for the operator; empty where they can."""
 
     def same_run(self, other: "Series") -> bool:
         """Whether objects of both series belong to one run."""

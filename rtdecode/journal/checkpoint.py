@@ -5,7 +5,7 @@ import logging
 import os
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ class Checkpoint:
     """The first record of the pack that the ledger has to see again."""
     ledger: dict[str, Any]
     pipeline: State
+    paused: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+    """How many objects were what, before `feed_from`."""
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -57,6 +60,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         checkpoint.sequence,
         checkpoint.feed_from,
         checkpoint.ledger,
+        checkpoint.paused,
+        checkpoint.counts,
     )
     arrays = {_PIPELINE + name: array for name, array in checkpoint.pipeline.items()}
     arrays[_FACTS] = np.frombuffer(msgspec.json.encode(facts), dtype=np.uint8)
@@ -90,6 +95,8 @@ class _Facts(msgspec.Struct):
     sequence: int
     feed_from: int
     ledger: dict[str, Any]
+    paused: bool = False
+    counts: dict[str, int] = {}
 
 
 def _read(path: Path) -> Checkpoint:
@@ -99,7 +106,14 @@ def _read(path: Path) -> Checkpoint:
         names = [name for name in content.files if name.startswith(_PIPELINE)]
         pipeline = {name.removeprefix(_PIPELINE): content[name] for name in names}
     return Checkpoint(
-        facts.run, facts.bundle, facts.sequence, facts.feed_from, facts.ledger, pipeline
+        facts.run,
+        facts.bundle,
+        facts.sequence,
+        facts.feed_from,
+        facts.ledger,
+        pipeline,
+        facts.paused,
+        facts.counts,
     )
 
 

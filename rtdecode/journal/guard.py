@@ -10,7 +10,13 @@ from rtdecode.errors import ConfigError, RunError
 
 def locked(path: Path) -> sqlite3.Connection:
     """Hold `path` for this process alone: SQLite's lock works everywhere and dies with us."""
-    lock = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        lock = sqlite3.connect(path, timeout=0, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise ConfigError(
+            f"session folder {path.parent} cannot be written ({error}); check its permissions, or "
+            "choose another folder"
+        ) from error
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:

@@ -44,6 +44,9 @@ CREATE TABLE IF NOT EXISTS outcomes (
 CREATE TABLE IF NOT EXISTS marks (
     mark INTEGER PRIMARY KEY, run INTEGER NOT NULL, sequence INTEGER NOT NULL,
     marked_utc TEXT NOT NULL, text TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS notices (
+    record INTEGER PRIMARY KEY, run INTEGER NOT NULL, kind TEXT NOT NULL,
+    text TEXT NOT NULL) STRICT;
 """
 
 
@@ -68,8 +71,8 @@ class RunInfo:
     """A run as its first record says."""
 
     run: int
-    bundle: str
-    first_record: int
+    start: Record
+    """Its header says by which bundle and rules."""
     ended: bool
 
 
@@ -180,8 +183,26 @@ class Journal:
         with self._mutex:
             if applied != len(self._pack.records):
                 return None
-            entry = Entry(kind, {**header, "utc": datetime.now(UTC).isoformat()})
-            return self._pack.append([entry])[0]
+            return self._append_event(kind, header)
+
+    def append_start(self, header: dict[str, Any], first: int) -> Record:
+        """Make durable that a run begins with a record that is in the log already.
+
+        More objects may have come after that one; they count in the new run, too.
+
+        Parameters
+        ----------
+        header
+            The start's.
+        first
+            The record's number.
+        """
+        with self._mutex:
+            return self._append_event(Kind.START, {**header, "from": first})
+
+    def _append_event(self, kind: Kind, header: dict[str, Any]) -> Record:
+        entry = Entry(kind, {**header, "utc": datetime.now(UTC).isoformat()})
+        return self._pack.append([entry])[0]
 
     def body(self, record: Record) -> bytes:
         """Return an object's bytes."""
@@ -197,7 +218,7 @@ class Journal:
         # A crash between the end's record and its last outcomes leaves the run unfinished.
         query = "SELECT ended_utc FROM runs WHERE run = ? AND ended_utc IS NOT NULL"
         ended = self._record.execute(query, (run,)).fetchone() is not None
-        return RunInfo(run, start.header["bundle"], start.number, ended)
+        return RunInfo(run, start, ended)
 
     def run_began(
         self, run: int, bundle: str, classes: Sequence[str], repetition_time_s: float
@@ -214,7 +235,8 @@ class Journal:
         """Note that a run is over."""
         with explained(self.folder):
             self._record.execute(
-                "UPDATE runs SET ended_utc = ? WHERE run = ?", (datetime.now(UTC).isoformat(), run)
+                "UPDATE runs SET ended_utc = ? WHERE run = ? AND ended_utc IS NULL",
+                (datetime.now(UTC).isoformat(), run),
             )
 
     def record(self, numbered: Numbered) -> None:
@@ -263,6 +285,18 @@ class Journal:
                 "INSERT INTO marks (run, sequence, marked_utc, text) VALUES (?, ?, ?, ?)",
                 (run, sequence, datetime.now(UTC).isoformat(), text),
             )
+
+    def note(self, record: int, run: int, kind: str, text: str) -> None:
+        """Put what the operator was told of a record of the log into the record, once."""
+        with explained(self.folder):
+            self._record.execute(
+                "INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?)", (record, run, kind, text)
+            )
+
+    def notices(self, run: int) -> list[tuple[str, str]]:
+        """Return kind and text of a run's notices, in the log's order."""
+        query = "SELECT kind, text FROM notices WHERE run = ? ORDER BY record"
+        return self._record.execute(query, (run,)).fetchall()
 
     def close(self) -> None:
         """Close everything and let go of the folder."""

@@ -136,5 +136,7 @@ class Intake:
 def _entry(arrival: Arrival) -> Entry:
     if arrival.given_up is not None:
         return Entry(Kind.GIVE_UP, {"index": arrival.given_up})
+    if arrival.paused is not None:
+        return Entry(Kind.PAUSE if arrival.paused else Kind.RESUME, {})
     header = {"name": arrival.name, "received_ns": arrival.received_ns}
     return Entry(Kind.OBJECT, header, arrival.content)

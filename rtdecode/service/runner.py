@@ -1,20 +1,27 @@
 """One session's runs: records of the log in, outcomes out; no threads and no sockets."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
-from rtdecode import dicom
 from rtdecode.clock import Clock
-from rtdecode.errors import ConfigError, RunError, VolumeError
+from rtdecode.errors import ConfigError, RunError
 from rtdecode.journal import Checkpoint, Journal, RunInfo, newest_checkpoint
 from rtdecode.ledger import Ledger, Receipt
-from rtdecode.pack import Kind, Record
+from rtdecode.pack import Kind, Record, first_of
+from rtdecode.service.deciding import decide, told_by
+from rtdecode.service.lifecycle import OPEN, Event, after
+from rtdecode.service.objects import Counts, Objects
+from rtdecode.service.recorder import Recorder
+from rtdecode.service.rules import Rules
 from rtdecode.service.settings import Decoder
-from rtdecode.types import Decision, Skipped, SkipReason, Stamps, Volume
-from rtdecode.wire import Numbered, RunState, deterministic
+from rtdecode.types import Skipped, Volume
+from rtdecode.wire import Numbered, RunState
 
 log = logging.getLogger(__name__)
+
+_BEGINS = (Receipt.PLACED, Receipt.COMPLETED)
 
 
 class Runner:
@@ -31,6 +38,8 @@ class Runner:
         Called with each outcome once it is durable.
     keep
         Called with a checkpoint now and then; it may be dropped.
+    rules
+        How runs begin; a run that was begun before keeps its own.
     volumes
         The run is complete after this many; 0: never.
     checkpoint_volumes
@@ -47,38 +56,52 @@ class Runner:
         publish: Callable[[Numbered], None],
         keep: Callable[[Checkpoint], None],
         *,
+        rules: Rules | None = None,
         volumes: int = 0,
         checkpoint_volumes: int = 10,
         patience_s: float | None = None,
     ) -> None:
-        self.state: RunState = "starting"
+        self.state: RunState = "idle"
         self.run = 0
-        self.sequence = journal.last_sequence()
-        self.objects = self.unreadable = self.decisions = self.skipped = 0
-        self.detail = ""
-        self.latencies_ms: list[float] = []
+        self.objects = Objects(journal, clock)
+        self.outcomes = Recorder(journal, clock, publish)
         self._journal = journal
         self._decoder = decoder
         self._clock = clock
-        self._publish = publish
         self._keep = keep
+        self._next_rules = rules or Rules()
         self._volumes = volumes
         self._checkpoint_volumes = checkpoint_volumes
         self._patience_s = patience_s
         self._initial = decoder.state()
+        self._rules = self._next_rules
         self._ledger = Ledger(patience_s)
+        self._door: Ledger | None = None
+        """Between runs: judges what may begin the next one, where volumes may."""
         self._applied = 0
+        self._ahead: set[int] = set()
+        """Records that took effect before the last ones ahead of them in the log."""
         self._feed_from = 0
-        self._kept = self.sequence
-        self._expected: dict[int, bytes] = {}
+        self._fed = Counts()
+        self._kept = self.outcomes.sequence
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a run that has not ended."""
+        return self.state in OPEN
 
     @property
     def complete(self) -> bool:
         """Whether the run has all its volumes."""
         return 0 < self._volumes <= self._ledger.next_index
 
-    def open(self) -> None:
-        """Go on with the session's unfinished run, or begin the next one.
+    def open(self, recorded: Mapping[str, Any] | None = None) -> None:
+        """Go on with the session's unfinished run, or make ready for the next one.
+
+        Parameters
+        ----------
+        recorded
+            The start of the run that is played again, where one is: its rules hold.
 
         Raises
         ------
@@ -87,65 +110,68 @@ class Runner:
         RunError
             Its recomputed outcomes are not the recorded ones.
         """
+        if recorded is not None:
+            self._next_rules = replace(Rules.of(recorded), runs="volume")
         newest = self._journal.newest_run()
-        if newest is None or newest.ended:
-            self._applied = len(self._journal.records)
-            self.run = newest.run if newest else 0
-            self.state = "ended"
-            self.start()
-        else:
+        if newest is not None and newest.ended:
+            self._look_at_the_rest(newest)
+        elif newest is not None:
             self._resume(newest)
-            if self.state == "ended":  # it had been told to end just before the crash
-                self.start()
+        else:
+            self._applied = len(self._journal.records)
+        if not self.is_open and self._next_rules.runs != "command":
+            self.carry_out(Event.START)
 
-    def start(self) -> bool:
-        """Begin the next run; `False` while one is running or records wait to be applied."""
-        facts = {
-            "run": self.run + 1,
-            "bundle": self._decoder.bundle_digest,
-            "classes": self._decoder.classes,
-        }
-        if self.state != "ended":
-            return False
-        if self._journal.append_event(Kind.START, facts, self._applied) is None:
-            return False
-        self._applied += 1
-        self._decoder.restore(self._initial)
-        self._begin(self.run + 1)
-        return True
-
-    def end(self) -> bool:
-        """End the run; `False` where there is none or records wait to be applied."""
-        if self.state != "running":
-            return False
-        record = self._journal.append_event(Kind.END, {"run": self.run}, self._applied)
+    def carry_out(self, event: Event) -> bool:
+        """Carry out a command that is possible; `False` while records wait to be applied."""
+        if event is Event.START:
+            return self._start()
+        kind = {Event.END: Kind.END, Event.PAUSE: Kind.PAUSE, Event.RESUME: Kind.RESUME}[event]
+        facts: dict[str, Any] = {"run": self.run}
+        if event is Event.END:
+            facts |= {"series": self._ledger.series, "rivals": self._ledger.rivals}
+        record = self._journal.append_event(kind, facts, self._applied)
         if record is None:
             return False
         self.apply(record, b"")
         return True
 
+    def stop(self) -> None:
+        """Leave an open run as it is, to be gone on with."""
+        if self.is_open:
+            self.checkpoint()
+        self._go(Event.SHUTDOWN)
+
+    def fault(self, what: str) -> None:
+        """Note what stopped the service."""
+        self._go(Event.FAULT)
+        self.objects.detail = what
+
     def apply(self, record: Record, content: bytes, journalled_ns: int = 0) -> None:
         """Let one record of the log take effect."""
-        self._applied = record.number + 1
-        if self.state != "running":
-            log.warning("an object came outside a run; it is kept, and not decoded")
-            return
+        self._advance(record.number + 1)
         if record.kind is Kind.OBJECT:
             self._add(record, content, journalled_ns)
+        elif not self.is_open:
+            return
         elif record.kind is Kind.GIVE_UP and record.header["index"] >= self._ledger.next_index:
             self._emit(self._ledger.give_up(record.header["index"]))
+        elif record.kind is Kind.PAUSE:
+            self._go(Event.PAUSE)
+        elif record.kind is Kind.RESUME:
+            self._go(Event.RESUME)
         elif record.kind is Kind.END:
-            self._emit(self._ledger.close())
+            self._close()
             self._journal.run_ended(self.run)
-            self.state = "ended"
+            self._go(Event.END)
         if not self._ledger.pending:
-            self._feed_from = self._applied
-        if self.sequence - self._kept >= self._checkpoint_volumes:
+            self._feed_from, self._fed = self._applied, replace(self.objects.counts)
+        if self.outcomes.sequence - self._kept >= self._checkpoint_volumes:
             self.checkpoint()
 
     def judge_deadlines(self) -> None:
         """Give up volumes that were waited for in vain, unless records wait to be applied."""
-        if self.state != "running":
+        if not self.is_open:
             return
         for index in self._ledger.overdue(self._clock.monotonic_ns()):
             if index < self._ledger.next_index:
@@ -157,27 +183,65 @@ class Runner:
 
     def checkpoint(self) -> None:
         """Offer a checkpoint of the run as it stands."""
-        if self.state != "running" or self._expected:
+        if not self.is_open or self.outcomes.behind:
             return
-        self._kept = self.sequence
+        self._kept = self.outcomes.sequence
         self._keep(
             Checkpoint(
                 self.run,
                 self._decoder.bundle_digest,
-                self.sequence,
+                self.outcomes.sequence,
                 self._feed_from,
                 self._ledger.state(),
                 self._decoder.state(),
+                self.state == "paused",
+                asdict(self._fed),
             )
         )
 
-    def _begin(self, run: int) -> None:
+    def _advance(self, applied: int) -> None:
+        self._applied = applied
+        while self._applied in self._ahead:
+            self._applied += 1
+
+    def _go(self, event: Event) -> None:
+        self.state = after(self.state, [event])
+
+    def _start(self, first: Record | None = None) -> bool:
+        """Open the next run, with a record that came or with the next one."""
+        former = dict.fromkeys((*self._next_rules.former, *self._rules.former))
+        rules = replace(self._next_rules, former=tuple(former))
+        expected = self._decoder.expected
+        facts = {
+            "run": self.run + 1,
+            "bundle": self._decoder.bundle_digest,
+            "classes": self._decoder.classes,
+            "expected": None if expected is None else expected.facts(),
+            **rules.header(),
+        }
+        if first is None:
+            record = self._journal.append_event(Kind.START, facts, self._applied)
+            if record is None:
+                return False
+        else:
+            record = self._journal.append_start(facts, first.number)
+        # A crash before the start was in the log leaves the run before it to be gone on with.
+        self._journal.run_ended(self.run)
+        self._ahead.add(record.number)
+        self._advance(self._applied)
+        self._decoder.restore(self._initial)
+        self._begin(self.run + 1, rules)
+        self._feed_from = first_of(record)
+        return True
+
+    def _begin(self, run: int, rules: Rules) -> None:
+        self._go(Event.NEXT if self.is_open else Event.START)
         self.run = run
-        self.state = "running"
-        self.objects = self.unreadable = self.decisions = self.skipped = 0
-        self._ledger = Ledger(self._patience_s)
-        self._feed_from = self._applied
-        self._kept = self.sequence
+        self.objects.counts, self._fed = Counts(), Counts()
+        self.outcomes.begin()
+        self._rules = rules
+        self._ledger, self._door = self._new_ledger(rules), None
+        self._kept = self.outcomes.sequence
         self._journal.run_began(
             run,
             self._decoder.bundle_digest,
@@ -185,101 +249,126 @@ class Runner:
             self._decoder.repetition_time_s,
         )
 
+    def _new_ledger(self, rules: Rules) -> Ledger:
+        return Ledger(
+            self._patience_s,
+            self._decoder.expected,
+            follow=rules.runs == "series",
+            former=rules.former,
+        )
+
+    def _close(self) -> None:
+        """Give every volume of the run its outcome, and wait for what begins the next one."""
+        self._emit(self._ledger.close())
+        self._between(self._rules, self._ledger.series, self._ledger.rivals)
+
+    def _between(self, rules: Rules, series: str | None, rivals: Sequence[str]) -> None:
+        former = rules.former if series is None else (*rules.former, series)
+        self._rules = replace(rules, former=former)
+        # What had come second to the run does not begin one by what is left of it.
+        waiting = replace(self._rules, former=(*former, *rivals))
+        self._door = None if rules.runs == "command" else self._new_ledger(waiting)
+
+    def _look_at_the_rest(self, newest: RunInfo) -> None:
+        """Judge what came after the end of the last run, as it was judged when it came."""
+        records = self._journal.records
+        ends = [r for r in records if r.kind is Kind.END and r.header["run"] == newest.run]
+        self.run, self.state = newest.run, "ended"
+        header = ends[-1].header
+        rules = Rules.of(newest.start.header)
+        self._between(rules, header.get("series"), header.get("rivals", ()))
+        self._applied = ends[-1].number + 1
+        self._feed(records)
+        if not self.is_open:
+            self.state, self._door = "idle", None
+
     def _resume(self, unfinished: RunInfo) -> None:
-        if unfinished.bundle != self._decoder.bundle_digest:
+        header = unfinished.start.header
+        if header["bundle"] != self._decoder.bundle_digest:
             raise ConfigError(
                 f"session {self._journal.folder} holds an unfinished run of bundle "
-                f"{unfinished.bundle}, this is bundle {self._decoder.bundle_digest}; serve with "
+                f"{header['bundle']}, this is bundle {self._decoder.bundle_digest}; serve with "
                 "that bundle, or choose another session folder"
             )
-        records = self._journal.records
-        self._applied = unfinished.first_record + 1
-        self._begin(unfinished.run)
-        recorded = self._journal.outcomes(since=self._journal.sequence_before(self.run))
-        self.sequence = self._journal.sequence_before(self.run)
+        self._journal.run_ended(unfinished.run - 1)  # where a crash came between the two
+        self._begin(unfinished.run, Rules.of(header))
+        before = self._journal.sequence_before(self.run)
+        recorded = self._journal.outcomes(since=before)
         newest = newest_checkpoint(self._journal.checkpoints, self.run)
-        if newest is not None:
+        self._applied = first_of(unfinished.start)
+        if newest is None:
+            self._decoder.restore(self._initial)
+            self.outcomes.resume(before, recorded)
+        else:
             self._decoder.restore(newest.pipeline)
             self._ledger = Ledger.restore(newest.ledger)
-            self.sequence = newest.sequence
-            self._feed_from = newest.feed_from
+            self.outcomes.resume(newest.sequence, recorded)
             self._applied = newest.feed_from
-        else:
-            self._decoder.restore(self._initial)
-        self._kept = self.sequence
-        for numbered in recorded:
-            self._count(numbered)
-            if numbered.sequence > self.sequence:
-                self._expected[numbered.sequence] = deterministic(numbered.outcome)
-        self.objects = sum(
-            r.kind is Kind.OBJECT for r in records[unfinished.first_record : self._applied]
-        )
+            self.objects.counts = Counts(**newest.counts)
+            for numbered in recorded:
+                if numbered.sequence <= newest.sequence:
+                    self.state = after(self.state, told_by(numbered.outcome))
+            if newest.paused:
+                self._go(Event.PAUSE)
+        self._feed_from, self._fed = self._applied, replace(self.objects.counts)
+        self._kept = self.outcomes.sequence
         log.info("going on with run %d after %d outcomes", self.run, len(recorded))
+        self._feed(self._journal.records)
+        if self.outcomes.behind and not self.complete:
+            raise RunError(_damaged(self.run, self.outcomes))
+
+    def _feed(self, records: Sequence[Record]) -> None:
         for record in records[self._applied :]:
             content = self._journal.body(record) if record.kind is Kind.OBJECT else b""
             self.apply(record, content)
-        if self._expected and not self.complete:
-            raise RunError(
-                f"run {self.run} has recorded outcomes up to {max(self._expected)}, but its "
-                f"objects give outcomes up to {self.sequence} only; the session's log is damaged, "
-                "and what is in the folder is kept as it is"
-            )
 
     def _add(self, record: Record, content: bytes, journalled_ns: int) -> None:
-        self.objects += 1
-        name = str(record.header["name"])
-        try:
-            parsed = dicom.parse(content, name)
-        except VolumeError as error:
-            self.unreadable += 1
-            self.detail = str(error)
-            log.warning("object %d is left out: %s", record.number, error)
+        ledger = self._ledger if self.is_open else self._door
+        if ledger is None:
+            log.info("object %d came outside a run; it is kept, and not decoded", record.number)
             return
-        now_ns = self._clock.monotonic_ns()
-        stamps = Stamps(int(record.header["received_ns"]), journalled_ns, now_ns)
-        receipt, items = self._ledger.add(parsed, stamps, now_ns)
-        if receipt is Receipt.LATE:
-            log.warning("%s came after its volume was given up", name)
+        series, counts = self._ledger.series, replace(self.objects.counts)
+        receipt, items = self.objects.add(ledger, self.run, record, content, journalled_ns)
+        if ledger is self._door:
+            self.objects.counts = counts  # those of the run that is over
+            if receipt not in _BEGINS:
+                return
+        if ledger is self._door or receipt is Receipt.NEXT_RUN:
+            self._follow(record)
+            _, items = self.objects.add(self._ledger, self.run, record, content, journalled_ns)
         self._emit(items)
+        if self._ledger.series != series:
+            log.info(
+                "run %d is series %d; a volume that is overtaken is waited for %.3g s",
+                self.run,
+                self._ledger.series_number,
+                self._ledger.patience_s,
+            )
+
+    def _follow(self, record: Record) -> None:
+        """Begin the next run with an object, and end the one before it."""
+        if self.is_open:
+            self._close()
+            if self.outcomes.behind:
+                raise RunError(_damaged(self.run, self.outcomes))
+        self._start(record)
+        log.warning("another series has begun: run %d", self.run)
 
     def _emit(self, items: list[Volume | Skipped]) -> None:
         for item in items:
             if 0 < self._volumes <= item.index:
                 return
-            try:
-                outcome = self._decoder.step(item)
-            except VolumeError as error:
-                outcome = Skipped(item.index, SkipReason.CORRUPT, str(error), stamps=item.stamps)
-            self.sequence += 1
-            numbered = Numbered(self._journal.session, self.run, self.sequence, outcome)
-            if self._expected:
-                self._verify(numbered)
-            else:
-                self._record(numbered)
+            dummies, paused = self._rules.dummies, self.state == "paused"
+            outcome = decide(self._decoder, item, dummies, paused=paused)
+            self.outcomes.take(self.run, outcome)
+            self.state = after(self.state, told_by(outcome))
+        if self.complete:  # it only waits for its end
+            self._ledger.settle()
 
-    def _verify(self, numbered: Numbered) -> None:
-        expected = self._expected.pop(numbered.sequence, None)
-        if expected != deterministic(numbered.outcome):
-            raise RunError(
-                f"run {self.run}, volume {numbered.index}: the recomputed outcome is not the "
-                "recorded one. The machine, the execution provider or the thread count may have "
-                "changed; go on with those the run began with, or begin a new session. "
-                "Everything recorded is kept"
-            )
 
-    def _record(self, numbered: Numbered) -> None:
-        self._journal.record(numbered)
-        now_ns = self._clock.monotonic_ns()
-        self._journal.stamp(numbered.sequence, now_ns)
-        stamps = replace(numbered.outcome.stamps, recorded_ns=now_ns)
-        numbered = replace(numbered, outcome=replace(numbered.outcome, stamps=stamps))
-        self._count(numbered)
-        if isinstance(numbered.outcome, Decision) and stamps.received_ns and stamps.journalled_ns:
-            self.latencies_ms.append((now_ns - stamps.received_ns) / 1e6)
-        self._publish(numbered)
-
-    def _count(self, numbered: Numbered) -> None:
-        if isinstance(numbered.outcome, Decision):
-            self.decisions += 1
-        else:
-            self.skipped += 1
+def _damaged(run: int, outcomes: Recorder) -> str:
+    return (
+        f"run {run} has recorded outcomes up to {outcomes.behind}, but its objects give outcomes "
+        f"up to {outcomes.sequence} only; the session's log is damaged, and what is in the folder "
+        "is kept as it is"
+    )

@@ -1,20 +1,25 @@
 """The loop that ties source, journal, decoder and sockets together."""
 
-import hashlib
 import logging
-import math
 import threading
+import traceback
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import zmq
 
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Checkpoint, Journal, write_checkpoint
+from rtdecode.keys import Doorkeeper, ServiceKeys
+from rtdecode.service.answers import snapshot, status, summary
 from rtdecode.service.intake import Intake
+from rtdecode.service.latency import Latencies
+from rtdecode.service.lifecycle import Event, after, refusal
+from rtdecode.service.opening import check, open_keys, open_source
+from rtdecode.service.rules import Rules
 from rtdecode.service.runner import Runner
 from rtdecode.service.settings import (
     Decoder,
@@ -22,28 +27,25 @@ from rtdecode.service.settings import (
     ExitSummary,
     OnReady,
     ServiceSettings,
-    check,
-    open_source,
 )
-from rtdecode.service.signals import stopped_by_signals
 from rtdecode.service.sockets import Sockets
-from rtdecode.sources import Context, IngestSource
+from rtdecode.signals import stopped_by_signals
+from rtdecode.sources import Context, RecordingSource
 from rtdecode.wire import (
-    SNAPSHOT_LIMIT,
     Done,
     EndRequest,
     MarkRequest,
+    Numbered,
+    PauseRequest,
     Refused,
     Reply,
     Request,
+    ResumeRequest,
     ShutdownRequest,
-    Snapshot,
     SnapshotRequest,
     StartRequest,
     Status,
     StatusRequest,
-    deterministic,
-    to_message,
 )
 
 POLL_MS = 50
@@ -87,15 +89,17 @@ def serve(
     check(settings)
     clock = clock or SystemClock()
     stop = stop or threading.Event()
+    keys = open_keys(settings)
     with (
         zmq.Context() as context,
         Journal(settings.session) as journal,
-        Sockets(context, settings.outcomes, settings.control) as sockets,
+        Doorkeeper(context, keys),
+        Sockets(context, settings.outcomes, settings.control, keys) as sockets,
         stopped_by_signals(stop),
     ):
         service = _Service(settings, journal, decoder, clock, sockets, stop)
         try:
-            service.run(context, on_ready)
+            service.run(context, on_ready, keys)
         except ConfigError:
             raise
         except Exception as error:  # noqa: BLE001 - the loop's boundary: a fault is told
@@ -120,30 +124,42 @@ class _Service:
         self._clock = clock
         self._sockets = sockets
         self._stop = stop
-        self._ending = False
+        self._wanted: deque[Event] = deque()
         self._fault = ""
         self._writing: Future[Path] | None = None
         self._pool: ThreadPoolExecutor
+        self._latencies = Latencies()
         self._runner = Runner(
             journal,
             decoder,
             clock,
-            sockets.publish,
+            self._publish,
             self._keep,
+            rules=Rules(settings.runs, settings.dummies),
             volumes=settings.volumes,
             checkpoint_volumes=settings.checkpoint_volumes,
             patience_s=settings.patience_s,
         )
 
-    def run(self, context: Context, on_ready: OnReady | None) -> None:
+    def run(
+        self, context: Context, on_ready: OnReady | None, keys: ServiceKeys | None = None
+    ) -> None:
         """Warm up, catch up, announce, then decode."""
         settings = self._settings
         with ThreadPoolExecutor(1, thread_name_prefix="recorder") as self._pool:
             self._decoder.warm_up()
-            with open_source(settings, context, self._clock) as source:
-                self._runner.open()
-                ingest = source.endpoint if isinstance(source, IngestSource) else None
-                endpoints = Endpoints(self._sockets.outcomes, self._sockets.control, ingest)
+            with open_source(
+                settings,
+                context,
+                self._clock,
+                self._decoder.repetition_time_s,
+                self._journal.records,
+                keys,
+            ) as source:
+                self._runner.open(source.start if isinstance(source, RecordingSource) else None)
+                endpoints = Endpoints(
+                    self._sockets.outcomes, self._sockets.control, source.endpoint
+                )
                 content = msgspec.json.encode(endpoints)
                 (self._journal.folder / ENDPOINTS).write_bytes(content)
                 with Intake(source, self._journal, context, self._clock) as intake:
@@ -151,9 +167,8 @@ class _Service:
                     if on_ready is not None:
                         on_ready(endpoints)
                     self._loop(intake)
-            if self._runner.state == "running":
-                self._runner.checkpoint()
-                self._runner.state = "stopped"
+            if self._runner.is_open:
+                self._runner.stop()
                 self._tell()
 
     def linger(self) -> None:
@@ -172,38 +187,17 @@ class _Service:
         if isinstance(error, RtdecodeError):
             self._fault = str(error)
         else:
-            self._fault = f"internal error: {type(error).__name__}: {error}"
-        log.error("%s", self._fault, exc_info=not isinstance(error, RtdecodeError))
-        self._runner.state = "faulted"
-        self._runner.detail = self._fault
+            # The system's errors name files, and scanners name files after participants.
+            reason = error.strerror if isinstance(error, OSError) else error
+            self._fault = f"internal error: {type(error).__name__}: {reason}"
+            log.error("at:\n%s", "".join(traceback.format_tb(error.__traceback__)))
+        log.error("%s", self._fault)
+        self._runner.fault(self._fault)
         self._tell()
 
     def summary(self) -> ExitSummary:
         """Return how it went."""
-        runner = self._runner
-        since = self._journal.sequence_before(runner.run)
-        digest = hashlib.sha256()
-        for numbered in self._journal.outcomes(since):
-            digest.update(deterministic(numbered.outcome))
-        p50, p95 = (
-            np.percentile(runner.latencies_ms, (50, 95))
-            if runner.latencies_ms
-            else (math.nan, math.nan)
-        )
-        return ExitSummary(
-            exit_code=1 if self._fault else 0,
-            session=self._journal.folder,
-            run=runner.run,
-            state=runner.state,
-            objects=runner.objects,
-            unreadable=runner.unreadable,
-            decisions=runner.decisions,
-            skipped=runner.skipped,
-            latency_p50_ms=float(p50),
-            latency_p95_ms=float(p95),
-            outcomes_sha256=digest.hexdigest(),
-            fault=self._fault,
-        )
+        return summary(self._journal, self._runner, self._fault)
 
     def _loop(self, intake: Intake) -> None:
         runner = self._runner
@@ -213,20 +207,33 @@ class _Service:
         while not self._stop.is_set():
             poller.poll(0 if not intake.empty else POLL_MS)
             self._sockets.answer(self._handle)
+            told = (runner.run, runner.state, runner.objects.detail)
             received = intake.take()
             if received is not None:
-                unreadable = runner.unreadable
                 runner.apply(received.record, received.content, received.journalled_ns)
-                if runner.unreadable != unreadable:
-                    self._tell()
+                if runner.run != told[0]:
+                    self._wanted.clear()  # it was meant for the run that is over
             elif not intake.waiting:
                 runner.judge_deadlines()
             exhausted = intake.exhausted
-            if (runner.complete or exhausted or (self._ending and not received)) and runner.end():
-                self._ending = False
+            over = runner.complete or exhausted
+            if over and runner.is_open and not self._wanted:
+                self._wanted.append(Event.END)
+            if not received or over:
+                self._carry_out()
+            if (runner.run, runner.state, runner.objects.detail) != told:
                 self._tell()
-            if runner.state == "ended" and (runner.complete or exhausted):
+            if over and not runner.is_open:
                 return
+
+    def _carry_out(self) -> None:
+        """Carry out the commands that wait, as far as the log allows it now."""
+        runner = self._runner
+        while self._wanted:
+            event = self._wanted[0]
+            if not refusal(runner.run, runner.state, event) and not runner.carry_out(event):
+                return
+            self._wanted.popleft()
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         """Have a checkpoint written, unless the last one still is."""
@@ -237,67 +244,62 @@ class _Service:
                 self._writing.result()
             except OSError as error:
                 # The log alone is enough to go on from; it only takes longer.
-                log.warning("a checkpoint could not be written: %s", error)
+                log.warning("a checkpoint could not be written: %s", error.strerror)
         self._writing = self._pool.submit(write_checkpoint, self._journal.checkpoints, checkpoint)
 
     def _handle(self, request: Request) -> Reply:
         runner = self._runner
         match request:
             case StartRequest():
-                if runner.start():
-                    self._tell()
-                    return Done(detail=f"run {runner.run} has begun")
-                return Refused(error=f"run {runner.run} is {runner.state}; end it first")
+                return self._command(Event.START)
             case EndRequest():
-                if runner.state != "running":
-                    return Refused(
-                        error=f"run {runner.run} is {runner.state}; there is none to end"
-                    )
-                self._ending = True
-                return Done(detail=f"run {runner.run} ends once what has come is decided")
+                return self._command(Event.END)
+            case PauseRequest():
+                return self._command(Event.PAUSE)
+            case ResumeRequest():
+                return self._command(Event.RESUME)
             case MarkRequest(text=text):
                 if len(text) > MAX_MARK or not text.isprintable():
                     return Refused(error=f"a mark is at most {MAX_MARK} printable characters")
-                self._journal.mark(runner.run, runner.sequence, text)
-                return Done(detail=f"marked after outcome {runner.sequence}")
+                sequence = runner.outcomes.sequence
+                self._journal.mark(runner.run, sequence, text)
+                return Done(detail=f"marked after outcome {sequence}")
             case SnapshotRequest(since=since):
-                return self._snapshot(since)
+                return snapshot(self._journal, runner, since)
             case ShutdownRequest():
                 self._stop.set()
                 return Done(detail="the service stops")
             case StatusRequest():
                 return self._status()
 
-    def _snapshot(self, since: int | None) -> Snapshot:
-        if since is None:
-            since = self._journal.sequence_before(self._runner.run)
-        outcomes = self._journal.outcomes(since, SNAPSHOT_LIMIT)
-        return Snapshot(
-            session=self._journal.session,
-            run=self._runner.run,
-            state=self._runner.state,
-            last=self._runner.sequence,
-            outcomes=tuple(map(to_message, outcomes)),
-        )
+    def _command(self, event: Event) -> Reply:
+        """Carry out a command, or have it wait for what came before it."""
+        runner = self._runner
+        refused = refusal(runner.run, after(runner.state, self._wanted), event)
+        if refused:
+            return Refused(error=refused)
+        self._wanted.append(event)
+        before = runner.state
+        self._carry_out()
+        if runner.state != before:
+            self._tell()
+        if self._wanted:
+            return Done(detail=f"{event} follows once what has come is decided")
+        return Done(detail=f"run {runner.run} is {runner.state}")
 
     def _status(self) -> Status:
-        runner = self._runner
-        return Status(
-            session=self._journal.session,
-            run=runner.run,
-            state=runner.state,
-            sequence=runner.sequence,
-            decisions=runner.decisions,
-            skipped=runner.skipped,
-            objects=runner.objects,
-            unreadable=runner.unreadable,
-            classes=self._decoder.classes,
-            bundle=self._decoder.bundle_digest,
-            repetition_time_s=self._decoder.repetition_time_s,
+        return status(
+            self._journal.session,
+            self._runner,
+            self._decoder,
             provider=self._settings.provider,
             subscribers=self._sockets.subscribers,
-            detail=runner.detail,
+            latency=self._latencies.percentiles(),
         )
+
+    def _publish(self, numbered: Numbered) -> None:
+        self._sockets.publish(numbered)
+        self._latencies.add(numbered.outcome.stamps)
 
     def _tell(self) -> None:
         self._sockets.publish_status(self._status())

@@ -17,6 +17,8 @@ class Arrival:
     """When its last byte was read, in monotonic nanoseconds."""
     given_up: int | None = None
     """Only in a recording: no object, but a volume's index that was given up at this point."""
+    paused: bool | None = None
+    """Only in a recording: no object, but the run was paused at this point, or (False) resumed."""
 
 
 class Source(Protocol):
@@ -25,6 +27,11 @@ class Source(Protocol):
     Opened (`with`) and closed by the service's main thread, which may bind sockets there; `batches`
     and `acknowledge` are called by one other thread in between.
     """
+
+    @property
+    def endpoint(self) -> str | None:
+        """Where objects are sent to, the port resolved; `None` where they are looked for."""
+        ...
 
     @property
     def behind(self) -> bool:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
-from rtdecode.pack import Kind, Record, read_body, scan
+from rtdecode.pack import Kind, Record, of_run, read_body, scan
 from rtdecode.sources.base import Arrival
 
 BATCH = 16
@@ -26,12 +26,16 @@ class RecordingSource:
         Which run; the last one where none is given.
     """
 
+    endpoint = None
+
     def __init__(self, path: Path, clock: Clock, run: int | None = None) -> None:
         self._path = path / "objects.pack" if path.is_dir() else path
         self._clock = clock
         self._run = run
         self._file: BinaryIO
         self._records: list[Record] = []
+        self.start: dict[str, Any] = {}
+        """What the recorded run's first record says, once entered."""
 
     @property
     def behind(self) -> bool:
@@ -45,11 +49,15 @@ class RecordingSource:
             raise ConfigError(
                 f"recording {self._path} cannot be read ({error}); give the folder of a session"
             ) from error
-        self._records = _of_run(list(scan(self._file)), self._run)
+        records = list(scan(self._file))
+        starts = [r for r in records if r.kind is Kind.START]
+        chosen = [r for r in starts if self._run in (None, r.header["run"])]
+        self._records = of_run(records, chosen[-1]) if chosen else []
         if not self._records:
             self._file.close()
             which = "no run" if self._run is None else f"no run {self._run}"
             raise ConfigError(f"recording {self._path} holds {which}")
+        self.start = chosen[-1].header
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,20 +74,10 @@ class RecordingSource:
         """Do nothing: nobody waits for an answer."""
 
     def _arrival(self, record: Record) -> Arrival:
+        now_ns = self._clock.monotonic_ns()
         if record.kind is Kind.GIVE_UP:
-            return Arrival("", b"", self._clock.monotonic_ns(), given_up=record.header["index"])
+            return Arrival("", b"", now_ns, given_up=record.header["index"])
+        if record.kind in (Kind.PAUSE, Kind.RESUME):
+            return Arrival("", b"", now_ns, paused=record.kind is Kind.PAUSE)
         content = read_body(self._file, record)
         return Arrival(str(record.header["name"]), content, self._clock.monotonic_ns())
-
-
-def _of_run(records: list[Record], run: int | None) -> list[Record]:
-    """Return what counted between a run's start and its end."""
-    starts = [r for r in records if r.kind is Kind.START and run in (None, r.header["run"])]
-    if not starts:
-        return []
-    chosen: list[Record] = []
-    for record in records[starts[-1].number + 1 :]:
-        if record.kind in (Kind.START, Kind.END):
-            break
-        chosen.append(record)
-    return chosen

@@ -6,7 +6,7 @@ the object's bytes, answered by an `IngestReply`). Floats that are not numbers a
 """
 
 from types import UnionType
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -18,7 +18,12 @@ SCHEMA = 1
 OUTCOME_TOPIC = b"outcome"
 STATUS_TOPIC = b"status"
 OUTCOMES_PORT, CONTROL_PORT, INGEST_PORT = 7801, 7802, 7803
-MAX_CONTROL_BYTES = 1 << 20
+MAX_CONTROL_BYTES = 1 << 16
+"""Of a request; all are small."""
+MAX_HEADER_BYTES = 1 << 12
+"""Of an object's header."""
+MAX_REPLY_BYTES = 1 << 24
+"""Of what a service sends, a snapshot at most."""
 SNAPSHOT_LIMIT = 500
 """Outcomes in one `Snapshot`; a client that is further behind asks again."""
 
@@ -77,8 +82,18 @@ class OutcomeMessage(_Message, frozen=True, kw_only=True):
     outcome: DecisionMessage | SkippedMessage
 
 
-RunState = Literal["starting", "running", "ended", "stopped", "faulted"]
+RunState = Literal[
+    "idle", "ready", "calibrating", "running", "paused", "ended", "stopped", "faulted"
+]
 """`stopped`: the service is gone and the run unfinished; it goes on when its session is opened."""
+
+
+class StageLatency(msgspec.Struct, frozen=True):
+    """How long a stage took for the newest volumes, milliseconds."""
+
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
 
 
 class Status(_Message, frozen=True, kw_only=True, tag="status", tag_field="reply"):
@@ -94,7 +109,11 @@ class Status(_Message, frozen=True, kw_only=True, tag="status", tag_field="reply
     objects: int
     """Objects received in this run, without duplicates."""
     unreadable: int
-    """Of those, how many were no MR images or damaged."""
+    """Of those, how many were damaged."""
+    left_out: int = 0
+    """Of those, how many cannot be the run's: localisers, phase images, another protocol ..."""
+    conflicts: int = 0
+    """Of those, how many contradict an image that came before."""
     classes: tuple[str, ...]
     bundle: str
     repetition_time_s: float | None
@@ -102,6 +121,8 @@ class Status(_Message, frozen=True, kw_only=True, tag="status", tag_field="reply
     subscribers: int = 0
     detail: str = ""
     """The fault, or the last thing an operator should know."""
+    latency: dict[str, StageLatency] = msgspec.field(default_factory=dict)
+    """By stage, `total` from a volume's last byte to its recorded outcome; of the newest 1,000."""
 
 
 class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot", tag_field="reply"):
@@ -148,10 +169,18 @@ class MarkRequest(_Message, frozen=True, kw_only=True, tag="mark", tag_field="re
     text: str
 
 
+class PauseRequest(_Message, frozen=True, kw_only=True, tag="pause", tag_field="request"):
+    """Take volumes in and decide none, until `resume`: the outcome of each is `paused`."""
+
+
+class ResumeRequest(_Message, frozen=True, kw_only=True, tag="resume", tag_field="request"):
+    """Decide again."""
+
+
 class SnapshotRequest(_Message, frozen=True, kw_only=True, tag="snapshot", tag_field="request"):
     """Ask for the outcomes after a sequence number, or for this run's where there is none."""
 
-    since: int | None = None
+    since: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
 
 
 class ShutdownRequest(_Message, frozen=True, kw_only=True, tag="shutdown", tag_field="request"):
@@ -159,14 +188,22 @@ class ShutdownRequest(_Message, frozen=True, kw_only=True, tag="shutdown", tag_f
 
 
 Request = (
-    StatusRequest | StartRequest | EndRequest | MarkRequest | SnapshotRequest | ShutdownRequest
+    StatusRequest
+    | StartRequest
+    | EndRequest
+    | PauseRequest
+    | ResumeRequest
+    | MarkRequest
+    | SnapshotRequest
+    | ShutdownRequest
 )
 
 
 class IngestHeader(_Message, frozen=True, kw_only=True):
     """What the second frame of an ingest message is."""
 
-    kind: Literal["dicom"]
+    kind: Literal["dicom", "volume"]
+    """`volume`: a raw one, see `rtdecode.raw`."""
     name: str
     """For messages to the operator only; never used as a path."""
     sha256: str
@@ -204,7 +241,8 @@ def decode(content: bytes, message: type[M] | UnionType) -> M:
                 "version of rtdecode on both sides"
             )
         return msgspec.json.decode(content, type=message)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    # A value nested by the thousand exhausts the stack.
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"the message is not understood: {error}") from error
 
 

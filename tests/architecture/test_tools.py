@@ -15,6 +15,8 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
         "benchmark",
         "compare_noise",
         "compare_normalisers",
+        "forward_folder",
+        "fuzz_dicom",
         "plot_session",
         "pretrain_simulated",
         "split_half",

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from rtdecode.errors import BundleError
@@ -61,8 +62,8 @@ def test_wrong_matrix_is_skipped_with_both(bundle, scan) -> None:
     outcome = pipeline.step(replace(volume, data=volume.data[:-2]))
     assert isinstance(outcome, Skipped)
     assert (outcome.index, outcome.reason) == (0, SkipReason.WRONG_SERIES)
-    assert "(22, 24, 14)" in outcome.detail
-    assert "(24, 24, 14)" in outcome.detail
+    assert "22x24x14" in outcome.detail
+    assert "24x24x14" in outcome.detail
     assert outcome.motion is outcome.quality is None
     assert outcome.stamps.received_ns == 7
     assert outcome.stamps.decided_ns > 0
@@ -76,6 +77,16 @@ def test_wrong_repetition_time_is_skipped_with_both(bundle, scan) -> None:
     assert outcome.reason is SkipReason.WRONG_SERIES
     assert "0.72 s" in outcome.detail
     assert "2 s" in outcome.detail
+
+
+def test_wrong_voxel_size_is_skipped_with_both(bundle, scan) -> None:
+    """The same matrix over another field of view is another protocol."""
+    volume = scan(0)
+    wider = volume.affine @ np.diag([1.0, 1.0, 1.25, 1.0])
+    outcome = Pipeline(bundle).step(replace(volume, affine=wider))
+    assert isinstance(outcome, Skipped)
+    assert outcome.reason is SkipReason.WRONG_SERIES
+    assert "7x7x10 mm, the bundle's 7x7x8 mm" in outcome.detail
 
 
 @pytest.mark.parametrize("reason", list(SkipReason))

@@ -141,6 +141,34 @@ def test_the_first_series_wins(caplog, change):
     assert ledger.next_index == 1
 
 
+def test_another_image_for_the_same_place_is_a_conflict(caplog):
+    """Told once a volume, whether the first still waits or has gone out; the first is kept."""
+    ledger = Ledger()
+    feed(ledger, image(1, 0, 2))
+    other = image(1, 0, 2)
+    other = Parsed(SERIES, (replace(other.slabs[0], data=other.slabs[0].data + 1),))
+    with caplog.at_level(logging.ERROR):
+        assert feed(ledger, other) == (Receipt.CONFLICT, [])
+        feed(ledger, image(0, 0, 2), image(0, 1, 2), image(1, 1, 2))
+        assert feed(ledger, other, other) == (Receipt.CONFLICT, [])
+    assert len(caplog.records) == 1
+    assert "volume 1" in ledger.conflict
+    assert SERIES.digest not in ledger.conflict
+    assert ledger.next_index == 2
+    assert feed(ledger, image(1, 0, 2)) == (Receipt.DUPLICATE, [])
+
+
+def test_another_size_for_the_same_place_is_a_conflict():
+    """A place that has an image; before one has, the size is another's."""
+    ledger = Ledger()
+    feed(ledger, image(0))
+    wide = Parsed(replace(SERIES, matrix=(4, 2)), (replace(image(0).slabs[0]),))
+    assert feed(ledger, wide) == (Receipt.CONFLICT, [])
+    later = Parsed(replace(SERIES, matrix=(4, 2)), image(1).slabs)
+    assert feed(ledger, later) == (Receipt.WRONG_SERIES, [])
+    assert kinds(feed(ledger, image(1))[1]) == [(1, "volume")]
+
+
 def test_a_series_that_does_not_number_its_volumes_is_warned_of(caplog):
     """Two different images for one place and time are never dropped quietly."""
     ledger = Ledger()

@@ -2,16 +2,20 @@
 
 Objects may come in any order, twice, late or never. What goes out is strictly in the order of the
 header's own count, and every index goes out exactly once: as a `Volume`, or as a `Skipped` that
-says why not.
+says why not. What cannot be the run is left out, series by series.
 """
 
 import logging
 import math
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Self
 
-from rtdecode.dicom import Assembler, Parsed, Slab
+from rtdecode.dicom import Assembler, Held, OtherImageError, Parsed, Slab, same_place
 from rtdecode.errors import VolumeError
+from rtdecode.ledger.expected import Expected
+from rtdecode.ledger.memory import Memory
+from rtdecode.ledger.roster import Roster, Verdict
 from rtdecode.types import Skipped, SkipReason, Stamps, Volume
 
 _log = logging.getLogger(__name__)
@@ -30,8 +34,16 @@ class Receipt(StrEnum):
     """It came before."""
     LATE = "late"
     """Its volume was given up."""
+    CONFLICT = "conflict"
+    """Another image came before for the same place in the same volume; that one is kept."""
     WRONG_SERIES = "wrong_series"
-    """It belongs to another series than the run's first object."""
+    """It cannot be the run's, or belongs to another series."""
+    NEXT_RUN = "next_run"
+    """It begins another run: end this one, and add it to that run's ledger."""
+
+
+_IMPORTANCE = (Receipt.CONFLICT, Receipt.PLACED, Receipt.LATE, Receipt.DUPLICATE)
+"""What is said of an object that gives to several volumes."""
 
 
 class Ledger:
@@ -41,17 +53,33 @@ class Ledger:
     ----------
     patience_s
         How long a volume may be missing after a later one is whole; one repetition time by default.
+    expected
+        What the run must look like, where that is known: other series are left out.
+    follow
+        Whether a later series that fits begins another run (`Receipt.NEXT_RUN`).
+    former
+        Digests of the series of runs that have ended: none of them is this run's.
     """
 
-    def __init__(self, patience_s: float | None = None) -> None:
+    def __init__(
+        self,
+        patience_s: float | None = None,
+        expected: Expected | None = None,
+        *,
+        follow: bool = False,
+        former: Iterable[str] = (),
+    ) -> None:
         self._patience_s = patience_s
+        self._roster = Roster(expected, former, follow=follow)
+        self._memory = Memory()
         self._assembler: Assembler | None = None
         self._next_index = 0
         self._last_index = -1
         self._skipped: set[int] = set()
         self._whole_since_ns: dict[int, int] = {}
         self._begun_since_ns: dict[int, int] = {}
-        self._foreign: set[tuple[str, tuple[int, int], float]] = set()
+        self._conflict = ""
+        self._conflict_index = -1
 
     @property
     def next_index(self) -> int:
@@ -67,6 +95,31 @@ class Ledger:
     def series_number(self) -> int | None:
         """The run's SeriesNumber, `None` before its first object."""
         return None if self._assembler is None else self._assembler.series.series_number
+
+    @property
+    def series(self) -> str | None:
+        """The digest of the run's series, `None` before its first object."""
+        return None if self._assembler is None else self._assembler.series.digest
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """Digests of the series that could have been the run's, and came second."""
+        return self._roster.rivals
+
+    @property
+    def notice(self) -> str:
+        """The newest series that was left out and why, for the operator; empty before."""
+        return self._roster.notice
+
+    @property
+    def conflict(self) -> str:
+        """The newest conflict, for the operator; empty before."""
+        return self._conflict
+
+    @property
+    def patience_s(self) -> float:
+        """How long a volume is waited for once a later one is whole."""
+        return self._patience()
 
     def add(
         self, parsed: Parsed, stamps: Stamps, now_ns: int
@@ -88,18 +141,28 @@ class Ledger:
         tuple of Receipt and list
             What became of the object, and what goes out now, in index order.
         """
-        if self._assembler is None:
+        own = None if self._assembler is None else self._assembler.series
+        if self._is_other_size(parsed):
+            return Receipt.CONFLICT, []
+        verdict = self._roster.judge(parsed, own)
+        if verdict is not Verdict.OWN:
+            return Receipt.NEXT_RUN if verdict is Verdict.NEXT else Receipt.WRONG_SERIES, []
+        if own is None:
             self._assembler = Assembler(parsed.series)
-        elif not self._assembler.series.same_run(parsed.series):
-            self._warn_of_foreign(parsed)
-            return Receipt.WRONG_SERIES, []
         receipts = [self._place(slab, stamps) for slab in parsed.slabs]
-        receipt = Receipt.PLACED
-        if self._note(now_ns):
+        receipt = min(receipts, key=_IMPORTANCE.index)
+        if self._note(now_ns) and receipt is Receipt.PLACED:
             receipt = Receipt.COMPLETED
-        elif Receipt.PLACED not in receipts:
-            receipt = Receipt.LATE if Receipt.LATE in receipts else Receipt.DUPLICATE
         return receipt, self._drain()
+
+    def settle(self) -> None:
+        """Let no other series begin another run any more."""
+        self._roster.settle()
+
+    def leave_out(self, other: OtherImageError) -> Receipt:
+        """Take note of an object that is no MR magnitude image."""
+        self._roster.leave_out(other)
+        return Receipt.WRONG_SERIES
 
     def overdue(self, now_ns: int) -> list[int]:
         """Return the indices to give up, in order.
@@ -146,6 +209,9 @@ class Ledger:
             "patience_s": self._patience_s,
             "next_index": self._next_index,
             "skipped": sorted(self._skipped),
+            "roster": self._roster.state(),
+            "memory": self._memory.state(),
+            "conflict_index": self._conflict_index,
             "assembler": None if self._assembler is None else self._assembler.state(),
         }
 
@@ -156,6 +222,11 @@ class Ledger:
         ledger._next_index = state["next_index"]
         ledger._last_index = state["next_index"] - 1
         ledger._skipped = set(state["skipped"])
+        # Checkpoints of earlier versions have neither.
+        if "roster" in state:
+            ledger._roster = Roster.restore(state["roster"])
+            ledger._memory = Memory.restore(state["memory"])
+            ledger._conflict_index = state["conflict_index"]
         if state["assembler"] is not None:
             ledger._assembler = Assembler.restore(state["assembler"])
         return ledger
@@ -171,9 +242,48 @@ class Ledger:
     def _place(self, slab: Slab, stamps: Stamps) -> Receipt:
         assembler = self._run()
         index = assembler.index_of(slab)
+        if index in self._skipped:
+            return Receipt.LATE
         if index is not None and index < self._next_index:
-            return Receipt.LATE if index in self._skipped else Receipt.DUPLICATE
-        return Receipt.PLACED if assembler.hold(slab, stamps) else Receipt.DUPLICATE
+            held = self._memory.compare(index, slab)
+        else:
+            held = assembler.hold(slab, stamps)
+        if held is Held.NEW:
+            return Receipt.PLACED
+        if held is Held.REPEATED:
+            return Receipt.DUPLICATE
+        self._report_conflict(index, slab)
+        return Receipt.CONFLICT
+
+    def _is_other_size(self, parsed: Parsed) -> bool:
+        """Whether an object contradicts one of the run by its very matrix."""
+        if self._assembler is None:
+            return False
+        own, series = self._assembler.series, parsed.series
+        if series.kind or own.matrix == series.matrix or self._roster.has_left_out(series):
+            return False
+        if (own.digest, own.echo_time_ms) != (series.digest, series.echo_time_ms):
+            return False
+        for slab in parsed.slabs:
+            index = self._assembler.index_of(slab)
+            held = () if index is None else self._assembler.slabs(index)
+            if any(same_place(slab.location_mm, other.location_mm) for other in held) or (
+                index is not None and self._memory.has(index, slab.location_mm)
+            ):
+                self._report_conflict(index, slab)
+                return True
+        return False
+
+    def _report_conflict(self, index: int | None, slab: Slab) -> None:
+        columns, rows = slab.data.shape[:2]
+        self._conflict = (
+            f"two different images of volume {'?' if index is None else index} came for one place "
+            f"({slab.location_mm:.1f} mm along the slices; the second of {columns}x{rows}): the "
+            "first is kept. Does the scanner export the series twice?"
+        )
+        if index != self._conflict_index:  # once a volume is enough
+            self._conflict_index = -1 if index is None else index
+            _log.error("%s", self._conflict)
 
     def _note(self, now_ns: int) -> bool:
         """Note what is new; return whether a volume has become whole."""
@@ -210,10 +320,13 @@ class Ledger:
             return Skipped(index, SkipReason.GAP, "no image of it came")
         detail = self._assembler.describe(index)
         if self._assembler.is_whole(index):
+            slabs = self._assembler.slabs(index)
             try:
-                return self._assembler.take(index)
+                volume = self._assembler.take(index)
             except VolumeError as problem:
                 return Skipped(index, SkipReason.CORRUPT, f"volume {index} {problem}")
+            self._memory.keep(index, slabs)
+            return volume
         begun = index in self._assembler.indices()
         self._assembler.drop(index)
         return Skipped(index, SkipReason.INCOMPLETE if begun else SkipReason.GAP, detail)
@@ -222,17 +335,3 @@ class Ledger:
         if self._assembler is None:
             raise VolumeError("comes before the run's first object")
         return self._assembler
-
-    def _warn_of_foreign(self, parsed: Parsed) -> None:
-        series = parsed.series
-        key = (series.digest, series.matrix, series.echo_time_ms)
-        if key in self._foreign:
-            return
-        self._foreign.add(key)
-        _log.warning(
-            "images of series %d (%dx%d, echo %g ms) are ignored: the run is series %d",
-            series.series_number,
-            *series.matrix,
-            series.echo_time_ms,
-            self._run().series.series_number,
-        )

@@ -1,0 +1,6 @@
+"""Which volume of which run this is. No clock, no input or output."""
+
+from rtdecode.ledger.expected import Expected, voxel_mm
+from rtdecode.ledger.ledger import Ledger, Receipt
+
+__all__ = ["Expected", "Ledger", "Receipt", "voxel_mm"]

@@ -1,0 +1,190 @@
+"""Which series is the run's, and what is said of the others: once each."""
+
+import logging
+import math
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from rtdecode.dicom import OtherImageError, Parsed, Series
+from rtdecode.ledger.expected import Expected
+
+_log = logging.getLogger(__name__)
+
+_DAY_S = 86400.0
+
+
+class Verdict(StrEnum):
+    """Whose an object is."""
+
+    OWN = "own"
+    """The run's, or the first of it."""
+    OTHER = "other"
+    """It cannot be the run's."""
+    NEXT = "next"
+    """It begins another run of the same protocol."""
+
+
+class Roster:
+    """Judges series as they turn up; a series once left out stays out.
+
+    Parameters
+    ----------
+    expected
+        What the run must look like, where that is known.
+    follow
+        Whether a later series that fits takes the run's place.
+    former
+        Digests of the series of runs that have ended.
+    """
+
+    def __init__(self, expected: Expected | None, former: Iterable[str], *, follow: bool) -> None:
+        self._expected = expected
+        self._former = frozenset(former)
+        self._follow = follow
+        self._left_out: set[str] = set()
+        self._rivals: set[str] = set()
+        self._clock_s = math.nan
+        self.notice = ""
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """Digests of the series that could have been the run's, and came second."""
+        return tuple(sorted(self._rivals))
+
+    def settle(self) -> None:
+        """Let no other series take the run's place any more."""
+        self._follow = False
+
+    def judge(self, parsed: Parsed, own: Series | None) -> Verdict:
+        """Judge an object.
+
+        Parameters
+        ----------
+        parsed
+            The object.
+        own
+            The run's series, where it has one.
+        """
+        series = parsed.series
+        if own is not None and own.same_run(series) and not series.kind:
+            self._clock_s = _later_of(self._clock_s, _clock_s(parsed))
+            return Verdict.OWN
+        key = _key(series)
+        if key in self._left_out:
+            return Verdict.OTHER
+        reason = self._reason(parsed, own)
+        if reason:
+            self._leave_out(key, series.series_number, reason)
+            return Verdict.OTHER
+        if own is None:
+            self._clock_s = _clock_s(parsed)
+            return Verdict.OWN
+        second = self._second(parsed, own)
+        if second:
+            self._rivals.add(series.digest)
+            self._leave_out(key, series.series_number, second)
+            return Verdict.OTHER
+        return Verdict.NEXT
+
+    def has_left_out(self, series: Series) -> bool:
+        """Whether objects like these were left out before."""
+        return _key(series) in self._left_out
+
+    def leave_out(self, other: OtherImageError) -> None:
+        """Take note of an object that is no MR magnitude image."""
+        key = f"{other.digest} {other.kind}"
+        if key not in self._left_out:
+            self._leave_out(key, other.series_number, f"they are {other.kind}")
+
+    def state(self) -> dict[str, Any]:
+        """Return what a restart needs, for JSON."""
+        return {
+            "expected": None if self._expected is None else self._expected.facts(),
+            "former": sorted(self._former),
+            "follow": self._follow,
+            "left_out": sorted(self._left_out),
+            "rivals": sorted(self._rivals),
+            "clock_s": None if math.isnan(self._clock_s) else self._clock_s,
+        }
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> "Roster":
+        """Return a roster that goes on where `state` was taken."""
+        expected = Expected.of(state["expected"])
+        roster = cls(expected, state["former"], follow=state["follow"])
+        roster._left_out = set(state["left_out"])
+        roster._rivals = set(state["rivals"])
+        roster._clock_s = math.nan if state["clock_s"] is None else state["clock_s"]
+        return roster
+
+    def _reason(self, parsed: Parsed, own: Series | None) -> str:
+        """Say why an object cannot be of a run; empty where it can."""
+        series = parsed.series
+        if series.kind:
+            return f"they are {series.kind}"
+        if series.digest in self._former:
+            return "their run has ended; to interrupt a run, pause it"
+        if self._expected is not None:
+            mismatches = self._expected.mismatches(series, parsed.slabs[0])
+            if mismatches:
+                return (
+                    f"{'; '.join(mismatches)}. If they should be decoded, use the calibration "
+                    "run's protocol or calibrate again"
+                )
+        if own is not None and own.digest == series.digest:
+            return (
+                f"{_described(series)}, the run's {_described(own)}: one matrix and one echo is "
+                "decoded"
+            )
+        return ""
+
+    def _second(self, parsed: Parsed, own: Series) -> str:
+        """Say why an object that could be a run's does not begin another; empty where it does."""
+        if not self._follow:
+            return f"the run is series {own.series_number}"
+        if not self._is_later(parsed, own):
+            return (
+                f"they were acquired with or before the run's series {own.series_number}: a second "
+                "reconstruction, or an earlier run"
+            )
+        return ""
+
+    def _is_later(self, parsed: Parsed, own: Series) -> bool:
+        """Whether an acquisition began after the newest image of the run.
+
+        A second reconstruction of the run has the run's own times. Where there is no clock, the
+        scanner's numbering of its series decides.
+        """
+        clock_s = _clock_s(parsed)
+        if math.isnan(clock_s) or math.isnan(self._clock_s):
+            return parsed.series.series_number > own.series_number
+        return _is_after(clock_s, self._clock_s)
+
+    def _leave_out(self, key: str, series_number: int, reason: str) -> None:
+        self._left_out.add(key)
+        self.notice = f"images of series {series_number} are left out: {reason}"
+        _log.warning("%s", self.notice)
+
+
+def _key(series: Series) -> str:
+    return f"{series.digest} {series.matrix} {series.echo_time_ms} {series.kind}"
+
+
+def _clock_s(parsed: Parsed) -> float:
+    """Return an object's acquisition time of day, `nan` where it has none."""
+    return min(slab.acquisition_clock_s for slab in parsed.slabs)
+
+
+def _is_after(one_s: float, other_s: float) -> bool:
+    """Whether a time of day is the later one; a session may pass midnight."""
+    return 0 < (one_s - other_s) % _DAY_S < _DAY_S / 2
+
+
+def _later_of(one_s: float, other_s: float) -> float:
+    return other_s if math.isnan(one_s) or _is_after(other_s, one_s) else one_s
+
+
+def _described(series: Series) -> str:
+    columns, rows = series.matrix
+    return f"{columns}x{rows}, echo {series.echo_time_ms:g} ms"

@@ -1,0 +1,90 @@
+"""Outcomes: numbered, compared with those on record or recorded, then published."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from rtdecode.clock import Clock
+from rtdecode.errors import RunError
+from rtdecode.journal import Journal
+from rtdecode.types import Decision, Outcome
+from rtdecode.wire import Numbered, deterministic
+
+
+class Recorder:
+    """Makes outcomes durable, and counts them.
+
+    Parameters
+    ----------
+    journal, clock
+        What it works with.
+    publish
+        Called with each outcome once it is durable.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock, publish: Callable[[Numbered], None]) -> None:
+        self.sequence = journal.last_sequence()
+        self.decisions = self.skipped = 0
+        self.latencies_ms: list[float] = []
+        self._journal = journal
+        self._clock = clock
+        self._publish = publish
+        self._expected: dict[int, bytes] = {}
+
+    @property
+    def behind(self) -> int:
+        """Up to which sequence number outcomes are only compared; 0 where none is."""
+        return max(self._expected, default=0)
+
+    def begin(self) -> None:
+        """Count a new run."""
+        self.decisions = self.skipped = 0
+
+    def resume(self, sequence: int, recorded: list[Numbered]) -> None:
+        """Go on after a sequence number, in a run that has outcomes on record."""
+        self.sequence = sequence
+        for numbered in recorded:
+            self._count(numbered)
+            if numbered.sequence > sequence:
+                self._expected[numbered.sequence] = deterministic(numbered.outcome)
+
+    def take(self, run: int, outcome: Outcome) -> None:
+        """Give an outcome its number, and compare or record it.
+
+        Raises
+        ------
+        RunError
+            It is not the one on record, or the disk is full or failing.
+        """
+        self.sequence += 1
+        numbered = Numbered(self._journal.session, run, self.sequence, outcome)
+        if self._expected:
+            self._verify(numbered)
+        else:
+            self._record(numbered)
+
+    def _verify(self, numbered: Numbered) -> None:
+        expected = self._expected.pop(numbered.sequence, None)
+        if expected != deterministic(numbered.outcome):
+            raise RunError(
+                f"run {numbered.run}, volume {numbered.index}: the recomputed outcome is not the "
+                "recorded one. The machine, the execution provider or the thread count may have "
+                "changed; go on with those the run began with, or begin a new session. "
+                "Everything recorded is kept"
+            )
+
+    def _record(self, numbered: Numbered) -> None:
+        self._journal.record(numbered)
+        now_ns = self._clock.monotonic_ns()
+        self._journal.stamp(numbered.sequence, now_ns)
+        stamps = replace(numbered.outcome.stamps, recorded_ns=now_ns)
+        numbered = replace(numbered, outcome=replace(numbered.outcome, stamps=stamps))
+        self._count(numbered)
+        if isinstance(numbered.outcome, Decision) and stamps.received_ns and stamps.journalled_ns:
+            self.latencies_ms.append((now_ns - stamps.received_ns) / 1e6)
+        self._publish(numbered)
+
+    def _count(self, numbered: Numbered) -> None:
+        if isinstance(numbered.outcome, Decision):
+            self.decisions += 1
+        else:
+            self.skipped += 1
