@@ -1,6 +1,6 @@
 """A slow network written from the paper alone, labels of made-up runs, and whole calibrations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from calibration.compute import one_thread
 from calibration.dataset import Labels, label_volumes
 from calibration.events import Block, ClassSpec
 from calibration.fitting import FittingSettings
@@ -88,6 +89,13 @@ def _logits(arrays: dict[str, np.ndarray], volume: np.ndarray) -> np.ndarray:
         ]
     )
     return features @ arrays["linear_29/weights"] + arrays["linear_29/biases"]
+
+
+@pytest.fixture(autouse=True)
+def one_core() -> Iterator[None]:
+    """Keep torch on one core: beside other work, two threads wait for each other for minutes."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture
