@@ -17,7 +17,7 @@ import msgspec
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.journal.guard import explained, locked
 from rtdecode.pack import Entry, Kind, Pack, Record
-from rtdecode.types import Outcome
+from rtdecode.types import Decision, Outcome
 from rtdecode.wire import (
     DecisionMessage,
     Numbered,
@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS outcomes (
     sequence INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs,
     volume INTEGER NOT NULL, outcome TEXT NOT NULL, recorded_ns INTEGER,
     UNIQUE (run, volume)) STRICT;
+CREATE TABLE IF NOT EXISTS late (sequence INTEGER PRIMARY KEY REFERENCES outcomes) STRICT;
 CREATE TABLE IF NOT EXISTS marks (
     mark INTEGER PRIMARY KEY, run INTEGER NOT NULL, sequence INTEGER NOT NULL,
     marked_utc TEXT NOT NULL, text TEXT NOT NULL) STRICT;
@@ -102,6 +103,7 @@ class Journal:
             raise ConfigError(f"session folder {folder} cannot be made: {error}") from error
         self._mutex = threading.Lock()
         self._unstamped: list[tuple[int, int]] = []
+        self._late: list[tuple[int]] = []
         with ExitStack() as opening, explained(folder):
             opening.enter_context(closing(locked(folder / LOCK)))
             self._pack = opening.enter_context(closing(Pack(folder / PACK)))
@@ -255,9 +257,11 @@ class Journal:
             self._record.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?, NULL)", row)
             self._record.execute("COMMIT")
 
-    def stamp(self, sequence: int, recorded_ns: int) -> None:
+    def stamp(self, sequence: int, recorded_ns: int, *, late: bool = False) -> None:
         """Note when an outcome had become durable; written together with the next one."""
         self._unstamped.append((recorded_ns, sequence))
+        if late:
+            self._late.append((sequence,))
 
     def last_sequence(self) -> int:
         """Return the newest outcome's number, 0 where there is none."""
@@ -272,11 +276,15 @@ class Journal:
         """Return the outcomes after sequence number `since`, oldest first."""
         self._stamp()
         rows = self._record.execute(
-            "SELECT run, sequence, outcome, recorded_ns FROM outcomes "
+            "SELECT run, sequence, outcome, recorded_ns, late.sequence IS NOT NULL "
+            "FROM outcomes LEFT JOIN late USING (sequence) "
             "WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (since, limit),
         )
-        return [Numbered(self.session, run, n, _outcome(text, ns)) for run, n, text, ns in rows]
+        return [
+            Numbered(self.session, run, sequence, _outcome(text, recorded_ns, late=bool(late)))
+            for run, sequence, text, recorded_ns, late in rows
+        ]
 
     def mark(self, run: int, sequence: int, text: str) -> None:
         """Put an operator's remark into the record."""
@@ -311,12 +319,15 @@ class Journal:
     def _stamp(self) -> None:
         query = "UPDATE outcomes SET recorded_ns = ? WHERE sequence = ?"
         self._record.executemany(query, self._unstamped)
-        self._unstamped = []
+        self._record.executemany("INSERT OR IGNORE INTO late VALUES (?)", self._late)
+        self._unstamped, self._late = [], []
 
 
-def _outcome(content: str, recorded_ns: int | None) -> Outcome:
+def _outcome(content: str, recorded_ns: int | None, *, late: bool) -> Outcome:
     message = msgspec.json.decode(content, type=DecisionMessage | SkippedMessage)
     outcome = outcome_from_message(message)
+    if late and isinstance(outcome, Decision):
+        outcome = replace(outcome, late=True)
     if recorded_ns is None:
         return outcome
     return replace(outcome, stamps=replace(outcome.stamps, recorded_ns=recorded_ns))

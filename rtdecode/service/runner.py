@@ -46,6 +46,8 @@ class Runner:
         A checkpoint after this many.
     patience_s
         The ledger's.
+    deadline_s
+        The recorder's; one repetition time by default.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class Runner:
         volumes: int = 0,
         checkpoint_volumes: int = 10,
         patience_s: float | None = None,
+        deadline_s: float | None = None,
     ) -> None:
         self.state: RunState = "idle"
         self.run = 0
         self.objects = Objects(journal, clock)
-        self.outcomes = Recorder(journal, clock, publish)
+        self.deadline_s = decoder.repetition_time_s if deadline_s is None else deadline_s
+        self.outcomes = Recorder(journal, clock, publish, self.deadline_s)
         self._journal = journal
         self._decoder = decoder
         self._clock = clock

@@ -15,6 +15,7 @@ import zmq
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Checkpoint, Journal, write_checkpoint
+from rtdecode.service.deciding import withheld
 from rtdecode.service.intake import Intake
 from rtdecode.service.lifecycle import Event, after, refusal
 from rtdecode.service.rules import Rules
@@ -36,6 +37,7 @@ from rtdecode.wire import (
     Done,
     EndRequest,
     MarkRequest,
+    Numbered,
     PauseRequest,
     Refused,
     Reply,
@@ -133,12 +135,13 @@ class _Service:
             journal,
             decoder,
             clock,
-            sockets.publish,
+            self._publish,
             self._keep,
             rules=Rules(settings.runs, settings.dummies),
             volumes=settings.volumes,
             checkpoint_volumes=settings.checkpoint_volumes,
             patience_s=settings.patience_s,
+            deadline_s=settings.deadline_s,
         )
 
     def run(self, context: Context, on_ready: OnReady | None) -> None:
@@ -205,6 +208,7 @@ class _Service:
             conflicts=runner.objects.counts.conflicts,
             decisions=runner.outcomes.decisions,
             skipped=runner.outcomes.skipped,
+            late=runner.outcomes.late,
             latency_p50_ms=float(p50),
             latency_p95_ms=float(p95),
             outcomes_sha256=digest.hexdigest(),
@@ -308,7 +312,7 @@ class _Service:
             run=self._runner.run,
             state=self._runner.state,
             last=self._runner.outcomes.sequence,
-            outcomes=tuple(map(to_message, outcomes)),
+            outcomes=tuple(to_message(self._shown(n)) for n in outcomes),
         )
 
     def _status(self) -> Status:
@@ -324,6 +328,7 @@ class _Service:
             unreadable=runner.objects.counts.unreadable,
             left_out=runner.objects.counts.left_out,
             conflicts=runner.objects.counts.conflicts,
+            late=runner.outcomes.late,
             classes=self._decoder.classes,
             bundle=self._decoder.bundle_digest,
             repetition_time_s=self._decoder.repetition_time_s,
@@ -331,6 +336,15 @@ class _Service:
             subscribers=self._sockets.subscribers,
             detail=runner.objects.detail,
         )
+
+    def _publish(self, numbered: Numbered) -> None:
+        self._sockets.publish(self._shown(numbered))
+
+    def _shown(self, numbered: Numbered) -> Numbered:
+        """Return what clients get for an outcome."""
+        if self._settings.late == "publish":
+            return numbered
+        return withheld(numbered, self._runner.deadline_s)
 
     def _tell(self) -> None:
         self._sockets.publish_status(self._status())

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
@@ -72,6 +72,10 @@ class ServiceSettings:
     """End the run and the service after this many; 0: when told."""
     patience_s: float | None = None
     """How long a volume is waited for once a later one is whole; one repetition time if `None`."""
+    deadline_s: float | None = None
+    """A decision that is recorded later after its volume is late; one repetition time if `None`."""
+    late: Literal["publish", "skip"] = "publish"
+    """What clients get for a late decision: the decision, marked, or that the volume is skipped."""
     runs: Runs = "series"
     """What begins and ends runs; see `Runs`. An unfinished run keeps what it was begun with."""
     dummies: int = 0
@@ -115,6 +119,7 @@ class ExitSummary:
     conflicts: int
     decisions: int
     skipped: int
+    late: int
     latency_p50_ms: float
     """From a decided volume's last byte to its recorded outcome; `nan` without decisions."""
     latency_p95_ms: float
@@ -155,6 +160,8 @@ def check(settings: ServiceSettings) -> None:
             f"runs ({settings.runs}) must be one of {', '.join(get_args(Runs))} and dummies "
             f"({settings.dummies}) at least 0"
         )
+    if settings.deadline_s is not None and not settings.deadline_s > 0:
+        problems.append(f"deadline_s ({settings.deadline_s}) must be above 0")
     if settings.volumes < 0 or settings.checkpoint_volumes < 1:
         problems.append(
             f"volumes ({settings.volumes}) must be at least 0 and checkpoint_volumes "
