@@ -16,7 +16,7 @@ import msgspec
 
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.journal.guard import explained, locked
-from rtdecode.pack import Entry, Kind, Pack, Record
+from rtdecode.pack import Entry, Kind, Pack, Record, Records
 from rtdecode.types import Decision, Outcome
 from rtdecode.wire import (
     DecisionMessage,
@@ -106,8 +106,9 @@ class Journal:
         self._late: list[tuple[int]] = []
         with ExitStack() as opening, explained(folder):
             opening.enter_context(closing(locked(folder / LOCK)))
-            self._pack = opening.enter_context(closing(Pack(folder / PACK)))
-            self._seen = {r.header["sha256"] for r in self._pack.records if r.kind is Kind.OBJECT}
+            self._seen: set[bytes] = set()
+            """SHA-256 of every object: some 120 bytes each."""
+            self._pack = opening.enter_context(closing(Pack(folder / PACK, self._see)))
             self._record = opening.enter_context(
                 closing(sqlite3.connect(folder / RECORD, isolation_level=None))
             )
@@ -133,9 +134,9 @@ class Journal:
         return self.folder / CHECKPOINTS
 
     @property
-    def records(self) -> Sequence[Record]:
+    def records(self) -> Records:
         """The log so far."""
-        return tuple(self._pack.records)
+        return self._pack.records
 
     def append_objects(self, entries: Sequence[Entry]) -> list[Appended]:
         """Make what a source handed over durable, leaving out bytes that are there already.
@@ -150,16 +151,16 @@ class Journal:
         now = datetime.now(UTC).isoformat()
         with self._mutex:
             fresh: list[Entry | None] = []
-            added: set[str] = set()
+            added: set[bytes] = set()
             for entry in entries:
                 header = {**entry.header, "utc": now}
                 if entry.kind is Kind.OBJECT:
-                    digest = hashlib.sha256(entry.body).hexdigest()
+                    digest = hashlib.sha256(entry.body).digest()
                     if digest in self._seen or digest in added:
                         fresh.append(None)
                         continue
                     added.add(digest)
-                    header["sha256"] = digest
+                    header["sha256"] = digest.hex()
                 fresh.append(Entry(entry.kind, header, entry.body))
             records = iter(self._pack.append([e for e in fresh if e is not None]))
             self._seen |= added
@@ -212,7 +213,7 @@ class Journal:
 
     def newest_run(self) -> RunInfo | None:
         """Return the last run that was begun."""
-        starts = [r for r in self._pack.records if r.kind is Kind.START]
+        starts = self._pack.records.events(Kind.START)
         if not starts:
             return None
         start = starts[-1]
@@ -310,6 +311,10 @@ class Journal:
         """Close everything and let go of the folder."""
         with self._resources, explained(self.folder):
             self._stamp()
+
+    def _see(self, record: Record) -> None:
+        if record.kind is Kind.OBJECT:
+            self._seen.add(bytes.fromhex(record.header["sha256"]))
 
     def _fact(self, name: str, value: str) -> str:
         self._record.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
