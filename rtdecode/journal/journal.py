@@ -15,6 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from rtdecode.errors import ConfigError, RunError
+from rtdecode.journal import serving
 from rtdecode.journal.guard import explained, locked
 from rtdecode.pack import Entry, Kind, Pack, Record, Records
 from rtdecode.types import Decision, Outcome
@@ -116,6 +117,7 @@ class Journal:
             self._record.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
                 + _SCHEMA
+                + serving.SCHEMA
             )
             if self._fact("format", FORMAT) != FORMAT:
                 raise RunError(f"session {folder} was written by another version of rtdecode")
@@ -223,6 +225,11 @@ class Journal:
         ended = self._record.execute(query, (run,)).fetchone() is not None
         return RunInfo(run, start, ended)
 
+    def served(self, serving_: serving.Serving) -> None:
+        """Note under what the session is served from here on."""
+        with explained(self.folder):
+            serving.write(self._record, serving_)
+
     def run_began(
         self, run: int, bundle: str, classes: Sequence[str], repetition_time_s: float
     ) -> None:
@@ -257,6 +264,12 @@ class Journal:
             self._stamp()
             self._record.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?, NULL)", row)
             self._record.execute("COMMIT")
+        # Linux lets open files be deleted: what is written to them is lost when they are closed.
+        if not (self.folder / RECORD).exists():
+            raise RunError(
+                f"the session's record in {self.folder} was moved or deleted while it was written; "
+                "put its folder back, or choose another session folder, and start again"
+            )
 
     def stamp(self, sequence: int, recorded_ns: int, *, late: bool = False) -> None:
         """Note when an outcome had become durable; written together with the next one."""

@@ -123,7 +123,9 @@ class Runner:
             self._resume(newest)
         else:
             self._applied = len(self._journal.records)
-        if not self.is_open and self._next_rules.runs != "command":
+        # A run whose end was in the log already has ended only now, as it would have then.
+        fresh = newest is None or newest.ended
+        if fresh and not self.is_open and self._next_rules.runs != "command":
             self.carry_out(Event.START)
 
     def carry_out(self, event: Event) -> bool:

@@ -18,6 +18,7 @@ from rtdecode.journal import Checkpoint, Journal, write_checkpoint
 from rtdecode.service.deciding import withheld
 from rtdecode.service.intake import Intake
 from rtdecode.service.lifecycle import Event, after, refusal
+from rtdecode.service.resuming import serving_of
 from rtdecode.service.rules import Rules
 from rtdecode.service.runner import Runner
 from rtdecode.service.settings import (
@@ -150,7 +151,11 @@ class _Service:
         with ThreadPoolExecutor(1, thread_name_prefix="recorder") as self._pool:
             self._decoder.warm_up()
             with open_source(settings, context, self._clock) as source:
+                serving = serving_of(
+                    settings, self._decoder.bundle_digest, self._journal.last_sequence()
+                )
                 self._runner.open(source.start if isinstance(source, RecordingSource) else None)
+                self._journal.served(serving)
                 ingest = source.endpoint if isinstance(source, IngestSource) else None
                 endpoints = Endpoints(self._sockets.outcomes, self._sockets.control, ingest)
                 content = msgspec.json.encode(endpoints)
@@ -332,7 +337,7 @@ class _Service:
             classes=self._decoder.classes,
             bundle=self._decoder.bundle_digest,
             repetition_time_s=self._decoder.repetition_time_s,
-            provider=self._settings.provider,
+            provider=self._settings.runs_on,
             subscribers=self._sockets.subscribers,
             detail=runner.objects.detail,
         )

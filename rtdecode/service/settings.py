@@ -90,7 +90,18 @@ class ServiceSettings:
     linger_s: float = 1.0
     """How long the finished service still answers clients that have to catch up."""
     provider: str = ""
-    """For the status: where the decoder runs."""
+    """For the status and the record: where the decoder runs."""
+    threads: int = 1
+    """For the status and the record: the decoder's."""
+    bundle: Path | None = None
+    """For the record: where the decoder was loaded from."""
+
+    @property
+    def runs_on(self) -> str:
+        """Where the decoder runs, in words."""
+        if not self.provider:
+            return ""
+        return f"{self.provider}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
 @dataclass(frozen=True, slots=True)
