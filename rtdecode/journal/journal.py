@@ -5,7 +5,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,7 +17,7 @@ import msgspec
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.journal import serving
 from rtdecode.journal.guard import explained, locked
-from rtdecode.pack import Entry, Kind, Pack, Record, Records
+from rtdecode.pack import Entry, Kind, Pack, Record, Records, sync_folder
 from rtdecode.types import Decision, Outcome
 from rtdecode.wire import (
     DecisionMessage,
@@ -99,7 +99,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
         except OSError as error:
             raise ConfigError(f"session folder {folder} cannot be made: {error}") from error
         self._mutex = threading.Lock()
@@ -339,6 +339,15 @@ class Journal:
         self._record.executemany(query, self._unstamped)
         self._record.executemany("INSERT OR IGNORE INTO late VALUES (?)", self._late)
         self._unstamped, self._late = [], []
+
+
+def _make(folder: Path) -> None:
+    """Make a folder that outlives a power cut, with its parents."""
+    made = [parent for parent in folder.parents if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (folder, *made):
+        with suppress(PermissionError):  # it was there before, and may not be listed
+            sync_folder(path.parent)
 
 
 def _outcome(content: str, recorded_ns: int | None, *, late: bool) -> Outcome:
