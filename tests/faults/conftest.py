@@ -71,10 +71,10 @@ class Serving:
         )
         assert self.process.stdout is not None
         told = self.process.stdout.readline()
-        self.ingest = json.loads(told)["ingest"] if told else ""
+        self.ingest = json.loads(told).get("ingest", "") if told else ""
         self._context = zmq.Context()
         self._outcomes = self._context.socket(zmq.SUB)
-        if told:
+        if self.ingest:
             self._listen()
 
     def _listen(self) -> None:

@@ -1,7 +1,7 @@
 """What a power cut may leave on a disk, from the system calls of a program.
 
-`trace` runs a program under strace; `Disk` takes in its calls one by one and knows of each file what
-is durable and what only the system's cache holds. Names count as durable once their folder was
+`command` runs a program under strace; `Disk` takes in its calls one by one and knows of each file
+what is durable and what only the system's cache holds. Names count as durable once their folder was
 synced. What was not synced may be there after a power cut, torn, zeroed or not at all.
 """
 
@@ -24,11 +24,8 @@ _PATH = re.compile(r"<((?:\\x[0-9a-f]{2})+)>")
 
 def command(log: Path, *program: str) -> list[str]:
     """Return the command that runs a program and writes its calls into `log`."""
-    return ["strace", "-f", "-y", "-xx", "-s", "10000000", "-qq", "-o", str(log)] + [
-        "-e",
-        f"trace={CALLS}",
-        *program,
-    ]
+    options = ["-f", "-y", "-xx", "-s", "10000000", "-qq", "-o", str(log), "-e", f"trace={CALLS}"]
+    return ["strace", *options, *program]
 
 
 @dataclass
@@ -119,7 +116,7 @@ class Disk:
     """As the program sees them; folders have no file."""
     _durable: dict[str, _File | None] = field(default_factory=dict)
     _unsynced: list[tuple[str, _File | None, str]] = field(default_factory=list)
-    """Changes of names in order: a path (none where it was deleted), its file, and its former path."""
+    """Changes of names in order: a path (none: it was deleted), its file, and its former path."""
     _offsets: dict[str, int] = field(default_factory=dict)
     _appending: set[str] = field(default_factory=set)
 
