@@ -10,7 +10,8 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 @pytest.mark.parametrize(
-    "tool", ["benchmark", "compare_normalisers", "plot_session", "split_half", "transfer_curve"]
+    "tool",
+    ["benchmark", "compare_normalisers", "plot_session", "soak", "split_half", "transfer_curve"],
 )
 def test_a_tool_explains_itself(tool) -> None:
     """Its modules are imported, and it says how it is used."""
