@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rtdecode.errors import ConfigError
+from rtdecode.wire import INGEST_PORT
 
 if TYPE_CHECKING:
     from calibration.recipe import Calibrated
@@ -49,7 +50,8 @@ def calibrate(
     source: Annotated[
         str | None,
         typer.Option(
-            help="Instead of --run: calibrate while the run is acquired, from folder:PATH or zmq:."
+            help="Instead of --run: calibrate while the run is acquired, from folder:PATH, "
+            "dicom://..., zmq: or pyneal://HOST:PORT, as `rtdecode serve` takes them."
         ),
     ] = None,
     events: Annotated[
@@ -115,6 +117,13 @@ def calibrate(
         Path | None,
         typer.Option(help="With --source zmq:: folder in which what arrives is recorded."),
     ] = None,
+    ingest: Annotated[
+        str, typer.Option(help="With --source zmq:: objects are pushed here.")
+    ] = f"tcp://127.0.0.1:{INGEST_PORT}",
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="With --source zmq:: folder of the service's keys, as for serve."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
 ) -> None:
     """Compile a decoder for one person from a few minutes of labelled scanning.
@@ -146,7 +155,7 @@ def calibrate(
     from rtdecode import bundle as bundles
     from rtdecode.clock import SystemClock
     from rtdecode.service import ServiceSettings
-    from rtdecode.service.signals import stopped_by_signals
+    from rtdecode.signals import stopped_by_signals
 
     console = Console(stderr=True)
     pretrained = load_pretrained(weights)
@@ -171,7 +180,8 @@ def calibrate(
 
             progress("the run, as it comes", 0, volumes)
             recorded = session or out.with_name(f"{out.name}-session")
-            acquire(ServiceSettings(recorded, source, volumes=volumes), came)
+            live = ServiceSettings(recorded, source, ingest=ingest, volumes=volumes, keys=keys)
+            acquire(live, came)
             series = [begun.volumes]
         else:
             series = []

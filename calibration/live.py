@@ -7,10 +7,10 @@ from threading import Event
 
 import numpy as np
 
-from rtdecode import dicom
+from rtdecode import dicom, parsing
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RunError, VolumeError
-from rtdecode.ledger import Ledger
+from rtdecode.ledger import Expected, Ledger
 from rtdecode.service import ServiceSettings, serve
 from rtdecode.service.settings import OnReady
 from rtdecode.sources import RecordingSource
@@ -42,7 +42,8 @@ def read_run(path: Path) -> list[Volume]:
         volumes.extend(item for item in items if isinstance(item, Volume))
 
     with RecordingSource(path, clock) as source:
-        ledger = Ledger(former=source.start.get("former", ()))
+        expected = Expected.of(source.start.get("expected"))
+        ledger = Ledger(expected=expected, former=source.start.get("former", ()))
         for batch in source.batches(Event()):
             for arrival in batch:
                 if arrival.given_up is not None:
@@ -51,7 +52,7 @@ def read_run(path: Path) -> list[Volume]:
                 if arrival.paused is not None:
                     continue
                 try:
-                    parsed = dicom.parse(arrival.content, arrival.name)
+                    parsed = parsing.parse(arrival.content, arrival.name)
                 except VolumeError:
                     continue  # the service had told so when it came
                 now_ns = clock.monotonic_ns()

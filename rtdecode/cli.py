@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rtdecode import __version__
+from rtdecode.adapters.cli import app as adapt
 from rtdecode.errors import ConfigError, RtdecodeError
+from rtdecode.export.cli import export
+from rtdecode.keys.cli import app as keys_app
 
 if TYPE_CHECKING:
     from rtdecode.engine import Provider
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 GROUP = "rtdecode.commands"
 EXIT_RUN, EXIT_CONFIG = 1, 2
+ClientKeys = Annotated[
+    Path | None, typer.Option(help="Folder of this client's keys, or its .key_secret file.")
+]
 OUTCOMES, CONTROL, INGEST = (f"tcp://127.0.0.1:{port}" for port in (7801, 7802, 7803))
 
 
@@ -39,6 +45,9 @@ def build() -> typer.Typer:
     app.command()(replay)
     app.command()(monitor)
     app.command()(control)
+    app.add_typer(adapt, name="adapt")
+    app.add_typer(keys_app, name="keys")
+    app.command()(export)
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
         _add(app, entry)
     return app
@@ -82,7 +91,14 @@ def run() -> None:
 def serve(
     bundle: Annotated[Path, typer.Option(help="The decoder: a folder from `rtdecode calibrate`.")],
     source: Annotated[
-        str, typer.Option(help="Where volumes come from: folder:PATH, zmq: or recording:PATH.")
+        str,
+        typer.Option(
+            help="Where volumes come from. folder:PATH: the scanner writes files there. "
+            "dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE: the scanner sends DICOM here. "
+            "zmq: objects are pushed to --ingest (tools/forward_folder does). "
+            "pyneal://HOST:PORT: Pyneal's scanner programs send volumes here. "
+            "recording:PATH: a session again."
+        ),
     ],
     session: Annotated[
         Path | None,
@@ -124,11 +140,15 @@ def serve(
         int, typer.Option(help="Skip so many first volumes of a run (not in steady state).", min=0)
     ] = 0,
     polling: Annotated[
-        bool, typer.Option("--polling", help="Poll the folder: for network shares.")
+        bool, typer.Option("--polling", help="Poll the folder; network shares are polled anyway.")
     ] = False,
     outcomes: Annotated[str, typer.Option(help="Outcomes are published here.")] = OUTCOMES,
     control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
     ingest: Annotated[str, typer.Option(help="Objects are pushed here (source zmq:).")] = INGEST,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the service's keys: other computers may connect with theirs."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Decode volumes as they come, and publish one outcome for each.
@@ -136,6 +156,8 @@ def serve(
     Stop with Ctrl-C; start again with the same --session to continue where it stopped.
 
     Example: rtdecode serve --bundle bundle/ --source folder:/mnt/scanner --session sub-01_run-1
+
+    Over DICOM, in quotes: --source 'dicom://:11112?aet=RTDECODE'
     """
     from rtdecode import bundle as bundles
     from rtdecode.pipeline import Pipeline
@@ -161,6 +183,7 @@ def serve(
         provider=pipeline.provider,
         threads=threads,
         bundle=bundle,
+        keys=keys,
     )
     _serve(settings, pipeline, loaded.manifest.name, as_json=json)
 
@@ -209,7 +232,8 @@ def _serve(settings: "ServiceSettings", pipeline: "Pipeline", name: str, *, as_j
             f"outcomes {endpoints.outcomes}  control {endpoints.control}"
             + (f"  ingest {endpoints.ingest}" if endpoints.ingest else "")
             + f"\ndecisions later than {deadline_s:g} s after their volume are {shown}"
-            + f"\nwatch with: rtdecode monitor --session {settings.session}",
+            + f"\nwatch with: rtdecode monitor --session {settings.session}"
+            + (" --keys A_CLIENTS_KEYS" if settings.keys else ""),
             err=True,
         )
 
@@ -252,6 +276,7 @@ def replay(
     ] = "cpu",
     threads: Annotated[int, typer.Option(help="For --verify: as for serve.", min=1)] = 1,
     json: Annotated[bool, typer.Option("--json", help="For --verify: print JSON.")] = False,
+    keys: ClientKeys = None,
 ) -> None:
     """Play a recorded series into a folder or a service, or verify a recorded session.
 
@@ -274,7 +299,7 @@ def replay(
 
     from rtdecode.player import parse_speed, play
 
-    report = play(path, to, parse_speed(speed), console=Console(stderr=True))
+    report = play(path, to, parse_speed(speed), console=Console(stderr=True), keys=keys)
     late = f"; the latest left {report.latest_ms:.0f} ms after its time" if speed != "max" else ""
     typer.echo(
         f"played {report.volumes} volumes in {report.objects} files in {report.seconds:.1f} s{late}"
@@ -321,6 +346,7 @@ def monitor(
     ] = None,
     outcomes: Annotated[str, typer.Option(help="The service's outcomes.")] = OUTCOMES,
     control: Annotated[str, typer.Option(help="The service's control.")] = CONTROL,
+    keys: ClientKeys = None,
     json: Annotated[bool, typer.Option("--json", help="Print a line of JSON an outcome.")] = False,
 ) -> None:
     """Show decisions, motion and latency live in the terminal.
@@ -335,7 +361,7 @@ def monitor(
     if session is not None:
         found = session_endpoints(session)
         outcomes, control = found["outcomes"], found["control"]
-    watch(outcomes, control, Console(), as_json=json)
+    watch(outcomes, control, Console(), as_json=json, keys=keys)
 
 
 def control(
@@ -348,6 +374,7 @@ def control(
         Path | None, typer.Option(help="Find the service by its session folder.")
     ] = None,
     endpoint: Annotated[str, typer.Option("--control", help="The service's control.")] = CONTROL,
+    keys: ClientKeys = None,
     json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Start, end, pause or resume a run; put a remark into its record; ask how it stands.
@@ -364,7 +391,7 @@ def control(
         raise ConfigError("mark needs the remark's text, and nothing else takes one")
     if session is not None:
         endpoint = session_endpoints(session)["control"]
-    with Control(endpoint) as service:
+    with Control(endpoint, keys=keys) as service:
         if action == "status":
             status = service.status()
             told = (

@@ -1,12 +1,15 @@
 """Commands to a service."""
 
+from pathlib import Path
 from typing import Self, TypeVar
 
 import zmq
 
 from rtdecode.client.endpoints import CONTROL
 from rtdecode.errors import ConfigError
+from rtdecode.keys import client_keys, unlock
 from rtdecode.wire import (
+    MAX_REPLY_BYTES,
     Done,
     EndRequest,
     MarkRequest,
@@ -38,14 +41,29 @@ class Control:
         Where it answers.
     timeout_s
         How long to wait for an answer.
+    keys
+        This client's keys, where the service asks for them: their folder, or the secret file.
+
+    Raises
+    ------
+    ConfigError
+        No endpoint, or keys that cannot be used.
     """
 
-    def __init__(self, endpoint: str = CONTROL, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, endpoint: str = CONTROL, timeout_s: float = 5.0, keys: Path | str | None = None
+    ) -> None:
+        own = None if keys is None else client_keys(Path(keys))
         self._endpoint = endpoint
+        self._keys = own
         self._timeout_s = timeout_s
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY_BYTES)
+        self._socket.setsockopt(zmq.IPV6, "[" in endpoint)
+        if own is not None:
+            unlock(self._socket, own)
         try:
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
@@ -95,6 +113,12 @@ class Control:
         """Return at most 500 outcomes after a sequence number, or of this run."""
         return self._expect(SnapshotRequest(since=since), Snapshot)
 
+    @property
+    def _about_keys(self) -> str:
+        if self._keys is None:
+            return ", and keys if it asks for them"
+        return f"; it answers only if its keys are those given and {self._keys.name} is allowed"
+
     def _expect(self, request: Request, kind: type[R]) -> R:
         """Return the answer to a request.
 
@@ -111,7 +135,7 @@ class Control:
         if not self._socket.poll(int(self._timeout_s * 1e3)):
             raise ConfigError(
                 f"no service answers at {self._endpoint} within {self._timeout_s} s; start one, or "
-                "give the endpoint that it printed"
+                f"give the endpoint that it printed{self._about_keys}"
             )
         reply: Reply = decode(self._socket.recv_multipart()[-1], Reply)
         if not isinstance(reply, kind):

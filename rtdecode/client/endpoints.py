@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from rtdecode.errors import ConfigError
-from rtdecode.wire import CONTROL_PORT, OUTCOMES_PORT
+from rtdecode.wire import CONTROL_PORT, OUTCOMES_PORT, reachable
 
 OUTCOMES = f"tcp://127.0.0.1:{OUTCOMES_PORT}"
 CONTROL = f"tcp://127.0.0.1:{CONTROL_PORT}"
@@ -25,7 +25,7 @@ def session_endpoints(folder: Path) -> dict[str, str]:
         raise ConfigError(
             f"{path} cannot be read ({error}); give the folder of a session that is being served"
         ) from error
-    return {name: str(endpoint) for name, endpoint in content.items() if endpoint}
+    return {name: reachable(str(endpoint)) for name, endpoint in content.items() if endpoint}
 
 
 def next_port(endpoint: str) -> str:

@@ -9,7 +9,9 @@ import zmq
 
 from rtdecode.client.endpoints import OUTCOMES, next_port, session_endpoints
 from rtdecode.errors import ConfigError, RunError
+from rtdecode.keys import client_keys, unlock
 from rtdecode.wire import (
+    MAX_REPLY_BYTES,
     OUTCOME_TOPIC,
     STATUS_TOPIC,
     Numbered,
@@ -43,11 +45,23 @@ class Outcomes:
         Where it answers; the port after that of `outcomes` where none is given.
     timeout_s
         How long iterating waits for one outcome; `None`: for ever.
+    keys
+        This client's keys, where the service asks for them: their folder, or the secret file.
+
+    Raises
+    ------
+    ConfigError
+        No endpoint, or keys that cannot be used.
     """
 
     def __init__(
-        self, outcomes: str = OUTCOMES, control: str | None = None, timeout_s: float | None = None
+        self,
+        outcomes: str = OUTCOMES,
+        control: str | None = None,
+        timeout_s: float | None = None,
+        keys: Path | str | None = None,
     ) -> None:
+        own = None if keys is None else client_keys(Path(keys))
         self.status: Status | None = None
         """What the service last published about itself."""
         self._timeout_s = timeout_s
@@ -67,6 +81,10 @@ class Outcomes:
             socket.setsockopt(zmq.LINGER, 0)
             socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
             socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
+            socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY_BYTES)
+            socket.setsockopt(zmq.IPV6, "[" in outcomes)
+            if own is not None:
+                unlock(socket, own)
         # Requests are not piled up for a service that is away.
         self._control.setsockopt(zmq.IMMEDIATE, 1)
         self._outcomes.setsockopt(zmq.RCVHWM, 0)
@@ -84,7 +102,9 @@ class Outcomes:
         self._poller.register(self._control, zmq.POLLIN)
 
     @classmethod
-    def of_session(cls, folder: Path, timeout_s: float | None = None) -> Self:
+    def of_session(
+        cls, folder: Path, timeout_s: float | None = None, keys: Path | str | None = None
+    ) -> Self:
         """Connect to the service that has a session folder open.
 
         Raises
@@ -93,7 +113,7 @@ class Outcomes:
             No service has ever opened it.
         """
         endpoints = session_endpoints(folder)
-        return cls(endpoints["outcomes"], endpoints["control"], timeout_s)
+        return cls(endpoints["outcomes"], endpoints["control"], timeout_s, keys)
 
     def __enter__(self) -> Self:
         return self

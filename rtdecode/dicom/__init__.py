@@ -3,7 +3,7 @@
 from rtdecode.dicom.assemble import assemble
 from rtdecode.dicom.assembler import Assembler, Held, same_place
 from rtdecode.dicom.kinds import OtherImageError
-from rtdecode.dicom.parse import parse
+from rtdecode.dicom.parse import parse, require_whole
 from rtdecode.dicom.values import Parsed, Series, Slab
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "Slab",
     "assemble",
     "parse",
+    "require_whole",
     "same_place",
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rtdecode.dicom.assembler import Assembler
 from rtdecode.dicom.parse import parse
+from rtdecode.dicom.read import MAX_OBJECT_BYTES
 from rtdecode.dicom.values import Parsed, Series, Slab
 from rtdecode.errors import VolumeError
 from rtdecode.types import Stamps, Volume
@@ -74,6 +75,9 @@ def _files(paths: Iterable[Path | str]) -> list[tuple[Path, bool]]:
 
 def _read(path: Path) -> Parsed:
     try:
+        size = path.stat().st_size
+        if size > MAX_OBJECT_BYTES:
+            raise VolumeError(f"{path} has {size} bytes; an object has at most {MAX_OBJECT_BYTES}")
         content = path.read_bytes()
     except OSError as problem:
         raise VolumeError(f"{path} cannot be read: {problem.strerror or problem}") from problem

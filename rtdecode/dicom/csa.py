@@ -4,6 +4,7 @@ Format after nibabel's description (https://nipy.org/nibabel/dicom/siemens_csa.h
 64-byte name, its counts, and items of which each has four lengths and text padded to four bytes.
 """
 
+import math
 import struct
 
 from rtdecode.errors import VolumeError
@@ -43,7 +44,10 @@ def csa_numbers(content: bytes, name: str) -> tuple[float, ...]:
         at += (length + 3) // 4 * 4
         if text:
             try:
-                numbers.append(float(text))
+                number = float(text)
             except ValueError as problem:
                 raise VolumeError(f"has a damaged CSA header at {name}") from problem
+            if not math.isfinite(number):
+                raise VolumeError(f"has a damaged CSA header at {name}: {number} is no number")
+            numbers.append(number)
     return tuple(numbers)

@@ -14,6 +14,9 @@ from rtdecode.dicom.header import Header
 from rtdecode.errors import VolumeError
 from rtdecode.types import Float64
 
+_MAX_SPACING_MM, _MAX_POSITION_MM = 1e3, 1e5
+"""Farther apart or away is no scanner's; what is computed from these stays finite."""
+
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
@@ -60,23 +63,50 @@ def plane(orientation: tuple[float, ...], spacing: tuple[float, ...]) -> Plane:
     VolumeError
         Directions that are not two unit vectors at a right angle, or spacing that is not positive.
     """
+    if max(map(abs, orientation)) > 2:  # before anything can overflow
+        raise VolumeError("has an ImageOrientationPatient that is not two directions")
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
     lengths = np.array([np.linalg.norm(row), np.linalg.norm(column)])
     if np.abs(lengths - 1).max() > 0.01 or abs(row @ column) > 0.01:
         raise VolumeError("has an ImageOrientationPatient that is not two directions")
-    if min(spacing) <= 0:
-        raise VolumeError(f"has a pixel spacing of {spacing[0]} x {spacing[1]} mm")
+    if min(spacing) < 1 / _MAX_SPACING_MM or max(spacing) > _MAX_SPACING_MM:
+        raise VolumeError(f"has a pixel spacing of {spacing[0]:g} x {spacing[1]:g} mm")
     row, column = row / lengths[0], column / lengths[1]
     normal = np.cross(row, column)
     return Plane(row * spacing[1], column * spacing[0], normal / np.linalg.norm(normal))
 
 
+def position_mm(header: Header) -> Float64:
+    """Return ImagePositionPatient (3,), LPS millimetres.
+
+    Raises
+    ------
+    VolumeError
+        It is absent, or farther away than any scanner's.
+    """
+    position = header.vector(tags.POSITION, 3)
+    if max(map(abs, position)) > _MAX_POSITION_MM:
+        raise VolumeError(
+            f"lies {max(map(abs, position)):g} mm from the isocentre; at most "
+            f"{_MAX_POSITION_MM:g} mm can be"
+        )
+    return np.array(position)
+
+
 def slice_spacing_mm(*headers: Header) -> float | None:
-    """Return the distance of slice centres from the first header that gives one, else `None`."""
+    """Return the distance of slice centres from the first header that gives one, else `None`.
+
+    Raises
+    ------
+    VolumeError
+        Slices farther apart than any scanner's.
+    """
     for tag in (tags.SLICE_SPACING, tags.SLICE_THICKNESS):
         for header in headers:
             spacing = header.number(tag)
             if spacing is not None and spacing != 0:
+                if abs(spacing) > _MAX_SPACING_MM:
+                    raise VolumeError(f"has slices {spacing:g} mm apart")
                 return abs(spacing)
     return None
 

@@ -8,6 +8,11 @@ from rtdecode.dicom import tags
 from rtdecode.dicom.read import Dataset, Elements
 from rtdecode.errors import VolumeError
 
+_MAX_VALUE_BYTES = 2**14
+"""Of text or numbers that are read: none of them is a long list."""
+_MAX_COUNT = 2**31 - 1
+"""DICOM's own bound on integers in text."""
+
 _NUMBERS = {
     b"US": "H",
     b"SS": "h",
@@ -26,13 +31,14 @@ class Header:
     elements: Elements
 
     def text(self, tag: int) -> str:
-        """Return an element as text without padding, empty where it is absent."""
-        value = self.elements.get(tag)
-        if value is None:
-            return ""
-        return (
-            self.dataset.content[value.start : value.stop].decode("latin-1").replace("\0", " ")
-        ).strip()
+        """Return an element as text without padding, empty where it is absent.
+
+        Raises
+        ------
+        VolumeError
+            The element is longer than any that is read.
+        """
+        return self._short(tag).decode("latin-1").replace("\0", " ").strip()
 
     def texts(self, tag: int) -> tuple[str, ...]:
         """Return the values of a multi-valued text element."""
@@ -43,6 +49,16 @@ class Header:
         """Return an element's bytes, empty where it is absent."""
         value = self.elements.get(tag)
         return b"" if value is None else self.dataset.content[value.start : value.stop]
+
+    def _short(self, tag: int) -> bytes:
+        """Return the bytes of an element that is text or a few numbers."""
+        content = self.raw(tag)
+        if len(content) > _MAX_VALUE_BYTES:
+            raise VolumeError(
+                f"is damaged: {_label(tag)} has {len(content)} bytes; at most {_MAX_VALUE_BYTES} "
+                "are read"
+            )
+        return content
 
     def numbers(self, tag: int) -> tuple[float, ...]:
         """Return an element's numbers, none where it is absent.
@@ -62,7 +78,7 @@ class Header:
             if code is None:
                 numbers = tuple(float(text) for text in self.texts(tag) if text)
             else:
-                content = self.raw(tag)
+                content = self._short(tag)
                 count = len(content) // struct.calcsize(code)
                 numbers = struct.unpack_from(f"{self.dataset.order}{count}{code}", content)
         except ValueError as problem:
@@ -77,8 +93,16 @@ class Header:
         return float(numbers[0]) if numbers else None
 
     def count(self, tag: int) -> int | None:
-        """Return an element's first number as a whole number above 0, `None` where it is not."""
+        """Return an element's first number as a whole number above 0, `None` where it is not.
+
+        Raises
+        ------
+        VolumeError
+            The number is larger than DICOM's integers are.
+        """
         number = self.number(tag)
+        if number is not None and number > _MAX_COUNT:
+            raise VolumeError(f"is damaged: {_label(tag)} is {number:g}, above {_MAX_COUNT}")
         return int(number) if number is not None and number >= 1 else None
 
     def vector(self, tag: int, length: int) -> tuple[float, ...]:
@@ -93,6 +117,11 @@ class Header:
         if len(numbers) != length:
             raise VolumeError(f"needs {length} numbers in {_label(tag)} and has {len(numbers)}")
         return numbers
+
+    def item(self, tag: int) -> "Header | None":
+        """Return a sequence's first item, `None` where there is none."""
+        value = self.elements.get(tag)
+        return Header(self.dataset, value.items[0]) if value is not None and value.items else None
 
     def items(self, tag: int) -> tuple["Header", ...]:
         """Return a sequence's items."""

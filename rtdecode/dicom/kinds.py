@@ -61,9 +61,10 @@ def refuse_other_images(header: Header, digest: str, series_number: int) -> None
     """
     modality = header.text(tags.MODALITY)
     if modality not in ("", "MR"):
+        shown = modality if modality.isalnum() and len(modality) <= 16 else "unknown"
         raise OtherImageError(
-            f"is no MR image: its modality is {modality}",
-            f"objects of modality {modality[:16]}",
+            f"is no MR image: its modality is {shown}",
+            f"objects of modality {shown}",
             digest,
             series_number,
         )

@@ -6,7 +6,7 @@ import numpy as np
 
 from rtdecode.dicom import tags
 from rtdecode.dicom.csa import csa_numbers
-from rtdecode.dicom.geometry import plane, slice_spacing_mm
+from rtdecode.dicom.geometry import plane, position_mm, slice_spacing_mm
 from rtdecode.dicom.header import Header
 from rtdecode.dicom.pixels import stored_pixels
 from rtdecode.dicom.single import classic_clocks, classic_scaling
@@ -31,9 +31,10 @@ def mosaic_slabs(header: Header) -> tuple[Slab, ...]:
     """
     slices = _slice_count(header)
     tiles = math.ceil(math.sqrt(slices))
+    frames = header.count(tags.FRAMES) or 1
+    if frames != 1:
+        raise VolumeError(f"is a mosaic of {frames} frames; one can be read")
     picture = stored_pixels(header)
-    if len(picture) != 1:
-        raise VolumeError(f"is a mosaic of {len(picture)} frames; one can be read")
     rows, columns = picture.shape[1] // tiles, picture.shape[2] // tiles
     if (rows * tiles, columns * tiles) != picture.shape[1:]:
         raise VolumeError(
@@ -46,7 +47,7 @@ def mosaic_slabs(header: Header) -> tuple[Slab, ...]:
     spacing = header.vector(tags.PIXEL_SPACING, 2)
     flat = plane(orientation, spacing)
     # The position is the corner of the whole picture, laid around the volume's centre.
-    corner = np.array(header.vector(tags.POSITION, 3))
+    corner = position_mm(header)
     corner = (
         corner + flat.row * (columns * (tiles - 1) / 2) + flat.column * (rows * (tiles - 1) / 2)
     )

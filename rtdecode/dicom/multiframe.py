@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtdecode.dicom import tags
-from rtdecode.dicom.geometry import Plane, even_order, plane, slice_spacing_mm
+from rtdecode.dicom.geometry import Plane, even_order, plane, position_mm, slice_spacing_mm
 from rtdecode.dicom.header import Header, clock_s
 from rtdecode.dicom.pixels import Scaling, philips_scaling, stored_pixels
 from rtdecode.dicom.single import is_philips
@@ -40,9 +40,9 @@ class _Groups:
     def find(self, tag: int) -> Header | None:
         """Return the first item of a macro."""
         for header in (self.own, self.shared):
-            items = header.items(tag) if header else ()
-            if items:
-                return items[0]
+            item = header.item(tag) if header else None
+            if item is not None:
+                return item
         return None
 
 
@@ -53,9 +53,9 @@ def is_multiframe(header: Header) -> bool:
 
 def repetition_time_ms(header: Header) -> float | None:
     """Return RepetitionTime, which enhanced objects keep in a functional group."""
-    groups = [*header.items(tags.SHARED_GROUPS), *header.items(tags.FRAME_GROUPS)[:1]]
-    for timing in (item for group in groups for item in group.items(tags.MR_TIMING)):
-        number = timing.number(tags.REPETITION_TIME)
+    for group in (header.item(tags.SHARED_GROUPS), header.item(tags.FRAME_GROUPS)):
+        timing = group.item(tags.MR_TIMING) if group else None
+        number = timing.number(tags.REPETITION_TIME) if timing else None
         if number is not None:
             return number
     return header.number(tags.REPETITION_TIME)
@@ -69,11 +69,12 @@ def multiframe_slabs(header: Header) -> tuple[Slab, ...]:
     VolumeError
         Frames that do not make volumes: several at one place and time, or unevenly spaced.
     """
-    pixels = stored_pixels(header)
-    shared = next(iter(header.items(tags.SHARED_GROUPS)), None)
+    shared = header.item(tags.SHARED_GROUPS)
     groups = [_Groups(item, shared) for item in header.items(tags.FRAME_GROUPS)]
-    if len(groups) != len(pixels):
-        raise VolumeError(f"describes {len(groups)} frames and has {len(pixels)}")
+    claimed = header.count(tags.FRAMES) or 1
+    if len(groups) != claimed:  # before anything is decoded
+        raise VolumeError(f"describes {len(groups)} frames and has {claimed}")
+    pixels = stored_pixels(header)
     flat, spacing = _common_plane(header, groups)
     frames = [_frame(header, g, n, flat) for n, g in enumerate(groups) if _is_magnitude(g)]
     if not frames:
@@ -127,7 +128,7 @@ def _frame(header: Header, groups: _Groups, number: int, flat: Plane) -> _Frame:
     place = groups.find(tags.PLANE_POSITION)
     if place is None:
         raise VolumeError(f"does not say where its frame {number + 1} lies")
-    position = np.array(place.vector(tags.POSITION, 3))
+    position = position_mm(place)
     content = groups.find(tags.FRAME_CONTENT)
     transformation = groups.find(tags.PIXEL_TRANSFORMATION)
     private = groups.find(tags.PHILIPS_FRAME) if is_philips(header) else None

@@ -5,7 +5,7 @@ import math
 
 from rtdecode.dicom import tags
 from rtdecode.dicom.header import Header
-from rtdecode.dicom.kinds import OtherImageError, other_kind, refuse_other_images
+from rtdecode.dicom.kinds import OtherImageError, other_kind, refuse_other_images, require_pixels
 from rtdecode.dicom.mosaic import is_mosaic, mosaic_slabs
 from rtdecode.dicom.multiframe import is_multiframe, multiframe_slabs, repetition_time_ms
 from rtdecode.dicom.read import read
@@ -15,6 +15,8 @@ from rtdecode.errors import VolumeError
 
 MAX_VOLUMES = 2**17
 """A higher temporal position is a damaged header: a day at 0.66 s."""
+MAX_SERIES_NUMBER = 2**31 - 1
+MAX_REPETITION_TIME_S = 600.0
 
 
 def parse(content: bytes, name: str) -> Parsed:
@@ -48,12 +50,36 @@ def parse(content: bytes, name: str) -> Parsed:
         raise VolumeError(f"{name} {problem}") from problem
 
 
+def require_whole(content: bytes, name: str) -> None:
+    """Refuse an object that is cut off, without looking at its image: for files being written.
+
+    What passes may still be refused by `parse`, but not because more of it is to come.
+
+    Parameters
+    ----------
+    content
+        The object's bytes, plain or gzipped.
+    name
+        What to call it in an error: a file name.
+
+    Raises
+    ------
+    VolumeError
+        Empty, truncated, not DICOM, or ending before its pixels.
+    """
+    try:
+        dataset = read(content)
+        require_pixels(Header(dataset, dataset.elements))
+    except VolumeError as problem:
+        raise VolumeError(f"{name} {problem}") from problem
+
+
 def _parse(content: bytes) -> Parsed:
     dataset = read(content)
     header = Header(dataset, dataset.elements)
     uid = header.text(tags.SERIES_UID)
     digest = hashlib.sha256(uid.encode("latin-1")).hexdigest()[:12] if uid else ""
-    number = int(header.number(tags.SERIES_NUMBER) or 0)
+    number = _series_number(header)
     refuse_other_images(header, digest, number)
     if not uid:
         raise VolumeError("has no SeriesInstanceUID: its series is unknown")
@@ -76,6 +102,13 @@ def _parse(content: bytes) -> Parsed:
     return Parsed(_series(header, slabs[0], kind, digest, number), slabs)
 
 
+def _series_number(header: Header) -> int:
+    number = int(header.number(tags.SERIES_NUMBER) or 0)
+    if abs(number) > MAX_SERIES_NUMBER:
+        raise VolumeError(f"has a SeriesNumber beyond {MAX_SERIES_NUMBER}")
+    return number
+
+
 def _slabs(header: Header) -> tuple[Slab, ...]:
     if is_multiframe(header):
         return multiframe_slabs(header)
@@ -84,6 +117,11 @@ def _slabs(header: Header) -> tuple[Slab, ...]:
 
 def _series(header: Header, slab: Slab, kind: str, digest: str, number: int) -> Series:
     repetition_ms = repetition_time_ms(header)
+    if repetition_ms is not None and not 0 <= repetition_ms <= MAX_REPETITION_TIME_S * 1000:
+        raise VolumeError(
+            f"has a repetition time of {repetition_ms:g} ms; at most "
+            f"{MAX_REPETITION_TIME_S * 1000:g} ms can be"
+        )
     columns, rows = slab.data.shape[:2]
     return Series(
         digest=digest,

@@ -9,13 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtdecode.dicom import tags
+from rtdecode.dicom.codestream import check_frame
 from rtdecode.dicom.header import Header
-from rtdecode.dicom.read import NATIVE
+from rtdecode.dicom.read import MAX_FRAMES, NATIVE
 from rtdecode.errors import VolumeError
 from rtdecode.types import Float32
 
 MAX_PIXELS = 2**28
 """No object may claim more: 200 volumes of 104 x 90 x 72 are 2**27."""
+MAX_FRAME_PIXELS = 2**24
+"""Nor a single frame: a mosaic of 100 slices of 256 x 256 has 2**23."""
+MAX_SLOPE, MAX_INTERCEPT = 1e6, 1e12
+"""Within these the sum of squares of any volume is finite in single precision."""
+_MAX_REASON = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,18 @@ class Scaling:
     intercept: float = 0.0
 
     def apply(self, stored: NDArray[np.integer[Any]]) -> Float32:
-        """Return reported values, C-contiguous."""
+        """Return reported values, C-contiguous.
+
+        Raises
+        ------
+        VolumeError
+            The scaling is beyond what keeps values finite.
+        """
+        if not (abs(self.slope) <= MAX_SLOPE and abs(self.intercept) <= MAX_INTERCEPT):
+            raise VolumeError(
+                f"scales its pixels by {self.slope:g} and adds {self.intercept:g}; at most "
+                f"{MAX_SLOPE:g} and {MAX_INTERCEPT:g} can be"
+            )
         values = stored.astype(np.float32, order="C")
         if self.slope != 1.0:
             values *= np.float32(self.slope)
@@ -59,10 +76,10 @@ def stored_pixels(header: Header) -> NDArray[np.integer[Any]]:
     rows, columns, bits, stored, signed = _layout(header)
     frames = header.count(tags.FRAMES) or 1
     pixels = frames * rows * columns
-    if pixels > MAX_PIXELS:
+    if pixels > MAX_PIXELS or rows * columns > MAX_FRAME_PIXELS or frames > MAX_FRAMES:
         raise VolumeError(
-            f"claims {frames} frames of {rows} x {columns} pixels; at most {MAX_PIXELS} pixels are "
-            "read from one object"
+            f"claims {frames} frames of {rows} x {columns} pixels; at most {MAX_FRAMES} frames of "
+            f"{MAX_FRAME_PIXELS} pixels, and {MAX_PIXELS} pixels in all, are read from one object"
         )
     dataset = header.dataset
     if not value.encapsulated:
@@ -118,40 +135,25 @@ def _within_stored_bits(
 def _decode(
     header: Header, start: int, stop: int, rows: int, columns: int, frames: int
 ) -> NDArray[np.integer[Any]]:
-    """Decode encapsulated pixels with whichever of pydicom's plugins is installed."""
-    from pydicom.pixels.decoders.base import get_decoder
-    from pydicom.uid import UID
+    """Decode encapsulated pixels, frame by frame."""
+    from pydicom.encaps import generate_frames
+
+    from rtdecode.dicom.decode import decode_frame
 
     syntax = header.dataset.transfer_syntax
-    bits, signed = header.count(tags.BITS_ALLOCATED), header.number(tags.PIXEL_SIGNED) == 1
-    decoder: Any  # pydicom declares every option to be a dictionary of all options
-    try:
-        decoder = get_decoder(UID(syntax))
-    except NotImplementedError as problem:
-        raise VolumeError(f"is compressed in a way that cannot be read ({syntax})") from problem
-    if not decoder.is_available:
-        raise VolumeError(
-            f"is compressed as {decoder.UID.name} and no decoder for it is installed: "
-            + "; ".join(decoder.missing_dependencies)
-        )
+    bits, signed = header.count(tags.BITS_ALLOCATED) or 0, header.number(tags.PIXEL_SIGNED) == 1
+    decoded: list[NDArray[np.integer[Any]]] = []
     try:
         with warnings.catch_warnings():  # what is wrong is raised below or does not matter
             warnings.simplefilter("ignore")
-            image, _ = decoder.as_array(
-                header.dataset.content[start:stop],
-                raw=True,
-                rows=rows,
-                columns=columns,
-                number_of_frames=frames,
-                samples_per_pixel=1,
-                photometric_interpretation="MONOCHROME2",
-                bits_allocated=bits,
-                bits_stored=header.count(tags.BITS_STORED) or bits,
-                pixel_representation=int(signed),
-                pixel_keyword="PixelData",
-            )
+            content = header.dataset.content[start:stop]
+            for frame in generate_frames(content, number_of_frames=frames):
+                if len(decoded) == frames:
+                    raise VolumeError(f"has more compressed frames than the {frames} it claims")
+                check_frame(frame, syntax, rows, columns, bits)
+                decoded.append(decode_frame(frame, syntax, rows, columns, bits))
     except (
-        # What pydicom and its plugins are known to raise on damaged input.
+        # What pydicom and the decoders are known to raise on damaged input.
         ValueError,
         RuntimeError,
         AttributeError,
@@ -163,9 +165,9 @@ def _decode(
         struct.error,
     ) as problem:
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        reason = "".join(c if c.isprintable() else "?" for c in reason[:_MAX_REASON])
         raise VolumeError(f"has damaged compressed pixels: {reason}") from problem
-    if image.size != frames * rows * columns:
-        raise VolumeError(
-            f"has {image.size} pixels after decoding and claims {frames} x {rows} x {columns}"
-        )
-    return image
+    if len(decoded) != frames:
+        raise VolumeError(f"has {len(decoded)} compressed frames and claims {frames}")
+    image = np.stack(decoded)
+    return image.view(image.dtype.str.replace("u", "i")) if signed else image

@@ -13,8 +13,17 @@ from dataclasses import dataclass
 from rtdecode.dicom import tags
 from rtdecode.errors import VolumeError
 
-MAX_OBJECT_BYTES = 2**31
-"""No object may be larger, also once decompressed: three hours of a 1 mm run."""
+MAX_OBJECT_BYTES = 2**30
+"""No object may be larger, also once decompressed: an hour of a 1 mm run."""
+MAX_INFLATION, INFLATION_SLACK_BYTES = 32, 2**25
+"""Compressed objects may grow so many times, and by so much besides: scans grow 2 to 10 times."""
+MAX_FILE_HEADER_BYTES = 2**16
+MAX_ELEMENTS = 2**23
+"""In one object, at all depths: 14,400 frames of an enhanced object have two million."""
+MAX_FRAMES = 2**16
+"""Items of one sequence: an enhanced object has one for each frame."""
+MAX_ITEMS = 2**20
+"""Of all sequences of an object together."""
 
 _UNDEFINED = 0xFFFFFFFF
 _MAX_DEPTH = 16
@@ -92,15 +101,19 @@ def read(content: bytes) -> Dataset:
 
 
 def _inflate(content: bytes, window_bits: int, what: str) -> bytes:
-    """Decompress at most `MAX_OBJECT_BYTES`."""
+    """Decompress, no further than a scan can have been compressed."""
+    limit = min(MAX_OBJECT_BYTES, INFLATION_SLACK_BYTES + MAX_INFLATION * len(content))
     inflater = zlib.decompressobj(window_bits)
     try:
-        plain = inflater.decompress(content, MAX_OBJECT_BYTES)
+        plain = inflater.decompress(content, limit)
     except zlib.error as problem:
         raise VolumeError(f"is a damaged {what}: {problem}") from problem
     if not inflater.eof:
         if inflater.unconsumed_tail:
-            raise VolumeError(f"is a {what} of more than {MAX_OBJECT_BYTES} bytes")
+            raise VolumeError(
+                f"is a {what} of {len(content)} bytes that decompresses to more than {limit}: no "
+                "scan does"
+            )
         raise VolumeError(f"is a truncated {what}: it may still be being written")
     return plain
 
@@ -119,6 +132,8 @@ def _file_header(content: bytes) -> tuple[int, str]:
     while content[stop : stop + 2] == b"\x02\x00":
         length, head = _explicit_length(content, stop)
         stop += head + length
+        if stop - at > MAX_FILE_HEADER_BYTES:
+            raise VolumeError(f"is damaged: its file header exceeds {MAX_FILE_HEADER_BYTES} bytes")
     elements, _ = _Walker(content, "<").walk(at, min(stop, len(content)), explicit=True, depth=0)
     if stop >= len(content):
         raise VolumeError("ends within its file header: it may still be being written")
@@ -164,6 +179,8 @@ class _Walker:
         self.short = _SHORT_HEAD[order]
         self.implicit = _IMPLICIT_HEAD[order]
         self.u32 = _U32[order]
+        self.elements_left = MAX_ELEMENTS
+        self.items_left = MAX_ITEMS
 
     def walk(self, at: int, stop: int, *, explicit: bool, depth: int) -> tuple[Elements, int]:
         """Read elements from `at` to `stop`, or to the end of an item of undefined length."""
@@ -172,6 +189,9 @@ class _Walker:
         found: Elements = {}
         content, unpack, wanted = self.content, self.short.unpack_from, tags.ENCODINGS
         while at < stop:
+            self.elements_left -= 1
+            if self.elements_left < 0:
+                raise VolumeError(f"is damaged: it has more than {MAX_ELEMENTS} elements")
             if explicit and stop - at >= 8:  # nine of ten elements: short, and not wanted
                 group, element, encoding, length = unpack(content, at)
                 if encoding in _SHORT and length <= stop - at - 8:
@@ -251,6 +271,12 @@ class _Walker:
                 return tuple(items), at
             if tag != _ITEM:
                 raise VolumeError(f"is damaged: no sequence item at byte {at - 8}")
+            self.items_left -= 1
+            if len(items) == MAX_FRAMES or self.items_left < 0:
+                raise VolumeError(
+                    f"is damaged: a sequence has more than {MAX_FRAMES} items, or all together "
+                    f"more than {MAX_ITEMS}"
+                )
             if length != _UNDEFINED and length > stop - at:
                 raise VolumeError(_cut(tag, length, stop - at))
             end = stop if length == _UNDEFINED else at + length

@@ -2,10 +2,8 @@
 
 import math
 
-import numpy as np
-
 from rtdecode.dicom import tags
-from rtdecode.dicom.geometry import plane, slice_spacing_mm
+from rtdecode.dicom.geometry import plane, position_mm, slice_spacing_mm
 from rtdecode.dicom.header import Header, clock_s
 from rtdecode.dicom.pixels import Scaling, philips_scaling, stored_pixels
 from rtdecode.dicom.values import Slab
@@ -14,11 +12,12 @@ from rtdecode.errors import VolumeError
 
 def single_slabs(header: Header) -> tuple[Slab, ...]:
     """Return the one slice of a classic object."""
+    frames = header.count(tags.FRAMES) or 1
+    if frames != 1:
+        raise VolumeError(f"is a classic image of {frames} frames; one can be read")
     picture = stored_pixels(header)
-    if len(picture) != 1:
-        raise VolumeError(f"is a classic image of {len(picture)} frames; one can be read")
     flat = plane(header.vector(tags.ORIENTATION, 6), header.vector(tags.PIXEL_SPACING, 2))
-    position = np.array(header.vector(tags.POSITION, 3))
+    position = position_mm(header)
     # The neighbours' positions decide in the volume; this is for a volume of one slice.
     step = flat.normal * (slice_spacing_mm(header) or 1.0)
     instance = header.count(tags.INSTANCE_NUMBER) or 0

@@ -1,7 +1,9 @@
 """What a run looks like that the bundle can decode."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,19 @@ class Expected:
     """Columns, rows and slices."""
     voxel_mm: tuple[float, float, float]
     repetition_time_s: float
+
+    def facts(self) -> dict[str, Any]:
+        """Return it for the log."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any] | None) -> "Expected | None":
+        """Read what `facts` gave, and `None` where nothing is known."""
+        if facts is None:
+            return None
+        x, y, z = facts["shape"]
+        across, along, through = facts["voxel_mm"]
+        return cls((x, y, z), (across, along, through), facts["repetition_time_s"])
 
     def mismatches(self, series: Series, slab: Slab) -> list[str]:
         """Say, with both values, in what an object differs; what it does not tell is not judged.

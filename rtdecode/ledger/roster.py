@@ -100,13 +100,7 @@ class Roster:
     def state(self) -> dict[str, Any]:
         """Return what a restart needs, for JSON."""
         return {
-            "expected": None
-            if self._expected is None
-            else {
-                "shape": self._expected.shape,
-                "voxel_mm": self._expected.voxel_mm,
-                "repetition_time_s": self._expected.repetition_time_s,
-            },
+            "expected": None if self._expected is None else self._expected.facts(),
             "former": sorted(self._former),
             "follow": self._follow,
             "left_out": sorted(self._left_out),
@@ -117,12 +111,7 @@ class Roster:
     @classmethod
     def restore(cls, state: dict[str, Any]) -> "Roster":
         """Return a roster that goes on where `state` was taken."""
-        facts = state["expected"]
-        expected = None
-        if facts is not None:
-            x, y, z = facts["shape"]
-            across, along, through = facts["voxel_mm"]
-            expected = Expected((x, y, z), (across, along, through), facts["repetition_time_s"])
+        expected = Expected.of(state["expected"])
         roster = cls(expected, state["former"], follow=state["follow"])
         roster._left_out = set(state["left_out"])
         roster._rivals = set(state["rivals"])

@@ -15,11 +15,11 @@ from rich.text import Text
 
 from rtdecode.monitor.glyphs import bar, colour, shade, sparkline
 from rtdecode.types import NONE, Decision, Outcome, Skipped
-from rtdecode.wire import Numbered, Status
+from rtdecode.wire import Numbered, StageLatency, Status
 
 HISTORY = 400
 _NAME = 22
-_FRAME_LINES = 9
+_FRAME_LINES = 10
 """Lines of a frame beside its classes."""
 _MOTION_STYLES = ((0.0, "green"), (0.2, "yellow"), (0.5, "red"))
 """Framewise displacement in mm: the usual lenient and strict limits."""
@@ -225,7 +225,7 @@ def _measures(session: Session, width: int) -> RenderableType:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(width=_NAME, no_wrap=True)
     table.add_column(no_wrap=True)
-    spark = max(8, width - _NAME - 34)
+    spark = max(8, width - _NAME - 38)
     moved = [
         o.quality.framewise_displacement if o.quality is not None else math.nan
         for o in session.outcomes
@@ -235,14 +235,16 @@ def _measures(session: Session, width: int) -> RenderableType:
     line.append(f"  {_number(now, '.2f')} mm", "bold").append(" framewise displ.", "grey58")
     table.add_row(Text("  motion", "grey74"), line)
     late = session.latencies_ms
-    p50, p95 = np.percentile(late, (50, 95)) if late else (math.nan, math.nan)
+    percentiles = np.percentile(late, (50, 95, 99)) if late else (math.nan,) * 3
     status = session.status
     limit_ms = 1e3 * (status.repetition_time_s if status and status.repetition_time_s else 1e9)
     styles = ((0.0, "green"), (0.5 * limit_ms, "yellow"), (limit_ms, "red"))
     line = sparkline(late, spark, max([1.0, *late[-spark:]]), styles)
-    line.append(f"  {_number(p50, '.0f')} ms", "bold").append(" p50  ", "grey58")
-    line.append(f"{_number(p95, '.0f')} ms", "bold").append(" p95", "grey58")
+    for value, name in zip(percentiles, ("p50", "p95", "p99"), strict=True):
+        line.append(f"  {_number(value, '.0f')} ms", "bold").append(f" {name}", "grey58")
     table.add_row(Text("  latency", "grey74"), line)
+    if status is not None and status.latency:
+        table.add_row(Text("  p95 of stages", "grey74"), _stages(status.latency))
     counts = Text(f"{session.decisions}", "bold")
     counts.append(" decided", "grey58")
     for reason, number in sorted(session.skipped.items()):
@@ -262,6 +264,15 @@ def _measures(session: Session, width: int) -> RenderableType:
         style = "bold red" if status.state == "faulted" else "yellow"
         table.add_row(Text("  note", "grey74"), Text(status.detail, style, overflow="fold"))
     return table
+
+
+def _stages(latency: dict[str, StageLatency]) -> Text:
+    """Return the stages' 95th percentiles, the slowest first, as many as there is room for."""
+    line = Text(overflow="ellipsis", no_wrap=True)
+    stages = [(took.p95_ms, stage) for stage, took in latency.items() if stage != "total"]
+    for p95_ms, stage in sorted(stages, reverse=True):
+        line.append(f"{stage} ", "grey58").append(f"{p95_ms:.0f}  ", "bold")
+    return line
 
 
 def _number(value: float, form: str) -> str:

@@ -1,6 +1,7 @@
 """Keeps the terminal up to date."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -22,6 +23,7 @@ def watch(
     *,
     as_json: bool = False,
     clock: Clock | None = None,
+    keys: Path | None = None,
 ) -> None:
     """Show a service's outcomes until its run ends, it stops for a fault, or Ctrl-C.
 
@@ -35,15 +37,17 @@ def watch(
         Print each outcome as one line of JSON instead, as it is on the wire.
     clock
         For the age of the last outcome.
+    keys
+        This client's, where the service asks for them.
     """
     clock = clock or SystemClock()
-    with Outcomes(outcomes, control) as source:
+    with Outcomes(outcomes, control, keys=keys) as source:
         if as_json:
             for numbered in source:
                 console.file.write(encode(to_message(numbered)).decode() + "\n")
                 console.file.flush()
             return
-        with Control(control, timeout_s=FRAME_S) as asked:
+        with Control(control, timeout_s=FRAME_S, keys=keys) as asked:
             _live(source, asked, console, clock)
 
 

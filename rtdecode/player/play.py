@@ -49,6 +49,7 @@ def play(
     speed: Speed = 1.0,
     clock: Clock | None = None,
     console: Console | None = None,
+    keys: Path | None = None,
 ) -> PlayReport:
     """Play a recorded series as the scanner would, one file at a time.
 
@@ -64,6 +65,8 @@ def play(
         What to keep pace with.
     console
         Where to show progress; nowhere if `None`.
+    keys
+        The sender's, where the service asks for them.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def play(
         raise ConfigError(f"speed {speed} is not possible; it is a positive number, or max")
     clock = clock or SystemClock()
     files = schedule([Path(p) for p in paths])
-    sink: Sink = IngestSink(to) if to.startswith("tcp://") else FolderSink(Path(to))
+    sink: Sink = IngestSink(to, keys) if to.startswith("tcp://") else FolderSink(Path(to))
     with sink, _progress(console) as progress:
         task = progress.add_task("playing", total=len(files))
         start_ns = clock.monotonic_ns()

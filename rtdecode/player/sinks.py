@@ -1,19 +1,25 @@
 """Where a player puts objects: a folder, as scanners export, or a service's ingest socket."""
 
+import contextlib
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Self
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from rtdecode.errors import ConfigError, RunError
-from rtdecode.wire import IngestHeader, IngestReply, decode, encode
+from rtdecode.keys import client_keys, unlock
+from rtdecode.wire import MAX_REPLY_BYTES, IngestHeader, IngestReply, decode, encode
 
 WINDOW = 32
 """Objects on their way to the service before one has to be acknowledged."""
-RESEND_S = 2.0
-ATTEMPTS = 5
+WINDOW_BYTES = 1 << 26
+SILENCE_S = 10.0
+"""How long nothing may be heard of a service before it is said to be gone."""
+HEARTBEAT_S = 2.0
 
 
 class Sink(Protocol):
@@ -69,21 +75,53 @@ class FolderSink:
         """Do nothing: files are durable already."""
 
 
+class NoAnswerError(RunError):
+    """No service acknowledges anything; what was put is kept, and `flush` goes on with it."""
+
+
+def refuse_refusals(reply: IngestReply) -> None:
+    """Stop at the first object that a service refuses.
+
+    Raises
+    ------
+    RunError
+        It is refused.
+    """
+    if reply.receipt == "refused":
+        raise RunError(f"the service refuses an object: {reply.error}")
+
+
 class IngestSink:
-    """Sends objects to a service, again and again until each is acknowledged.
+    """Sends objects to a service, and again whenever it comes back, until each is acknowledged.
 
     Parameters
     ----------
     endpoint
         The service's ingest socket.
+    keys
+        The sender's, where the service asks for them: their folder, or the secret file.
+    settled
+        Called with the answer to each object.
+
+    Raises
+    ------
+    ConfigError
+        Keys that cannot be used.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        keys: Path | None = None,
+        settled: Callable[[IngestReply], None] = refuse_refusals,
+    ) -> None:
+        self._keys = None if keys is None else client_keys(keys)
         self._endpoint = endpoint
+        self._settled = settled
         self._pending: dict[str, tuple[str, bytes]] = {}
+        self._greeted = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.LINGER, 0)
+        self._open()
 
     def __enter__(self) -> Self:
         try:
@@ -94,7 +132,7 @@ class IngestSink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
+        self._close()
         self._context.term()
 
     def put(self, name: str, content: bytes) -> None:
@@ -103,12 +141,14 @@ class IngestSink:
         Raises
         ------
         RunError
-            The service refuses an object, or does not answer.
+            The service refuses an object (by default).
+        NoAnswerError
+            It does not answer.
         """
         digest = hashlib.sha256(content).hexdigest()
         self._pending[digest] = (name, content)
         self._send(digest)
-        self._settle(WINDOW)
+        self._settle(WINDOW, WINDOW_BYTES)
 
     def flush(self) -> None:
         """Return once every object is acknowledged.
@@ -116,30 +156,74 @@ class IngestSink:
         Raises
         ------
         RunError
-            The service refuses an object, or does not answer.
+            The service refuses an object (by default).
+        NoAnswerError
+            It does not answer.
         """
-        self._settle(0)
+        self._settle(0, 0)
+
+    def _open(self) -> None:
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY_BYTES)
+        self._socket.setsockopt(zmq.IPV6, "[" in self._endpoint)
+        if self._keys is not None:
+            unlock(self._socket, self._keys)
+        # A pulled cable is noticed, too.
+        self._socket.setsockopt(zmq.HEARTBEAT_IVL, int(HEARTBEAT_S * 1e3))
+        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(5 * HEARTBEAT_S * 1e3))
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+
+    def _close(self) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close()
+        self._socket.close()
+
+    def _reopen(self) -> None:
+        """Knock again: ZeroMQ itself never does where a service did not let a client in."""
+        self._close()
+        self._open()
+        self._socket.connect(self._endpoint)
+        self._greeted = True  # whatever is pending is sent once the service answers
 
     def _send(self, digest: str) -> None:
         name, content = self._pending[digest]
         header = IngestHeader(kind="dicom", name=name, sha256=digest)
-        self._socket.send_multipart([encode(header), content])
+        # Where it is shut out at the door, perhaps just now, it is sent once a service lets it in.
+        with contextlib.suppress(zmq.Again):
+            self._socket.send_multipart([encode(header), content], zmq.NOBLOCK)
 
-    def _settle(self, left: int) -> None:
-        attempts = 0
-        while len(self._pending) > left or (self._pending and self._socket.poll(0)):
-            if self._socket.poll(int(RESEND_S * 1e3)):
+    def _settle(self, left: int, left_bytes: int) -> None:
+        while self._pending:
+            waits = len(self._pending) > left or self._pending_bytes() > left_bytes
+            ready = dict(self._poller.poll(int(SILENCE_S * 1e3) if waits else 0))
+            if self._monitor in ready:
+                recv_monitor_message(self._monitor)
+                self._greet()
+            if self._socket in ready:
                 reply = decode(self._socket.recv_multipart()[-1], IngestReply)
-                if reply.receipt == "refused":
-                    raise RunError(f"the service refuses an object: {reply.error}")
-                self._pending.pop(reply.sha256, None)
-                attempts = 0
-                continue
-            attempts += 1
-            if attempts == ATTEMPTS:
-                raise RunError(
+                # An object that was sent twice is answered twice.
+                if self._pending.pop(reply.sha256, None) or reply.receipt == "refused":
+                    self._settled(reply)
+            if not ready and waits:
+                self._reopen()
+                raise NoAnswerError(
                     f"no service answers at {self._endpoint}: {len(self._pending)} objects are not "
-                    "acknowledged; start the service and play again, what it has is recognised"
+                    "acknowledged; start the service (give --keys if it has keys) and send again, "
+                    "what it has is recognised"
                 )
+            if not ready:
+                return
+
+    def _pending_bytes(self) -> int:
+        return sum(len(content) for _, content in self._pending.values())
+
+    def _greet(self) -> None:
+        """Send again what a service that has come back may have lost."""
+        if self._greeted:
             for digest in self._pending:
                 self._send(digest)
+        self._greeted = True

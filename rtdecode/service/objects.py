@@ -3,8 +3,9 @@
 import logging
 from dataclasses import dataclass
 
-from rtdecode import dicom
+from rtdecode import parsing
 from rtdecode.clock import Clock
+from rtdecode.dicom import OtherImageError
 from rtdecode.errors import VolumeError
 from rtdecode.journal import Journal
 from rtdecode.ledger import Ledger, Receipt
@@ -45,17 +46,18 @@ class Objects:
     ) -> tuple[Receipt | None, list[Volume | Skipped]]:
         """Give an object its place; `None` for one that cannot be read."""
         self.counts.objects += 1
-        name = str(record.header["name"])
+        # By its number and digest, never by its name: scanners name files after participants.
+        shown = f"object {record.number} ({record.header['sha256'][:8]})"
         noticed = ledger.notice
         items: list[Volume | Skipped] = []
         try:
-            parsed = dicom.parse(content, name)
-        except dicom.OtherImageError as other:
+            parsed = parsing.parse(content, shown)
+        except OtherImageError as other:
             receipt = ledger.leave_out(other)
         except VolumeError as error:
             self.counts.unreadable += 1
             self.detail = str(error)
-            log.warning("object %d is left out: %s", record.number, error)
+            log.warning("left out: %s", error)
             return None, []
         else:
             now_ns = self._clock.monotonic_ns()
@@ -69,7 +71,7 @@ class Objects:
             self.counts.conflicts += 1
             self._tell(record, run, receipt, ledger.conflict)
         elif receipt is Receipt.LATE:
-            log.warning("%s came after its volume was given up", name)
+            log.warning("%s came after its volume was given up", shown)
         return receipt, items
 
     def _tell(self, record: Record, run: int, receipt: Receipt, text: str) -> None:

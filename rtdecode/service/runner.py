@@ -217,10 +217,12 @@ class Runner:
         """Open the next run, with a record that came or with the next one."""
         former = dict.fromkeys((*self._next_rules.former, *self._rules.former))
         rules = replace(self._next_rules, former=tuple(former))
+        expected = self._decoder.expected
         facts = {
             "run": self.run + 1,
             "bundle": self._decoder.bundle_digest,
             "classes": self._decoder.classes,
+            "expected": None if expected is None else expected.facts(),
             **rules.header(),
         }
         if first is None:

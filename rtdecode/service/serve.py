@@ -1,23 +1,25 @@
 """The loop that ties source, journal, decoder and sockets together."""
 
-import hashlib
 import logging
-import math
 import threading
+import traceback
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import zmq
 
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Checkpoint, Journal, write_checkpoint
+from rtdecode.keys import Doorkeeper, ServiceKeys
+from rtdecode.service.answers import snapshot, status, summary
 from rtdecode.service.deciding import withheld
 from rtdecode.service.intake import Intake
+from rtdecode.service.latency import Latencies
 from rtdecode.service.lifecycle import Event, after, refusal
+from rtdecode.service.opening import check, open_keys, open_source
 from rtdecode.service.resuming import serving_of
 from rtdecode.service.rules import Rules
 from rtdecode.service.runner import Runner
@@ -27,14 +29,11 @@ from rtdecode.service.settings import (
     ExitSummary,
     OnReady,
     ServiceSettings,
-    check,
-    open_source,
 )
-from rtdecode.service.signals import stopped_by_signals
 from rtdecode.service.sockets import Sockets
-from rtdecode.sources import Context, IngestSource, RecordingSource
+from rtdecode.signals import stopped_by_signals
+from rtdecode.sources import Context, RecordingSource
 from rtdecode.wire import (
-    SNAPSHOT_LIMIT,
     Done,
     EndRequest,
     MarkRequest,
@@ -45,13 +44,10 @@ from rtdecode.wire import (
     Request,
     ResumeRequest,
     ShutdownRequest,
-    Snapshot,
     SnapshotRequest,
     StartRequest,
     Status,
     StatusRequest,
-    deterministic,
-    to_message,
 )
 
 POLL_MS = 50
@@ -95,15 +91,17 @@ def serve(
     check(settings)
     clock = clock or SystemClock()
     stop = stop or threading.Event()
+    keys = open_keys(settings)
     with (
         zmq.Context() as context,
         Journal(settings.session) as journal,
-        Sockets(context, settings.outcomes, settings.control) as sockets,
+        Doorkeeper(context, keys),
+        Sockets(context, settings.outcomes, settings.control, keys) as sockets,
         stopped_by_signals(stop),
     ):
         service = _Service(settings, journal, decoder, clock, sockets, stop)
         try:
-            service.run(context, on_ready)
+            service.run(context, on_ready, keys)
         except ConfigError:
             raise
         except Exception as error:  # noqa: BLE001 - the loop's boundary: a fault is told
@@ -132,6 +130,7 @@ class _Service:
         self._fault = ""
         self._writing: Future[Path] | None = None
         self._pool: ThreadPoolExecutor
+        self._latencies = Latencies()
         self._runner = Runner(
             journal,
             decoder,
@@ -145,19 +144,29 @@ class _Service:
             deadline_s=settings.deadline_s,
         )
 
-    def run(self, context: Context, on_ready: OnReady | None) -> None:
+    def run(
+        self, context: Context, on_ready: OnReady | None, keys: ServiceKeys | None = None
+    ) -> None:
         """Warm up, catch up, announce, then decode."""
         settings = self._settings
         with ThreadPoolExecutor(1, thread_name_prefix="recorder") as self._pool:
             self._decoder.warm_up()
-            with open_source(settings, context, self._clock) as source:
+            with open_source(
+                settings,
+                context,
+                self._clock,
+                self._decoder.repetition_time_s,
+                self._journal.records,
+                keys,
+            ) as source:
                 serving = serving_of(
                     settings, self._decoder.bundle_digest, self._journal.last_sequence()
                 )
                 self._runner.open(source.start if isinstance(source, RecordingSource) else None)
                 self._journal.served(serving)
-                ingest = source.endpoint if isinstance(source, IngestSource) else None
-                endpoints = Endpoints(self._sockets.outcomes, self._sockets.control, ingest)
+                endpoints = Endpoints(
+                    self._sockets.outcomes, self._sockets.control, source.endpoint
+                )
                 content = msgspec.json.encode(endpoints)
                 (self._journal.folder / ENDPOINTS).write_bytes(content)
                 with Intake(source, self._journal, context, self._clock) as intake:
@@ -185,42 +194,17 @@ class _Service:
         if isinstance(error, RtdecodeError):
             self._fault = str(error)
         else:
-            self._fault = f"internal error: {type(error).__name__}: {error}"
-        log.error("%s", self._fault, exc_info=not isinstance(error, RtdecodeError))
+            # The system's errors name files, and scanners name files after participants.
+            reason = error.strerror if isinstance(error, OSError) else error
+            self._fault = f"internal error: {type(error).__name__}: {reason}"
+            log.error("at:\n%s", "".join(traceback.format_tb(error.__traceback__)))
+        log.error("%s", self._fault)
         self._runner.fault(self._fault)
         self._tell()
 
     def summary(self) -> ExitSummary:
         """Return how it went."""
-        runner = self._runner
-        digest = hashlib.sha256()
-        since = self._journal.sequence_before(runner.run)
-        while outcomes := self._journal.outcomes(since, SNAPSHOT_LIMIT):  # never all at once
-            for numbered in outcomes:
-                digest.update(deterministic(numbered.outcome))
-            since = outcomes[-1].sequence
-        p50, p95 = (
-            np.percentile(runner.outcomes.latencies_ms, (50, 95))
-            if runner.outcomes.latencies_ms
-            else (math.nan, math.nan)
-        )
-        return ExitSummary(
-            exit_code=1 if self._fault else 0,
-            session=self._journal.folder,
-            run=runner.run,
-            state=runner.state,
-            objects=runner.objects.counts.objects,
-            unreadable=runner.objects.counts.unreadable,
-            left_out=runner.objects.counts.left_out,
-            conflicts=runner.objects.counts.conflicts,
-            decisions=runner.outcomes.decisions,
-            skipped=runner.outcomes.skipped,
-            late=runner.outcomes.late,
-            latency_p50_ms=float(p50),
-            latency_p95_ms=float(p95),
-            outcomes_sha256=digest.hexdigest(),
-            fault=self._fault,
-        )
+        return summary(self._journal, self._runner, self._fault)
 
     def _loop(self, intake: Intake) -> None:
         runner = self._runner
@@ -267,7 +251,7 @@ class _Service:
                 self._writing.result()
             except OSError as error:
                 # The log alone is enough to go on from; it only takes longer.
-                log.warning("a checkpoint could not be written: %s", error)
+                log.warning("a checkpoint could not be written: %s", error.strerror)
         self._writing = self._pool.submit(write_checkpoint, self._journal.checkpoints, checkpoint)
 
     def _handle(self, request: Request) -> Reply:
@@ -288,7 +272,7 @@ class _Service:
                 self._journal.mark(runner.run, sequence, text)
                 return Done(detail=f"marked after outcome {sequence}")
             case SnapshotRequest(since=since):
-                return self._snapshot(since)
+                return snapshot(self._journal, runner, since, self._shown)
             case ShutdownRequest():
                 self._stop.set()
                 return Done(detail="the service stops")
@@ -310,42 +294,19 @@ class _Service:
             return Done(detail=f"{event} follows once what has come is decided")
         return Done(detail=f"run {runner.run} is {runner.state}")
 
-    def _snapshot(self, since: int | None) -> Snapshot:
-        if since is None:
-            since = self._journal.sequence_before(self._runner.run)
-        outcomes = self._journal.outcomes(since, SNAPSHOT_LIMIT)
-        return Snapshot(
-            session=self._journal.session,
-            run=self._runner.run,
-            state=self._runner.state,
-            last=self._runner.outcomes.sequence,
-            outcomes=tuple(to_message(self._shown(n)) for n in outcomes),
-        )
-
     def _status(self) -> Status:
-        runner = self._runner
-        return Status(
-            session=self._journal.session,
-            run=runner.run,
-            state=runner.state,
-            sequence=runner.outcomes.sequence,
-            decisions=runner.outcomes.decisions,
-            skipped=runner.outcomes.skipped,
-            objects=runner.objects.counts.objects,
-            unreadable=runner.objects.counts.unreadable,
-            left_out=runner.objects.counts.left_out,
-            conflicts=runner.objects.counts.conflicts,
-            late=runner.outcomes.late,
-            classes=self._decoder.classes,
-            bundle=self._decoder.bundle_digest,
-            repetition_time_s=self._decoder.repetition_time_s,
+        return status(
+            self._journal.session,
+            self._runner,
+            self._decoder,
             provider=self._settings.runs_on,
             subscribers=self._sockets.subscribers,
-            detail=runner.objects.detail,
+            latency=self._latencies.percentiles(),
         )
 
     def _publish(self, numbered: Numbered) -> None:
         self._sockets.publish(self._shown(numbered))
+        self._latencies.add(numbered.outcome.stamps)
 
     def _shown(self, numbered: Numbered) -> Numbered:
         """Return what clients get for an outcome."""

@@ -3,17 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
-from rtdecode.clock import Clock
-from rtdecode.errors import ConfigError
 from rtdecode.ledger import Expected
 from rtdecode.service.rules import Runs
-from rtdecode.sources import Context, FolderSource, IngestSource, RecordingSource, Source
 from rtdecode.types import Outcome, Skipped, State, Volume
-from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, loopback
-
-SOURCES = "folder:PATH, zmq: or recording:PATH"
+from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT
 
 
 class Decoder(Protocol):
@@ -63,7 +58,8 @@ class ServiceSettings:
     session: Path
     """The session's folder; an unfinished run in it is continued."""
     source: str
-    """`folder:PATH`, `zmq:` or `recording:PATH`."""
+    """`folder:PATH`, `dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE`, `zmq:`,
+    `pyneal://HOST:PORT` or `recording:PATH`."""
     outcomes: str = f"tcp://127.0.0.1:{OUTCOMES_PORT}"
     control: str = f"tcp://127.0.0.1:{CONTROL_PORT}"
     ingest: str = f"tcp://127.0.0.1:{INGEST_PORT}"
@@ -84,7 +80,7 @@ class ServiceSettings:
     file_patience_s: float = 5.0
     """How long a file that cannot be read may grow before it is reported."""
     force_polling: bool = False
-    """Look for files instead of being told of them, for network shares."""
+    """Look for files even where the system tells of them."""
     checkpoint_volumes: int = 10
     """A checkpoint after this many."""
     linger_s: float = 1.0
@@ -95,6 +91,9 @@ class ServiceSettings:
     """For the status and the record: the decoder's."""
     bundle: Path | None = None
     """For the record: where the decoder was loaded from."""
+    keys: Path | None = None
+    """The folder of the service's keys; needed where other computers connect, and then asked of
+    every client."""
 
     @property
     def runs_on(self) -> str:
@@ -111,7 +110,7 @@ class Endpoints:
     outcomes: str
     control: str
     ingest: str | None
-    """`None` unless the source is `zmq:`."""
+    """Where volumes are sent to; `None` for sources that fetch them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,58 +139,3 @@ class ExitSummary:
 
 
 OnReady = Callable[[Endpoints], None]
-
-
-def check(settings: ServiceSettings) -> None:
-    """Refuse settings that cannot work, all at once.
-
-    Raises
-    ------
-    ConfigError
-        With every problem.
-    """
-    problems: list[str] = []
-    for endpoint in (settings.outcomes, settings.control, settings.ingest):
-        try:
-            loopback(endpoint)
-        except ConfigError as error:
-            problems += error.problems
-    kind, _, path = settings.source.partition(":")
-    if kind not in ("folder", "zmq", "recording") or ":" not in settings.source:
-        problems.append(f"source {settings.source!r} is not known; it is {SOURCES}")
-    elif kind != "zmq" and not path:
-        problems.append(f"source {settings.source!r} names no path; it is {SOURCES}")
-    elif kind == "folder" and settings.session.resolve().is_relative_to(Path(path).resolve()):
-        problems.append(
-            f"session folder {settings.session} lies inside the source folder {path}, where its "
-            "own files would be taken for the scanner's; choose another place for it"
-        )
-    if settings.runs not in get_args(Runs) or settings.dummies < 0:
-        problems.append(
-            f"runs ({settings.runs}) must be one of {', '.join(get_args(Runs))} and dummies "
-            f"({settings.dummies}) at least 0"
-        )
-    if settings.deadline_s is not None and not settings.deadline_s > 0:
-        problems.append(f"deadline_s ({settings.deadline_s}) must be above 0")
-    if settings.volumes < 0 or settings.checkpoint_volumes < 1:
-        problems.append(
-            f"volumes ({settings.volumes}) must be at least 0 and checkpoint_volumes "
-            f"({settings.checkpoint_volumes}) at least 1"
-        )
-    if problems:
-        raise ConfigError(problems)
-
-
-def open_source(settings: ServiceSettings, context: Context, clock: Clock) -> Source:
-    """Return the source that checked settings name, not yet entered."""
-    kind, _, path = settings.source.partition(":")
-    if kind == "folder":
-        return FolderSource(
-            Path(path),
-            clock,
-            force_polling=settings.force_polling,
-            patience_s=settings.file_patience_s,
-        )
-    if kind == "recording":
-        return RecordingSource(Path(path), clock)
-    return IngestSource(loopback(settings.ingest), context, clock)

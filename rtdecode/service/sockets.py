@@ -6,6 +6,7 @@ from typing import Self
 import zmq
 
 from rtdecode.errors import ConfigError
+from rtdecode.keys import ServiceKeys, lock
 from rtdecode.sources import Context
 from rtdecode.wire import (
     MAX_CONTROL_BYTES,
@@ -19,12 +20,15 @@ from rtdecode.wire import (
     WireError,
     decode,
     encode,
-    loopback,
+    listening,
     to_message,
 )
 
 MAX_REQUESTS = 100
 """Answered in one go, before a volume gets its turn."""
+MAX_SUBSCRIPTION_BYTES = 1 << 10
+"""libzmq keeps them in a tree as deep as they are long; a very deep one ends the process."""
+_SUBSCRIPTION = {b"\x01": 1, b"\x00": -1}
 
 
 class Sockets:
@@ -35,30 +39,43 @@ class Sockets:
     context
         The service's.
     outcomes, control
-        Loopback endpoints; a port of `*` takes a free one.
+        Where; a port of `*` takes a free one.
+    keys
+        Whom to let in; without them only loopback addresses are possible. A `Doorkeeper` must be
+        at work in the context.
 
     Raises
     ------
     ConfigError
-        A port is taken.
+        A port is taken, or an address needs keys.
     """
 
-    def __init__(self, context: Context, outcomes: str, control: str) -> None:
+    def __init__(
+        self, context: Context, outcomes: str, control: str, keys: ServiceKeys | None = None
+    ) -> None:
         self.subscribers = 0
         self._outcomes = context.socket(zmq.XPUB)
         self._control = context.socket(zmq.ROUTER)
         # Every subscription and every end of one is told, so that they can be counted.
         self._outcomes.setsockopt(zmq.XPUB_VERBOSER, 1)
+        self._outcomes.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
         self._control.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
+        self._control.setsockopt(zmq.RCVHWM, MAX_REQUESTS)
         for socket, endpoint in ((self._outcomes, outcomes), (self._control, control)):
             socket.setsockopt(zmq.LINGER, 1000)
+            if keys is not None:
+                lock(socket, keys)
+            socket.setsockopt(zmq.IPV6, "[" in endpoint)
             try:
-                socket.bind(loopback(endpoint))
+                socket.bind(listening(endpoint, guarded=keys is not None))
+            except ConfigError:
+                self.close()
+                raise
             except zmq.ZMQError as error:
                 self.close()
                 raise ConfigError(
                     f"cannot listen on {endpoint} ({error}); another service may be running: stop "
-                    "it, or choose another port"
+                    "it, or choose another port or one of this computer's addresses"
                 ) from error
 
     def __enter__(self) -> Self:
@@ -97,10 +114,13 @@ class Sockets:
 
     def answer(self, handle: Callable[[Request], Reply]) -> None:
         """Answer the requests that have come in; what is not understood is refused."""
-        while self._outcomes.poll(0):
+        for _ in range(MAX_REQUESTS):
+            if not self._outcomes.poll(0):
+                break
             event = self._outcomes.recv()
+            change = _SUBSCRIPTION.get(event[:1], 0)  # anything else is somebody's message
             if OUTCOME_TOPIC.startswith(event[1:]):
-                self.subscribers += 1 if event[:1] == b"\x01" else -1
+                self.subscribers += change
         for _ in range(MAX_REQUESTS):
             if not self._control.poll(0):
                 return

@@ -29,6 +29,11 @@ class Source(Protocol):
     """
 
     @property
+    def endpoint(self) -> str | None:
+        """Where objects are sent to, the port resolved; `None` where they are looked for."""
+        ...
+
+    @property
     def behind(self) -> bool:
         """Whether objects that came earlier are still being read: no deadline is judged then."""
         ...

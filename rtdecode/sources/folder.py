@@ -1,15 +1,16 @@
 """A folder that the scanner exports into, subfolders included.
 
-A file is handed over when it can be read as a whole, which covers renaming into place and slow
-writing alike. One that cannot is tried again as it grows, and a stated time after it last changed
-it is handed over as it is, so that the loss is reported; should it be completed later, it is handed
-over again.
+On a local disk the system tells of new files; a network share, where it does not tell of what other
+computers write, is looked at again and again. A file is handed over when it is whole, which covers
+renaming into place and slow writing alike. One that is not is tried again as it grows, and a stated
+time after it last changed it is handed over as it is, so that the loss is reported; should it be
+completed later, it is handed over again.
 """
 
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -21,6 +22,7 @@ from rtdecode import dicom
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError, VolumeError
 from rtdecode.sources.base import Arrival
+from rtdecode.sources.filesystem import filesystem_of
 
 PATIENCE_S = 5.0
 POLL_MS = 50
@@ -60,17 +62,19 @@ class FolderSource:
     clock
         For the stamps and for the waiting.
     force_polling
-        For network shares, where the system gives no events.
+        Look for files even on a filesystem that is known to be local.
     patience_s
         How long an unreadable file is left to grow, since it last did.
     complete
-        Raises `VolumeError` for a file that is not whole.
+        Raises `VolumeError` for a file that is not whole; called again as the file grows, so cheap.
 
     Raises
     ------
     ConfigError
         On entering: there is no such folder, or it cannot be listed.
     """
+
+    endpoint = None
 
     def __init__(
         self,
@@ -79,12 +83,12 @@ class FolderSource:
         *,
         force_polling: bool = False,
         patience_s: float = PATIENCE_S,
-        complete: Callable[[bytes, str], object] = dicom.parse,
+        complete: Callable[[bytes, str], object] = dicom.require_whole,
     ) -> None:
         # The watcher reports absolute paths whatever it was given.
         self._path = path.resolve()
         self._clock = clock
-        self._force_polling = force_polling
+        self._polling = force_polling
         self._patience_ns = int(patience_s * 1e9)
         self._complete = complete
         self._waiting: dict[str, _Waiting] = {}
@@ -104,6 +108,7 @@ class FolderSource:
             )
         if not os.access(self._path, os.R_OK | os.X_OK):
             raise ConfigError(f"source folder {self._path} cannot be read; check its permissions")
+        self._choose()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -121,13 +126,14 @@ class FolderSource:
             rust_timeout=POLL_MS,
             yield_on_timeout=True,
             stop_event=stop,
-            force_polling=self._force_polling,
+            force_polling=self._polling,
             ignore_permission_denied=True,
         ):
             now_ns = self._clock.monotonic_ns()
-            self._note((Path(name) for _, name in changes), now_ns)
+            for _, name in changes:
+                self._note(name, now_ns)
             if now_ns >= rescan_ns:
-                self._note([self._path], now_ns)
+                self._list(str(self._path), now_ns)
                 rescan_ns = now_ns + int(RESCAN_S * 1e9)
             yield from self._whole(stop)
             self._behind = False
@@ -135,21 +141,47 @@ class FolderSource:
     def acknowledge(self, receipts: Sequence[str]) -> None:
         """Do nothing: a file stays where it is."""
 
-    def _note(self, paths: Iterable[Path], now_ns: int) -> None:
-        for path in paths:
-            try:
-                if path.is_dir():
-                    with os.scandir(path) as entries:
-                        self._note([Path(e.path) for e in entries if _named(e.name)], now_ns)
-                    continue
-                status = path.stat()
-            except OSError:
-                self._waiting.pop(str(path), None)  # renamed or deleted meanwhile
-                continue
-            if _named(path.name):
-                self._note_file(str(path), status.st_size, status.st_mtime_ns, now_ns)
+    def _choose(self) -> None:
+        filesystem = filesystem_of(self._path)
+        if self._polling:
+            log.info("the source folder is polled, as was asked")
+        elif filesystem.local:
+            log.info("the source folder is watched by events (%s)", filesystem.kind)
+        else:
+            log.info(
+                "the source folder is polled: events do not tell of what others write to a %s",
+                filesystem.kind,
+            )
+        self._polling = self._polling or not filesystem.local
 
-    def _note_file(self, name: str, size: int, modified_ns: int, now_ns: int) -> None:
+    def _note(self, name: str, now_ns: int) -> None:
+        """Note what the system told of: a file, or a folder with all that is in it."""
+        if not all(map(_named, Path(name).relative_to(self._path).parts)):
+            return
+        if Path(name).is_dir():
+            self._list(name, now_ns)
+        else:
+            self._note_file(name, now_ns)
+
+    def _list(self, folder: str, now_ns: int) -> None:
+        try:
+            with os.scandir(folder) as found:
+                entries = [(entry.path, entry.is_dir()) for entry in found if _named(entry.name)]
+        except OSError:
+            return  # renamed or deleted meanwhile
+        for path, is_folder in entries:
+            if is_folder:
+                self._list(path, now_ns)
+            else:
+                self._note_file(path, now_ns)
+
+    def _note_file(self, name: str, now_ns: int) -> None:
+        try:
+            status = os.stat(name)  # noqa: PTH116 - thousands of times every other second
+        except OSError:
+            self._waiting.pop(name, None)  # renamed or deleted meanwhile
+            return
+        size, modified_ns = status.st_size, status.st_mtime_ns
         waiting = self._waiting.get(name)
         if waiting is None:
             if self._handed.get(name) == (size, modified_ns):
@@ -180,7 +212,7 @@ class FolderSource:
         """Return the file's content if it is whole or waited for long enough."""
         path = Path(name)
         now_ns = self._clock.monotonic_ns()
-        self._note([path], now_ns)  # it may have grown without an event
+        self._note_file(name, now_ns)  # it may have grown without an event
         waiting = self._waiting.get(name)
         if waiting is None:
             return None
@@ -193,13 +225,16 @@ class FolderSource:
             if patient:
                 self._later(waiting, now_ns)
             else:
-                log.warning("%s cannot be read and is left out: %s", shown, error)
+                # Not by its name: scanners name files after participants.
+                log.warning(
+                    "a file of %d bytes cannot be read and is left out: %s",
+                    waiting.size,
+                    error.strerror or "it is larger than any scan",
+                )
                 self._hand(name, waiting)
             return None
         try:
             self._complete(content, shown)
-        except dicom.OtherImageError:
-            pass  # whole, and for the ledger to leave out
         except VolumeError:
             if patient:
                 self._later(waiting, now_ns)

@@ -7,14 +7,26 @@ from typing import Self
 
 import zmq
 
+from rtdecode import raw
 from rtdecode.clock import Clock
-from rtdecode.errors import ConfigError
+from rtdecode.errors import ConfigError, VolumeError
+from rtdecode.keys import ServiceKeys, lock
 from rtdecode.sources.base import Arrival
-from rtdecode.wire import IngestHeader, IngestReply, WireError, decode, encode
+from rtdecode.wire import (
+    MAX_HEADER_BYTES,
+    IngestHeader,
+    IngestReply,
+    WireError,
+    decode,
+    encode,
+    listening,
+)
 
 Context = zmq.Context[zmq.Socket[bytes]]
 MAX_OBJECT_BYTES = 1 << 30
 MAX_BATCH, MAX_BATCH_BYTES = 64, 1 << 25
+MAX_WAITING = 64
+"""Of one sender; more wait with it."""
 MAX_NAME = 255
 POLL_MS = 100
 """How soon a request to stop is noticed."""
@@ -34,12 +46,18 @@ class IngestSource:
         The service's ZeroMQ context.
     clock
         For the stamps.
+    keys
+        Whom to let in; without them only loopback addresses are possible. A `Doorkeeper` must be
+        at work in the context.
     """
 
     behind = False
 
-    def __init__(self, endpoint: str, context: Context, clock: Clock) -> None:
+    def __init__(
+        self, endpoint: str, context: Context, clock: Clock, keys: ServiceKeys | None = None
+    ) -> None:
         self._endpoint = endpoint
+        self._keys = keys
         self._context = context
         self._clock = clock
         self._waiting: list[tuple[list[bytes], str]] = []
@@ -49,13 +67,20 @@ class IngestSource:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 500)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_OBJECT_BYTES)
+        self._socket.setsockopt(zmq.RCVHWM, MAX_WAITING)
+        self._socket.setsockopt(zmq.IPV6, "[" in self._endpoint)
+        if self._keys is not None:
+            lock(self._socket, self._keys)
         try:
-            self._socket.bind(self._endpoint)
+            self._socket.bind(listening(self._endpoint, guarded=self._keys is not None))
+        except ConfigError:
+            self._socket.close()
+            raise
         except zmq.ZMQError as error:
             self._socket.close()
             raise ConfigError(
                 f"cannot listen on {self._endpoint} for objects ({error}); another service may be "
-                "running: stop it or choose another port"
+                "running: stop it, or choose another port or one of this computer's addresses"
             ) from error
         return self
 
@@ -92,30 +117,52 @@ class IngestSource:
         # REQ puts an empty frame after the route, DEALER does not; the answer mirrors it.
         cut = 2 if len(frames) > 1 and not frames[1] else 1
         route, message = frames[:cut], frames[cut:]
+        digest = ""
         try:
-            header, content = _checked(message)
+            header = _header(message)
+            digest = header.sha256
+            content = _checked(header, message[1])
         except WireError as error:
-            refused = IngestReply(sha256="", receipt="refused", error=str(error))
+            refused = IngestReply(sha256=digest, receipt="refused", error=str(error))
             self._socket.send_multipart([*route, encode(refused)])
             return
         self._waiting.append((route, header.sha256))
         batch.append(Arrival(header.name, content, self._clock.monotonic_ns()))
 
 
-def _checked(message: list[bytes]) -> tuple[IngestHeader, bytes]:
+def _header(message: list[bytes]) -> IngestHeader:
     if len(message) != 2:
         raise WireError(
             f"an object is 2 frames, a JSON header and the bytes; {len(message)} frames came"
         )
-    header = decode(message[0], IngestHeader)
-    if not message[1]:
+    if len(message[0]) > MAX_HEADER_BYTES:
+        raise WireError(
+            f"the header has {len(message[0])} bytes; it has at most {MAX_HEADER_BYTES}"
+        )
+    return decode(message[0], IngestHeader)
+
+
+def _checked(header: IngestHeader, content: bytes) -> bytes:
+    if not content:
         raise WireError("the object is empty")
     if len(header.name) > MAX_NAME or not header.name.isprintable():
         raise WireError(f"the object's name must be at most {MAX_NAME} printable characters")
-    digest = hashlib.sha256(message[1]).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
     if digest != header.sha256.lower():
         raise WireError(
             f"the object's SHA-256 is {digest[:12]}..., its header says {header.sha256[:12]}...; "
             "send it again"
         )
-    return header, message[1]
+    _check_kind(header, content)
+    return content
+
+
+def _check_kind(header: IngestHeader, content: bytes) -> None:
+    """Refuse what is not of the kind that the header says, and raw volumes that make no sense."""
+    if header.kind == "volume":
+        try:
+            raw.parse(content, "the volume")
+        except VolumeError as problem:
+            raise WireError(str(problem)) from problem
+    elif raw.is_raw(content):
+        raise WireError('the object is a raw volume; its header must say "kind": "volume"')

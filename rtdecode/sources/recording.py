@@ -26,6 +26,8 @@ class RecordingSource:
         Which run; the last one where none is given.
     """
 
+    endpoint = None
+
     def __init__(self, path: Path, clock: Clock, run: int | None = None) -> None:
         self._path = path / "objects.pack" if path.is_dir() else path
         self._clock = clock

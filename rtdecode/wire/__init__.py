@@ -1,10 +1,12 @@
 """What goes over the sockets, and nothing about sockets: messages, outcomes, endpoints."""
 
-from rtdecode.wire.endpoints import ANY_PORT, loopback
+from rtdecode.wire.endpoints import ANY_PORT, listening, loopback, reachable
 from rtdecode.wire.messages import (
     CONTROL_PORT,
     INGEST_PORT,
     MAX_CONTROL_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_REPLY_BYTES,
     OUTCOME_TOPIC,
     OUTCOMES_PORT,
     SCHEMA,
@@ -28,6 +30,7 @@ from rtdecode.wire.messages import (
     SkippedMessage,
     Snapshot,
     SnapshotRequest,
+    StageLatency,
     StartRequest,
     Status,
     StatusRequest,
@@ -49,6 +52,8 @@ __all__ = [
     "CONTROL_PORT",
     "INGEST_PORT",
     "MAX_CONTROL_BYTES",
+    "MAX_HEADER_BYTES",
+    "MAX_REPLY_BYTES",
     "OUTCOMES_PORT",
     "OUTCOME_TOPIC",
     "SCHEMA",
@@ -73,6 +78,7 @@ __all__ = [
     "SkippedMessage",
     "Snapshot",
     "SnapshotRequest",
+    "StageLatency",
     "StartRequest",
     "Status",
     "StatusRequest",
@@ -81,8 +87,10 @@ __all__ = [
     "deterministic",
     "encode",
     "from_message",
+    "listening",
     "loopback",
     "outcome_from_message",
     "outcome_to_message",
+    "reachable",
     "to_message",
 ]

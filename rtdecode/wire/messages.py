@@ -6,7 +6,7 @@ the object's bytes, answered by an `IngestReply`). Floats that are not numbers a
 """
 
 from types import UnionType
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -18,7 +18,12 @@ SCHEMA = 1
 OUTCOME_TOPIC = b"outcome"
 STATUS_TOPIC = b"status"
 OUTCOMES_PORT, CONTROL_PORT, INGEST_PORT = 7801, 7802, 7803
-MAX_CONTROL_BYTES = 1 << 20
+MAX_CONTROL_BYTES = 1 << 16
+"""Of a request; all are small."""
+MAX_HEADER_BYTES = 1 << 12
+"""Of an object's header."""
+MAX_REPLY_BYTES = 1 << 24
+"""Of what a service sends, a snapshot at most."""
 SNAPSHOT_LIMIT = 500
 """Outcomes in one `Snapshot`; a client that is further behind asks again."""
 
@@ -86,6 +91,14 @@ RunState = Literal[
 """`stopped`: the service is gone and the run unfinished; it goes on when its session is opened."""
 
 
+class StageLatency(msgspec.Struct, frozen=True):
+    """How long a stage took for the newest volumes, milliseconds."""
+
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
 class Status(_Message, frozen=True, kw_only=True, tag="status", tag_field="reply"):
     """Where the service stands; also published under the topic `status` when it changes."""
 
@@ -113,6 +126,8 @@ class Status(_Message, frozen=True, kw_only=True, tag="status", tag_field="reply
     subscribers: int = 0
     detail: str = ""
     """The fault, or the last thing an operator should know."""
+    latency: dict[str, StageLatency] = msgspec.field(default_factory=dict)
+    """By stage, `total` from a volume's last byte to its recorded outcome; of the newest 1,000."""
 
 
 class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot", tag_field="reply"):
@@ -170,7 +185,7 @@ class ResumeRequest(_Message, frozen=True, kw_only=True, tag="resume", tag_field
 class SnapshotRequest(_Message, frozen=True, kw_only=True, tag="snapshot", tag_field="request"):
     """Ask for the outcomes after a sequence number, or for this run's where there is none."""
 
-    since: int | None = None
+    since: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
 
 
 class ShutdownRequest(_Message, frozen=True, kw_only=True, tag="shutdown", tag_field="request"):
@@ -192,7 +207,8 @@ Request = (
 class IngestHeader(_Message, frozen=True, kw_only=True):
     """What the second frame of an ingest message is."""
 
-    kind: Literal["dicom"]
+    kind: Literal["dicom", "volume"]
+    """`volume`: a raw one, see `rtdecode.raw`."""
     name: str
     """For messages to the operator only; never used as a path."""
     sha256: str
@@ -230,7 +246,8 @@ def decode(content: bytes, message: type[M] | UnionType) -> M:
                 "version of rtdecode on both sides"
             )
         return msgspec.json.decode(content, type=message)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    # A value nested by the thousand exhausts the stack.
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"the message is not understood: {error}") from error
 
 

@@ -11,7 +11,16 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 @pytest.mark.parametrize(
     "tool",
-    ["benchmark", "compare_normalisers", "plot_session", "soak", "split_half", "transfer_curve"],
+    [
+        "benchmark",
+        "compare_normalisers",
+        "forward_folder",
+        "fuzz_dicom",
+        "plot_session",
+        "soak",
+        "split_half",
+        "transfer_curve",
+    ],
 )
 def test_a_tool_explains_itself(tool) -> None:
     """Its modules are imported, and it says how it is used."""

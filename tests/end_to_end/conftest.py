@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 import zmq
 
+from rtdecode.adapters.address import Address
 from rtdecode.client import Control, Outcomes
 from rtdecode.errors import ConfigError
 from rtdecode.service import Endpoints, ExitSummary, ServiceSettings, serve
@@ -32,6 +33,7 @@ def _load(path: Path) -> ModuleType:
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 stand_in_module = _load(STAND_IN)
+canary_module = _load(Path(__file__).with_name("canaries.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,12 @@ def no_socket_is_left() -> Iterator[None]:
 def scanner():
     """Return a series of small volumes."""
     return stand_in_module.Scanner()
+
+
+@pytest.fixture
+def canaries() -> ModuleType:
+    """Return what marks objects with identifiers, and finds them again."""
+    return canary_module
 
 
 @pytest.fixture
@@ -153,3 +161,26 @@ def export(tmp_path: Path) -> Callable[[str, bytes], Path]:
         return part.replace(path)
 
     return put
+
+
+@pytest.fixture
+def adapt() -> Iterator[Callable[..., tuple[str, int]]]:
+    """Return a function that starts an adapter in a thread and returns where it listens."""
+    stop = threading.Event()
+    running: list[Future[None]] = []
+    with ThreadPoolExecutor(4) as pool:
+
+        def begin(run: Callable[..., None], *arguments: object) -> tuple[str, int]:
+            ready: Queue[Address | None] = Queue()
+            running.append(pool.submit(run, *arguments, stop, ready.put))
+            running[-1].add_done_callback(lambda _: ready.put(None))
+            address = ready.get(timeout=30)
+            if address is None:
+                running.pop().result()
+                raise AssertionError("the adapter ended before it was ready")
+            return address.host, address.port
+
+        yield begin
+        stop.set()
+        for thread in running:
+            thread.result(timeout=30)

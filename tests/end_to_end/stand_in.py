@@ -2,7 +2,7 @@
 
 Run as a script it is a service in a process of its own, for tests that kill it::
 
-    python stand_in.py SESSION SOURCE VOLUMES [DIE_AT]
+    python stand_in.py SESSION SOURCE VOLUMES [DIE_AT [INGEST]]
 
 It prints its endpoints as JSON when ready, and kills itself in the middle of volume DIE_AT.
 """
@@ -152,7 +152,7 @@ def main() -> int:
         source=source,
         outcomes=any_port,
         control=any_port,
-        ingest=any_port,
+        ingest=sys.argv[5] if len(sys.argv) > 5 else any_port,
         volumes=volumes,
         checkpoint_volumes=3,
         patience_s=0.2,

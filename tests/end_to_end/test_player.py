@@ -91,7 +91,7 @@ def test_what_cannot_be_played_is_refused(tmp_path, recording):
 
 def test_without_a_service_it_gives_up_with_advice(monkeypatch):
     """Objects nobody acknowledges are counted in the error."""
-    monkeypatch.setattr("rtdecode.player.sinks.RESEND_S", 0.01)
+    monkeypatch.setattr("rtdecode.player.sinks.SILENCE_S", 0.05)
     with IngestSink("tcp://127.0.0.1:9") as sink:
         sink.put("a", b"content")
         with pytest.raises(RunError, match="1 objects are not acknowledged"):

@@ -1,5 +1,7 @@
 """The service over real sockets and real files."""
 
+import pytest
+
 from rtdecode.types import Decision, Skipped, SkipReason
 
 
@@ -74,7 +76,7 @@ def test_a_file_that_stays_broken_is_reported_and_decided_if_it_is_mended(
         assert next(outcomes).index == 0
         while control.status().unreadable == 0:
             assert outcomes.poll(0.05) is None
-        assert "1.dcm" in control.status().detail
+        assert control.status().detail.startswith("object ")
         broken.write_bytes(content)
         assert [o.index for o in outcomes] == [1]
     assert service.finish().unreadable == 1
@@ -140,3 +142,20 @@ def test_images_of_another_series_do_not_disturb_the_run(start, export, scanner,
             export(f"scout{index}.dcm", make_scanner(series=1, seed=index).mosaic(0))
         assert [o.index for o in outcomes] == [0, 1, 2]
     service.finish()
+
+
+def test_the_status_tells_how_long_each_stage_takes(start, export, scanner):
+    """Percentiles are kept live, and a decision's age is in its stamps."""
+    service = start(volumes=3)
+    for index in range(3):
+        export(f"{index}.dcm", scanner.mosaic(index))
+    with service.outcomes() as outcomes:
+        ages_ms = [
+            (o.outcome.stamps.recorded_ns - o.outcome.stamps.received_ns) / 1e6 for o in outcomes
+        ]
+    with service.control() as control:
+        latency = control.status().latency
+    assert {"journal", "parse", "total"} <= set(latency)
+    assert latency["total"].p50_ms == pytest.approx(sorted(ages_ms)[1], abs=1e-3)
+    assert latency["total"].p50_ms <= latency["total"].p95_ms <= latency["total"].p99_ms
+    service.shut()

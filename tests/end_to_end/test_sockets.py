@@ -20,7 +20,11 @@ GARBAGE = (
     b'{"schema": 2, "request": "status"}',
     b'{"schema": 1, "request": "format the disk"}',
     b'{"schema": 1, "request": "snapshot", "since": "yesterday"}',
+    b'{"schema": 1, "request": "snapshot", "since": -1}',
+    b'{"schema": 1, "request": "snapshot", "since": 1' + b"0" * 400 + b"}",
     b'{"schema": 1, "request": "mark", "text": "' + b"x" * 2000 + b'"}',
+    b'{"schema": 1, "request": "status", "more": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+    b"[" * 60_000,
 )
 
 
@@ -68,6 +72,8 @@ def test_garbage_on_ingest_is_refused_and_the_service_goes_on(start, scanner):
         [header(content), content[:-1]],
         [header(content, name="\x1b[2J"), content],
         [header(content, name="x" * 300), content],
+        [header(content)[:-1] + b" " * 5000 + b"}", content],
+        [b'{"schema": 1, "kind": ' + b"[" * 4000, content],
     ]
     service = start(source="zmq:", volumes=1)
     with connected(service.endpoints.ingest, zmq.DEALER) as socket:
@@ -79,6 +85,34 @@ def test_garbage_on_ingest_is_refused_and_the_service_goes_on(start, scanner):
         socket.send_multipart([header(content), content])
         assert msgspec.json.decode(socket.recv(), type=IngestReply).receipt == "journalled"
     assert service.finish().decisions == 1
+
+
+@pytest.mark.parametrize("which", ["control", "outcomes"])
+def test_a_message_without_end_is_cut_off(start, which):
+    """A request of megabytes or a subscription of pages is the end of its sender's connection."""
+    service = start()
+    kind, size = {"control": (zmq.DEALER, 8 << 20), "outcomes": (zmq.XSUB, 4096)}[which]
+    with connected(getattr(service.endpoints, which), kind) as socket:
+        monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        socket.send(b"\x01" + b"x" * size)
+        assert monitor.poll(20_000)
+        socket.disable_monitor()
+        monitor.close()
+    with service.control() as control:
+        assert control.status().state == "ready"
+    assert service.shut().exit_code == 0
+
+
+def test_what_is_no_subscription_is_not_counted_as_one(start):
+    """A subscriber may send anything; only subscriptions and their ends count."""
+    service = start()
+    with connected(service.endpoints.outcomes, zmq.XSUB) as socket, service.control() as control:
+        for message in (b"", b"\x02outcome", b"outcome", b"\x01outcome"):
+            socket.send(message)
+        while (subscribers := control.status().subscribers) == 0:
+            pass
+        assert subscribers == 1
+    assert service.shut().exit_code == 0
 
 
 def test_an_object_that_is_no_image_is_acknowledged_and_reported(start, scanner):

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,7 @@ import pytest
 import zmq
 
 from rtdecode.client import Control, session_endpoints
+from rtdecode.errors import ConfigError
 from rtdecode.wire import IngestHeader, IngestReply, decode, encode
 
 END_TO_END = Path(__file__).resolve().parents[1] / "end_to_end"
@@ -74,17 +76,20 @@ class Serving:
         self.ingest = json.loads(told).get("ingest", "") if told else ""
         self._context = zmq.Context()
         self._outcomes = self._context.socket(zmq.SUB)
-        if self.ingest:
-            self._listen()
 
-    def _listen(self) -> None:
+    def listen(self) -> None:
         """Subscribe: outcomes go out where somebody listens."""
+        if not self.ingest:
+            return
         endpoints = session_endpoints(self._session)
         self._outcomes.subscribe(b"outcome")
         self._outcomes.connect(endpoints["outcomes"])
-        with Control(endpoints["control"], timeout_s=20.0) as control:
-            while not control.status().subscribers:
-                pass
+        with Control(endpoints["control"], timeout_s=1.0) as control:
+            # It may be busy, and it may have died.
+            while self.process.poll() is None:
+                with suppress(ConfigError):
+                    if control.status().subscribers:
+                        return
 
     def send(self, objects: list[bytes]) -> None:
         """Send objects one after the other, each once the one before is acknowledged."""
@@ -128,6 +133,7 @@ def serve() -> Iterator[object]:
     def begin(session: Path, *before: str) -> Serving:
         script = [str(END_TO_END / "stand_in.py"), str(session), "zmq:", str(VOLUMES)]
         begun.append(Serving([*(before or (sys.executable,)), *script], session))
+        begun[-1].listen()
         return begun[-1]
 
     yield begin

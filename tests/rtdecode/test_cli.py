@@ -17,7 +17,7 @@ from rtdecode.cli import main
 from rtdecode.pack import Kind, scan
 from rtdecode.types import Volume
 
-COMMANDS = ("serve", "replay", "monitor", "calibrate")
+COMMANDS = ("serve", "replay", "monitor", "adapt", "export", "calibrate")
 
 
 @pytest.fixture
@@ -65,6 +65,8 @@ def test_help_shows_an_example(capsys, command) -> None:
         ["serve", "--bundle", "x", "--source", "zmq:", "--volumes", "many"],
         ["replay", "--to", "x"],
         ["monitor", "--colour"],
+        ["adapt", "carrier-pigeon"],
+        ["adapt", "lsl"],
     ],
 )
 def test_wrong_usage_ends_with_2(capsys, arguments) -> None:
@@ -102,6 +104,21 @@ def test_unknown_speed_ends_with_2(capsys, tmp_path, speed) -> None:
     assert main(["replay", str(tmp_path), "--to", str(tmp_path / "to"), "--speed", speed]) == 2
     assert "max" in capsys.readouterr().err
     assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["json-lines", "--listen", "somewhere"], "HOST:PORT"),
+        (["pyneal-results", "--value", "average"], "KEY:CLASS"),
+        (["pyneal-results", "--value", "a:x", "--value", "a:y"], "each KEY once"),
+        (["json-lines", "--listen", "127.0.0.1:0"], "session that is being served"),
+    ],
+)
+def test_an_adapter_that_cannot_work_ends_with_2(capsys, tmp_path, arguments, problem) -> None:
+    """A wrong address or value, or a folder that no service opened, is said in words."""
+    assert main(["adapt", *arguments, "--session", str(tmp_path)]) == 2
+    assert problem in capsys.readouterr().err
 
 
 def test_monitor_without_a_service_ends_with_2(capsys, tmp_path) -> None:

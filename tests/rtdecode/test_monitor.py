@@ -9,7 +9,7 @@ from rich.console import Console
 from rtdecode.monitor import Session, picture, render
 from rtdecode.monitor.glyphs import bar, sparkline
 from rtdecode.types import Decision, Motion, Quality, Skipped, SkipReason, Stamps
-from rtdecode.wire import Numbered, Status
+from rtdecode.wire import Numbered, StageLatency, Status
 
 CLASSES = ("rest", "left hand", "right hand", "tongue")
 
@@ -116,3 +116,13 @@ def test_glyphs_fill_exactly_their_width():
     values = [0.0, float("nan"), 0.5, 9.0]
     assert len(sparkline(values, 10, 1.0, ((0.0, "green"),))) == 10
     assert sparkline(values, 2, 1.0, ((0.0, "green"),)).plain == "▅█"
+
+
+def test_the_slowest_stages_are_shown_first(session) -> None:
+    """The operator sees what the time goes into."""
+    latency = {s: StageLatency(t, 2 * t, 3 * t) for s, t in (("parse", 2), ("decode", 75))}
+    session.status = status(latency={**latency, "total": StageLatency(90, 180, 270)})
+    shown = text(session)
+    assert "decode 150  parse 4" in shown
+    assert "p99" in shown
+    assert "total" not in shown

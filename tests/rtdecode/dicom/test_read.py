@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtdecode.dicom import parse
+from rtdecode.dicom import parse, require_whole
 from rtdecode.errors import VolumeError
 
 EXAMPLES = settings(max_examples=100, deadline=None)
@@ -30,6 +30,26 @@ def test_a_truncated_object_is_refused_at_any_byte(objects, which, data):
     cut = data.draw(st.integers(0, len(content) - 1))
     with pytest.raises(VolumeError, match=r"^half\.dcm "):
         parse(content[:cut], "half.dcm")
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_file_that_is_being_written_is_whole_no_byte_too_early(objects, which):
+    """The cheap look comes to the same verdict as reading, wherever the file ends so far."""
+    content = objects[which]
+    require_whole(content, "whole.dcm")
+    for cut in range(len(content)):
+        with pytest.raises(VolumeError, match=r"^half\.dcm "):
+            require_whole(content[:cut], "half.dcm")
+
+
+def test_an_image_that_is_whole_and_of_no_use_is_not_waited_for(builder, run):
+    """More of a phase image would not make it a magnitude image."""
+    ds = builder.slice_dataset(run[0, 0], 0, 1, "GE MEDICAL SYSTEMS")
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "P"]
+    phase = builder.write(ds)
+    require_whole(phase, "phase.dcm")
+    with pytest.raises(VolumeError, match="not a magnitude image"):
+        parse(phase, "phase.dcm")
 
 
 @pytest.mark.parametrize("which", [0, 1])

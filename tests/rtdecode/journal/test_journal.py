@@ -101,6 +101,16 @@ def test_a_session_has_one_owner(tmp_path: Path):
     Journal(tmp_path).close()
 
 
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path):
+    """With the reason, and without the advice for a full disk."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match="cannot be made"):
+        Journal(tmp_path / "file" / "session")
+    (tmp_path / "session" / "session.lock").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        Journal(tmp_path / "session")
+
+
 def test_checkpoints_come_back_equal_and_old_ones_go(tmp_path: Path):
     """State and ledger survive; the newest of the run is found."""
     for sequence in (3, 6, 9):

@@ -88,6 +88,61 @@ def test_new_renamed_and_nested_files_are_seen(tmp_path: Path, force_polling: bo
     ]
 
 
+@pytest.mark.parametrize("force_polling", [False, True])
+def test_thousands_of_slices_in_a_folder_a_series_come_while_it_watches(
+    tmp_path: Path, force_polling: bool
+):
+    """Each once, though every series gives its files the same names."""
+
+    def scan(came: int) -> None:
+        if came == 1:
+            for number in range(600):
+                for series in ("series 5", "series 6", "series 6/phase"):
+                    (tmp_path / series).mkdir(exist_ok=True)
+                    (tmp_path / series / f"{number:04d}").write_bytes(
+                        f"{series} {number}.".encode()
+                    )
+
+    (tmp_path / "first").write_bytes(b"x.")
+    came = collect(tmp_path, 1801, scan, force_polling=force_polling)
+
+    assert len({a.name for a in came}) == len(came) == 1801
+    for series in ("series 5", "series 6"):
+        numbers = [int(a.name[-4:]) for a in came if a.name.startswith(f"{series}/0")]
+        assert sorted(numbers) == list(range(600))
+
+
+@pytest.mark.parametrize("force_polling", [False, True])
+def test_a_whole_folder_is_renamed_into_place(tmp_path: Path, force_polling: bool):
+    """While it has its hidden name nothing in it is touched, whatever the system tells."""
+
+    def add(came: int) -> None:
+        if came == 1:
+            (tmp_path / ".incoming").mkdir()
+            for number in range(3):
+                (tmp_path / ".incoming" / str(number)).write_bytes(b"x.")
+            (tmp_path / "two").write_bytes(b"two.")
+        elif came == 2:
+            (tmp_path / ".incoming").rename(tmp_path / "series")
+
+    (tmp_path / "one").write_bytes(b"one.")
+    came = collect(tmp_path, 5, add, force_polling=force_polling)
+    assert [a.name for a in came] == ["one", "two", "series/0", "series/1", "series/2"]
+
+
+def test_a_file_that_is_replaced_is_handed_over_again(tmp_path: Path):
+    """By renaming another over it, as a scanner does that exports a series twice."""
+
+    def replace(came: int) -> None:
+        if came == 1:
+            (tmp_path / "new.part").write_bytes(b"another.")
+            (tmp_path / "new.part").replace(tmp_path / "one")
+
+    (tmp_path / "one").write_bytes(b"one.")
+    came = collect(tmp_path, 2, replace)
+    assert [(a.name, a.content) for a in came] == [("one", b"one."), ("one", b"another.")]
+
+
 def test_names_of_unfinished_files_are_left_alone(tmp_path: Path):
     """Hidden and temporary names are other programs' business."""
     for name in (".hidden", "a.part", "b.PARTIAL", "c.tmp"):
@@ -96,7 +151,8 @@ def test_names_of_unfinished_files_are_left_alone(tmp_path: Path):
     assert [a.name for a in collect(tmp_path, 1)] == ["real"]
 
 
-def test_a_growing_file_is_handed_over_once_and_whole(tmp_path: Path):
+@pytest.mark.parametrize("force_polling", [False, True])
+def test_a_growing_file_is_handed_over_once_and_whole(tmp_path: Path, force_polling: bool):
     """However many pieces it is written in, and other files do not wait for it."""
     slow = tmp_path / "slow"
     slow.write_bytes(b"a")
@@ -108,7 +164,7 @@ def test_a_growing_file_is_handed_over_once_and_whole(tmp_path: Path):
                     file.write(piece)
 
     (tmp_path / "fast").write_bytes(b"fast.")
-    came = collect(tmp_path, 2, grow, patience_s=60.0)
+    came = collect(tmp_path, 2, grow, patience_s=60.0, force_polling=force_polling)
     assert [(a.name, a.content) for a in came] == [("fast", b"fast."), ("slow", b"abcd.")]
 
 

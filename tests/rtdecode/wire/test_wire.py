@@ -20,7 +20,9 @@ from rtdecode.wire import (
     deterministic,
     encode,
     from_message,
+    listening,
     loopback,
+    reachable,
     to_message,
 )
 
@@ -112,9 +114,38 @@ def test_only_this_machines_addresses_are_endpoints():
     """Loopback passes, everything else is refused with the reason."""
     assert loopback("tcp://localhost:7801") == "tcp://127.0.0.1:7801"
     assert loopback("tcp://127.0.0.1:*") == "tcp://127.0.0.1:*"
-    for remote in ("tcp://*:1", "tcp://0.0.0.0:1", "tcp://10.0.0.1:1", "tcp://scanner:1"):
+    assert loopback("tcp://[::1]:7801") == "tcp://[::1]:7801"
+    for remote in (
+        "tcp://*:1",
+        "tcp://0.0.0.0:1",
+        "tcp://10.0.0.1:1",
+        "tcp://scanner:1",
+        "tcp://[::]:1",
+    ):
         with pytest.raises(ConfigError, match="CURVE keys"):
             loopback(remote)
-    for wrong in ("127.0.0.1:7801", "tcp://127.0.0.1", "ipc:///tmp/x", ""):
+        assert listening(remote, guarded=True) == remote
+    for wrong in ("127.0.0.1:7801", "tcp://127.0.0.1", "tcp://:7801", "ipc:///tmp/x", ""):
         with pytest.raises(ConfigError, match="tcp://ADDRESS:PORT"):
             loopback(wrong)
+
+
+@pytest.mark.parametrize(
+    ("bound", "local"),
+    [
+        ("tcp://0.0.0.0:7801", "tcp://127.0.0.1:7801"),
+        ("tcp://[::]:7801", "tcp://[::1]:7801"),
+        ("tcp://192.168.2.1:7801", "tcp://192.168.2.1:7801"),
+        ("tcp://127.0.0.1:7801", "tcp://127.0.0.1:7801"),
+    ],
+)
+def test_every_address_is_this_machine_for_its_own_clients(bound, local):
+    """Where a service listens everywhere, its own machine is one of the places."""
+    assert reachable(bound) == local
+
+
+def test_what_is_nested_without_end_is_refused():
+    """A message of brackets exhausts no stack."""
+    for content in (b"[" * 100_000, b'{"schema": 1, "x": ' + b"[" * 100_000):
+        with pytest.raises(WireError):
+            decode(content, Request)

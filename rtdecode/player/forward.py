@@ -1,0 +1,163 @@
+"""Carries files from the folder a scanner exports to into a service on another machine."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Self, TextIO
+
+from platformdirs import user_state_path
+
+from rtdecode.clock import Clock, SystemClock
+from rtdecode.errors import ConfigError
+from rtdecode.player.sinks import IngestSink, NoAnswerError
+from rtdecode.sources import FolderSource
+from rtdecode.wire import IngestReply
+
+log = logging.getLogger(__name__)
+
+
+class Acknowledged:
+    """The digests of what a service has, in a file that outlives this program.
+
+    Digests and no names: names of exported files may be those of people. A line that was lost in a
+    crash costs one object sent twice.
+
+    Parameters
+    ----------
+    path
+        Created if it does not exist.
+
+    Raises
+    ------
+    ConfigError
+        On entering: it cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: set[str] = set()
+        self._file: TextIO
+
+    def __enter__(self) -> Self:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("a+", encoding="ascii", errors="replace", newline="\n")
+            self._file.seek(0)
+            content = self._file.read()
+            self._file.write("" if content.endswith("\n") or not content else "\n")
+        except OSError as error:
+            raise ConfigError(
+                f"the record of what was sent, {self._path}, cannot be kept ({error}); choose "
+                "another file"
+            ) from error
+        self._known = set(content.splitlines())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._known
+
+    def add(self, digest: str) -> None:
+        """Note one digest."""
+        self._known.add(digest)
+        self._file.write(f"{digest}\n")
+        self._file.flush()
+
+
+def default_record(folder: Path, to: str) -> Path:
+    """Return where it is kept by default what of `folder` the service at `to` has."""
+    which = hashlib.sha256(f"{folder.resolve()} {to}".encode("utf-8", "surrogateescape"))
+    return user_state_path("rtdecode") / f"forwarded-{which.hexdigest()[:12]}.txt"
+
+
+def forward(
+    folder: Path,
+    to: str,
+    record: Path,
+    clock: Clock | None = None,
+    stop: Event | None = None,
+    on_answer: Callable[[IngestReply], None] = lambda _: None,
+    *,
+    force_polling: bool = False,
+    keys: Path | None = None,
+) -> None:
+    """Push each finished file of a folder to a service, again and again until it has it.
+
+    Returns when `stop` is set, or leaves with the interrupt of Ctrl-C; what is not acknowledged by
+    then is sent at the next start.
+
+    Parameters
+    ----------
+    folder
+        What the scanner exports to, subfolders included.
+    to
+        The service's ingest socket.
+    record
+        What was acknowledged before, and is not sent again.
+    clock
+        For the waiting.
+    stop
+        Set from elsewhere to end.
+    on_answer
+        Called with the service's answer to each file.
+    force_polling
+        Look for files even where the system tells of them.
+    keys
+        The sender's, where the service asks for them: their folder, or the secret file.
+
+    Raises
+    ------
+    ConfigError
+        There is no such folder, the endpoint is none, the keys cannot be used, or the record cannot
+        be written.
+    """
+    stop = stop or Event()
+    with Acknowledged(record) as known:
+
+        def settled(reply: IngestReply) -> None:
+            if reply.receipt == "refused":
+                log.error("the service refuses an object: %s", reply.error)
+            else:
+                known.add(reply.sha256)
+            on_answer(reply)
+
+        with (
+            FolderSource(folder, clock or SystemClock(), force_polling=force_polling) as source,
+            IngestSink(to, keys, settled) as sink,
+        ):
+            for batch in source.batches(stop):
+                for arrival in batch:
+                    digest = hashlib.sha256(arrival.content).hexdigest()
+                    if not arrival.content:
+                        log.warning("a file is empty and is not sent")
+                    elif digest not in known:
+                        # By its digest: the file's own name may be a person's.
+                        _put(sink, f"forwarded-{digest[:12]}", arrival.content, stop)
+                _flush(sink, stop)
+
+
+def _put(sink: IngestSink, name: str, content: bytes, stop: Event) -> None:
+    try:
+        sink.put(name, content)
+    except NoAnswerError:
+        _flush(sink, stop)
+
+
+def _flush(sink: IngestSink, stop: Event) -> None:
+    """Return once everything is acknowledged, however long the service is away."""
+    silent = False
+    while not stop.is_set():
+        try:
+            sink.flush()
+        except NoAnswerError:
+            if not silent:
+                log.warning("the service does not answer; it is tried on, and nothing is lost")
+            silent = True
+            continue
+        if silent:
+            log.warning("the service answers again")
+        return

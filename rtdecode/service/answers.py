@@ -1,0 +1,102 @@
+"""What a service says of its runs: the status, the outcomes so far, and the summary at the end."""
+
+import hashlib
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from rtdecode.journal import Journal
+from rtdecode.service.runner import Runner
+from rtdecode.service.settings import Decoder, ExitSummary
+from rtdecode.wire import (
+    SNAPSHOT_LIMIT,
+    Numbered,
+    Snapshot,
+    StageLatency,
+    Status,
+    deterministic,
+    to_message,
+)
+
+
+def snapshot(
+    journal: Journal, runner: Runner, since: int | None, shown: Callable[[Numbered], Numbered]
+) -> Snapshot:
+    """Return the outcomes after a sequence number; by default the newest run's first ones.
+
+    `shown` says what clients get for an outcome.
+    """
+    if since is None:
+        since = journal.sequence_before(runner.run)
+    outcomes = journal.outcomes(since, SNAPSHOT_LIMIT)
+    return Snapshot(
+        session=journal.session,
+        run=runner.run,
+        state=runner.state,
+        last=runner.outcomes.sequence,
+        outcomes=tuple(to_message(shown(numbered)) for numbered in outcomes),
+    )
+
+
+def status(
+    session: str,
+    runner: Runner,
+    decoder: Decoder,
+    *,
+    provider: str,
+    subscribers: int,
+    latency: dict[str, StageLatency],
+) -> Status:
+    """Return how the newest run stands."""
+    counts = runner.objects.counts
+    return Status(
+        session=session,
+        run=runner.run,
+        state=runner.state,
+        sequence=runner.outcomes.sequence,
+        decisions=runner.outcomes.decisions,
+        skipped=runner.outcomes.skipped,
+        objects=counts.objects,
+        unreadable=counts.unreadable,
+        left_out=counts.left_out,
+        conflicts=counts.conflicts,
+        late=runner.outcomes.late,
+        classes=decoder.classes,
+        bundle=decoder.bundle_digest,
+        repetition_time_s=decoder.repetition_time_s,
+        provider=provider,
+        subscribers=subscribers,
+        detail=runner.objects.detail,
+        latency=latency,
+    )
+
+
+def summary(journal: Journal, runner: Runner, fault: str) -> ExitSummary:
+    """Return how the newest run went; `fault` says what stopped it, if anything did."""
+    digest = hashlib.sha256()
+    since = journal.sequence_before(runner.run)
+    while outcomes := journal.outcomes(since, SNAPSHOT_LIMIT):  # never all at once
+        for numbered in outcomes:
+            digest.update(deterministic(numbered.outcome))
+        since = outcomes[-1].sequence
+    latencies_ms = runner.outcomes.latencies_ms
+    p50, p95 = np.percentile(latencies_ms, (50, 95)) if latencies_ms else (math.nan, math.nan)
+    counts = runner.objects.counts
+    return ExitSummary(
+        exit_code=1 if fault else 0,
+        session=journal.folder,
+        run=runner.run,
+        state=runner.state,
+        objects=counts.objects,
+        unreadable=counts.unreadable,
+        left_out=counts.left_out,
+        conflicts=counts.conflicts,
+        decisions=runner.outcomes.decisions,
+        skipped=runner.outcomes.skipped,
+        late=runner.outcomes.late,
+        latency_p50_ms=float(p50),
+        latency_p95_ms=float(p95),
+        outcomes_sha256=digest.hexdigest(),
+        fault=fault,
+    )

@@ -1,0 +1,93 @@
+"""The address of a DICOM receiver: `dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE`."""
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+from rtdecode.errors import ConfigError
+
+FORM = "dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE"
+LOOPBACK = "127.0.0.1"
+TITLE = "RTDECODE"
+
+
+@dataclass(frozen=True, slots=True)
+class DicomAddress:
+    """Where a receiver listens, and for whom."""
+
+    host: str
+    """An IP address."""
+    port: int
+    """0 takes a free one."""
+    title: str
+    """The AE title by which it has to be called."""
+    callers: tuple[str, ...]
+    """AE titles of those that may call; anybody where there are none."""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+
+def parse_address(text: str) -> DicomAddress:
+    """Read a receiver's address as an operator writes it.
+
+    Without a host it is this machine's own address; without `aet` the title is `RTDECODE`.
+
+    Raises
+    ------
+    ConfigError
+        With every problem: what is missing, unknown or no AE title; or an address that other
+        machines can reach without a list of callers.
+    """
+    try:
+        parts = urlsplit(text)
+        host, port = _host(parts.hostname), parts.port
+    except ValueError as error:
+        raise ConfigError(f"source {text!r} is no address ({error}); it is {FORM}") from error
+    problems: list[str] = []
+    if parts.scheme != "dicom" or parts.path not in ("", "/") or parts.fragment:
+        problems.append(f"source {text!r} is no address; it is {FORM}")
+    if port is None:
+        problems.append(f"source {text!r} names no port; 11112 is usual: {FORM}")
+    options = parse_qs(parts.query, keep_blank_values=True)
+    unknown = [name for name, values in options.items() if name not in ("aet", "from")]
+    unknown += [name for name, values in options.items() if len(values) > 1]
+    if unknown:
+        problems.append(f"source {text!r}: {', '.join(unknown)} unknown or twice; it is {FORM}")
+    title = options.get("aet", [TITLE])[0].strip()
+    callers = (
+        tuple(one.strip() for one in options["from"][0].split(",")) if "from" in options else ()
+    )
+    problems += [
+        f"source {text!r}: {one!r} is no AE title; it has 1 to 16 ASCII characters, no backslash"
+        for one in (title, *callers)
+        if not _is_title(one)
+    ]
+    address = DicomAddress(host, port or 0, title, callers)
+    if not address.loopback and not callers:
+        problems.append(
+            f"source {text!r}: other machines can reach {host}, so name those that may send by "
+            "their AE titles (&from=SCANNER), or leave the host out to listen on this machine only"
+        )
+    if problems:
+        raise ConfigError(problems)
+    return address
+
+
+def _host(name: str | None) -> str:
+    """Return an IP address.
+
+    Raises
+    ------
+    ValueError
+        It is a name.
+    """
+    if name in (None, "localhost"):
+        return LOOPBACK
+    return str(ipaddress.ip_address(name))
+
+
+def _is_title(text: str) -> bool:
+    return 1 <= len(text) <= 16 and text.isascii() and text.isprintable() and "\\" not in text

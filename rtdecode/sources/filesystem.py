@@ -1,0 +1,94 @@
+"""Whether the system tells of new files in a folder, or somebody has to look."""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+MOUNTS = Path("/proc/self/mounts")
+LOCAL = frozenset(
+    [
+        "apfs",
+        "bcachefs",
+        "btrfs",
+        "exfat",
+        "ext2",
+        "ext3",
+        "ext4",
+        "f2fs",
+        "fuseblk",
+        "jfs",
+        "msdos",
+        "ntfs",
+        "ntfs3",
+        "overlay",
+        "ramfs",
+        "reiserfs",
+        "tmpfs",
+        "ubifs",
+        "vfat",
+        "xfs",
+        "zfs",
+    ]
+)
+"""Filesystems on which every file is made by this machine, so that the system knows of it."""
+_LOCAL_DRIVES = {2: "removable drive", 3: "local disk", 6: "memory disk"}
+
+
+@dataclass(frozen=True, slots=True)
+class Filesystem:
+    """What a folder lies on."""
+
+    kind: str
+    """As the system calls it: `ext4`, `cifs`, `network share`."""
+    local: bool
+    """Whether the system tells of new files there; never claimed of what is not known."""
+
+
+def filesystem_of(folder: Path) -> Filesystem:
+    """Return the filesystem of an absolute path with symbolic links resolved.
+
+    Files that another computer writes into a network share raise no events here, whatever the
+    system promises, so that anything but a known local filesystem counts as a network share.
+    """
+    if sys.platform == "win32":
+        return _of_drive(folder.drive)
+    try:
+        mounts = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return Filesystem("unknown filesystem", local=False)
+    kind = mounted_kind(folder, mounts)
+    return Filesystem(kind, kind in LOCAL)
+
+
+def mounted_kind(folder: Path, mounts: str) -> str:
+    """Return the filesystem type of the mount that `folder` lies in.
+
+    Parameters
+    ----------
+    folder
+        An absolute path.
+    mounts
+        Lines of `device mount-point type ...`, as in `/proc/self/mounts`.
+    """
+    found, depth = "unknown filesystem", -1
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[1]))
+        # Of several mounts at one point the last one is on top.
+        if len(point.parts) >= depth and folder.is_relative_to(point):
+            found, depth = fields[2], len(point.parts)
+    return found
+
+
+def _of_drive(drive: str) -> Filesystem:
+    """Return what a Windows drive, or a share by its name, is."""
+    if sys.platform == "win32" and not drive.startswith("\\\\"):
+        import ctypes
+
+        number = ctypes.windll.kernel32.GetDriveTypeW(f"{drive}\\")
+        if number in _LOCAL_DRIVES:
+            return Filesystem(_LOCAL_DRIVES[number], local=True)
+    return Filesystem("network share", local=False)

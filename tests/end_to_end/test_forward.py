@@ -1,0 +1,184 @@
+"""Files of a console computer reach the service, whatever is stopped and started in between."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+
+import pytest
+import zmq
+
+from rtdecode.errors import ConfigError, RunError
+from rtdecode.player import IngestSink, default_record, forward
+from rtdecode.player.forward import Acknowledged
+from rtdecode.wire import IngestHeader, IngestReply, decode, encode
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "forward_folder"
+VOLUMES = 9
+
+
+def carry(folder: Path, to: str, record: Path, count: int) -> list[str]:
+    """Forward until there are `count` answers, and return them."""
+    answers: list[str] = []
+    stop = Event()
+
+    def note(reply: IngestReply) -> None:
+        answers.append(reply.receipt)
+        if len(answers) == count:
+            stop.set()
+
+    forward(folder, to, record, stop=stop, on_answer=note)
+    return answers
+
+
+def test_a_service_killed_in_mid_run_and_started_again_misses_nothing(
+    tmp_path: Path, export, scanner, stand_in_script: Path
+):
+    """Files that come while it is gone wait; the outcomes are those of an unbroken run."""
+    outside = tmp_path / "outside"
+
+    def serve(session: str, source: str, *more: object) -> subprocess.Popen:
+        command = [sys.executable, str(stand_in_script), str(tmp_path / session), source]
+        return subprocess.Popen(
+            [*command, str(VOLUMES), *map(str, more)], stdout=subprocess.PIPE, text=True
+        )
+
+    for volume in range(5):
+        for at in range(4):
+            export(f"{volume}_{at}.dcm", scanner.slice(volume, at))
+    with serve("killed", "zmq:", 4) as dying:
+        assert dying.stdout is not None
+        ingest = json.loads(dying.stdout.readline())["ingest"]
+        command = [sys.executable, str(TOOL), str(tmp_path / "export"), "--to", ingest]
+        forwarder = subprocess.Popen(
+            [*command, "--record", str(outside / "record.txt")], stderr=subprocess.DEVNULL
+        )
+    try:
+        assert dying.returncode != 0
+        for volume in range(5, VOLUMES):
+            for at in range(4):
+                export(f"{volume}_{at}.dcm", scanner.slice(volume, at))
+        with serve("killed", "zmq:", -1, ingest) as service:
+            assert service.stdout is not None
+            told = json.loads(service.stdout.readlines()[-1])
+    finally:
+        forwarder.terminate()
+        forwarder.wait(timeout=20)
+    with serve("unbroken", f"folder:{tmp_path / 'export'}") as whole:
+        assert whole.stdout is not None
+        unbroken = json.loads(whole.stdout.readlines()[-1])
+    assert told == unbroken
+    assert told["state"] == "ended"
+
+
+def test_what_was_acknowledged_is_not_sent_again_after_a_restart(
+    start, tmp_path: Path, export, scanner
+):
+    """Without the record it is, and recognised."""
+    service = start(source="zmq:")
+    folder, record = tmp_path / "export", tmp_path / "outside" / "record.txt"
+    for volume in range(3):
+        export(f"{volume}.dcm", scanner.mosaic(volume))
+    assert carry(folder, service.endpoints.ingest, record, 3) == ["journalled"] * 3
+    export("3.dcm", scanner.mosaic(3))
+    assert carry(folder, service.endpoints.ingest, record, 1) == ["journalled"]
+    record.write_text(record.read_text()[:70])  # power was lost: one line and a part are left
+    again = carry(folder, service.endpoints.ingest, record, 3)
+    assert again == ["duplicate"] * 3
+    assert len(set(record.read_text().split())) == 5  # four, and the torn line
+    with service.control() as control:
+        while control.status().objects < 4:
+            pass
+    assert service.shut().objects == 4
+
+
+def test_names_of_files_never_leave_the_console(start, tmp_path: Path, export, scanner):
+    """They may be those of people."""
+    service = start(source="zmq:", volumes=1)
+    export("Doe^Jane/0.dcm", scanner.mosaic(0))
+    record = tmp_path / "record.txt"
+    carry(tmp_path / "export", service.endpoints.ingest, record, 1)
+    service.finish()
+    assert b"Doe" not in (tmp_path / "session" / "objects.pack").read_bytes()
+    assert "Doe" not in record.read_text()
+
+
+def test_a_refused_object_is_told_and_the_others_go_on(start, scanner):
+    """With its digest, so that the sender knows which."""
+    service = start(source="zmq:")
+    replies: list[IngestReply] = []
+    with IngestSink(service.endpoints.ingest, settled=replies.append) as sink:
+        sink.put("\x1b[2J", b"content")
+        sink.put("0.dcm", scanner.mosaic(0))
+        sink.flush()
+    assert [reply.receipt for reply in replies] == ["refused", "journalled"]
+    assert replies[0].error
+    assert replies[0].sha256 != replies[1].sha256 != ""
+    with IngestSink(service.endpoints.ingest) as strict:
+        strict.put("\x1b[2J", b"content")
+        with pytest.raises(RunError, match="refuses an object"):
+            strict.flush()
+
+
+def test_it_sends_no_more_at_a_time_than_it_may_hold(monkeypatch: pytest.MonkeyPatch):
+    """Large objects wait for one another."""
+    monkeypatch.setattr("rtdecode.player.sinks.WINDOW_BYTES", 100)
+    monkeypatch.setattr("rtdecode.player.sinks.SILENCE_S", 0.05)
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as mute:
+        mute.setsockopt(zmq.LINGER, 0)
+        port = mute.bind_to_random_port("tcp://127.0.0.1")
+        with IngestSink(f"tcp://127.0.0.1:{port}") as sink:
+            sink.put("a", bytes(60))
+            with pytest.raises(RunError, match="2 objects are not acknowledged"):
+                sink.put("b", bytes(61))
+
+
+def test_a_record_that_cannot_be_kept_is_refused(tmp_path: Path):
+    """Before anything is sent."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigError, match="cannot be kept"):
+        Acknowledged(tmp_path / "file" / "record.txt").__enter__()
+
+
+def test_each_folder_and_service_has_its_own_record(tmp_path: Path):
+    """And its name says nothing of them."""
+    folder = tmp_path / "Doe"
+    records = {default_record(folder, "tcp://a:1"), default_record(folder, "tcp://b:1")}
+    assert len(records | {default_record(tmp_path, "tcp://a:1")}) == 3
+    assert all("Doe" not in str(record) for record in records)
+
+
+def test_what_a_service_took_to_its_grave_is_sent_to_the_next(scanner):
+    """Without waiting for a silence, and the sender had not to be told."""
+    content = scanner.mosaic(0)
+    replies: list[IngestReply] = []
+    with ThreadPoolExecutor(1) as pool, zmq.Context() as context:
+        with context.socket(zmq.ROUTER) as first:
+            first.setsockopt(zmq.LINGER, 0)
+            port = first.bind_to_random_port("tcp://127.0.0.1")
+            endpoint = f"tcp://127.0.0.1:{port}"
+
+            def send() -> None:
+                with IngestSink(endpoint, settled=replies.append) as sink:
+                    sink.put("0.dcm", content)
+                    sink.flush()
+
+            sent = pool.submit(send)
+            assert first.recv_multipart()[-1] == content
+            first.unbind(endpoint)
+        with context.socket(zmq.ROUTER) as second:
+            second.setsockopt(zmq.RCVTIMEO, 20_000)
+            bound = False
+            while not bound:
+                with suppress(zmq.ZMQError):  # the first lets go of the port in a thread
+                    second.bind(endpoint)
+                    bound = True
+            route, header, again = second.recv_multipart()
+            digest = decode(header, IngestHeader).sha256
+            second.send_multipart([route, encode(IngestReply(sha256=digest, receipt="journalled"))])
+            sent.result(timeout=20)
+    assert again == content
+    assert [reply.receipt for reply in replies] == ["journalled"]

@@ -1,0 +1,239 @@
+"""Other computers: who is allowed is served, who is not gets nothing and slows nobody."""
+
+import hashlib
+import socket as sockets
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+import zmq
+
+from rtdecode.adapters import json_lines
+from rtdecode.adapters.address import Address
+from rtdecode.cli import main
+from rtdecode.client import Control, Outcomes
+from rtdecode.errors import ConfigError, RunError
+from rtdecode.keys import allow, lock, new_client, new_service, service_keys
+from rtdecode.player import IngestSink, sinks
+from rtdecode.player.sinks import NoAnswerError
+from rtdecode.wire import IngestHeader, encode, reachable
+
+EVERYWHERE = "tcp://0.0.0.0:*"
+OPEN = {"outcomes": EVERYWHERE, "control": EVERYWHERE, "ingest": EVERYWHERE, "source": "zmq:"}
+
+
+@pytest.fixture
+def service_folder(tmp_path) -> Path:
+    """Return a service's keys, without clients."""
+    return new_service(tmp_path / "keys").parent
+
+
+@pytest.fixture
+def make_client(tmp_path, service_folder):
+    """Return a function that makes a client's keys, and has them allowed if asked to."""
+
+    def make(name: str, *, allowed: bool) -> Path:
+        public = new_client(tmp_path / name, name)
+        (public.parent / "service.key").write_bytes((service_folder / "service.key").read_bytes())
+        if allowed:
+            allow(service_folder, public)
+        return public.parent
+
+    return make
+
+
+@pytest.fixture
+def friend(make_client) -> Path:
+    """Return the keys of a client that is allowed."""
+    return make_client("friend", allowed=True)
+
+
+@pytest.fixture
+def stranger(make_client) -> Path:
+    """Return the keys of a client that is not."""
+    return make_client("stranger", allowed=False)
+
+
+def here(endpoint: str) -> str:
+    """Return an endpoint as this computer reaches it."""
+    return reachable(endpoint)
+
+
+def test_a_friend_is_served_and_strangers_get_nothing(
+    start, scanner, service_folder, friend, stranger
+):
+    """A whole run past a plain client, one with unknown keys and one that never says anything."""
+    service = start(keys=service_folder, volumes=4, **OPEN)
+    outcomes, control, ingest = (
+        here(e)
+        for e in (
+            service.endpoints.outcomes,
+            service.endpoints.control,
+            service.endpoints.ingest,
+        )
+    )
+    with ExitStack() as opened:
+        uninvited = [
+            opened.enter_context(Outcomes(outcomes, control, 20.0, keys))
+            for keys in (None, stranger)
+        ]
+        port = int(control.rpartition(":")[2])
+        mute = opened.enter_context(sockets.create_connection(("127.0.0.1", port)))
+        mute.sendall(b"GET / HTTP/1.1\r\n\r\n" * 1000)
+        friendly = opened.enter_context(Outcomes(outcomes, control, 20.0, friend))
+        sink = opened.enter_context(IngestSink(ingest, friend))
+        for index in range(4):
+            sink.put(f"{index}.dcm", scanner.mosaic(index))
+        sink.flush()
+        assert [o.index for o in friendly] == [0, 1, 2, 3]
+        for client in uninvited:
+            assert client.poll(0.2) is None
+            assert client.status is None
+        for keys in (None, stranger):
+            with (
+                Control(control, timeout_s=0.2, keys=keys) as asked,
+                pytest.raises(ConfigError, match="no service answers"),
+            ):
+                asked.shutdown()
+        with Control(control, timeout_s=20.0, keys=friend) as asked:
+            assert (asked.status().state, asked.status().objects) == ("ended", 4)
+    service.stop.set()
+    summary = service.thread.result(timeout=60)
+    assert (summary.decisions, summary.exit_code) == (4, 0)
+
+
+def test_a_strangers_objects_are_never_taken(start, scanner, service_folder, friend, stranger):
+    """What a client without a key that is allowed pushes does not reach the journal."""
+    service = start(keys=service_folder, volumes=1, **OPEN)
+    ingest, control = here(service.endpoints.ingest), here(service.endpoints.control)
+    content = scanner.mosaic(0)
+    header = IngestHeader(kind="dicom", name="a", sha256=hashlib.sha256(content).hexdigest())
+    with zmq.Context() as context, context.socket(zmq.DEALER) as plain:
+        plain.setsockopt(zmq.LINGER, 0)
+        plain.connect(ingest)
+        plain.send_multipart([encode(header), content])
+        with IngestSink(ingest, stranger) as sink:
+            sink.put("b", content)
+            with Control(control, timeout_s=20.0, keys=friend) as asked:
+                assert asked.status().objects == 0
+            assert not plain.poll(200)
+    with IngestSink(ingest, friend) as sink:
+        sink.put("c", content)
+        sink.flush()
+    with Control(control, timeout_s=20.0, keys=friend) as asked:
+        while asked.status().state == "running":
+            pass
+        assert asked.status().objects == 1
+    service.stop.set()
+    assert service.thread.result(timeout=60).decisions == 1
+
+
+def test_a_sender_without_keys_is_told_that_nobody_answers(
+    start, scanner, service_folder, friend, monkeypatch
+):
+    """The player ends with an error instead of waiting for ever."""
+    monkeypatch.setattr(sinks, "SILENCE_S", 0.3)
+    service = start(keys=service_folder, **OPEN)
+    with IngestSink(here(service.endpoints.ingest)) as sink:
+        sink.put("0.dcm", scanner.mosaic(0))
+        with pytest.raises(RunError, match="no service answers"):
+            sink.flush()
+    assert service.shut().objects == 0
+    assert friend.is_dir()
+
+
+def test_a_sender_that_was_shut_out_gets_in_once_it_is_allowed(
+    start, scanner, service_folder, friend, stranger, monkeypatch
+):
+    """It goes on knocking, so that what it forwards is not lost to a forgotten key."""
+    monkeypatch.setattr(sinks, "SILENCE_S", 0.3)
+    assert friend.is_dir()
+    service = start(keys=service_folder, **OPEN)
+    ingest = service.endpoints.ingest
+    with IngestSink(here(ingest), stranger) as sink:
+        sink.put("0.dcm", scanner.mosaic(0))
+        with pytest.raises(NoAnswerError):
+            sink.flush()
+        assert service.shut().objects == 0
+        allow(service_folder, stranger / "stranger.key")
+        again = start(keys=service_folder, **{**OPEN, "ingest": ingest})
+        for _ in range(50):
+            with suppress(NoAnswerError):
+                sink.flush()
+                break
+    assert again.shut().objects == 1
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_an_adapter_shows_its_keys(
+    start, adapt, scanner, service_folder, friend, settings, allowed
+):
+    """With them a client of its gets the run; without, it is not told a thing."""
+    service = start(keys=service_folder, **OPEN)
+    keys = friend if allowed else None
+    where = adapt(partial(json_lines.run, keys=keys), settings.session, Address("127.0.0.1", 0))
+    with IngestSink(here(service.endpoints.ingest), friend) as sink:
+        sink.put("0.dcm", scanner.mosaic(0))
+        sink.flush()
+    with Control(here(service.endpoints.control), timeout_s=20.0, keys=friend) as asked:
+        while asked.status().sequence < 1:
+            pass
+    with sockets.create_connection(where, timeout=20) as client:
+        client.settimeout(20 if allowed else 0.5)
+        if allowed:
+            assert b'"index":0' in client.recv(1 << 16)
+        else:
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+
+
+def test_nobody_gets_in_while_no_doorkeeper_is_at_work(service_folder, friend):
+    """Without an answer to who is allowed, the door stays shut, also for friends."""
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as door:
+        door.setsockopt(zmq.LINGER, 0)
+        lock(door, service_keys(service_folder))
+        door.bind("tcp://127.0.0.1:*")
+        endpoint = door.getsockopt_string(zmq.LAST_ENDPOINT)
+        with (
+            Control(endpoint, timeout_s=0.3, keys=friend) as asked,
+            pytest.raises(ConfigError, match="friend is allowed"),
+        ):
+            asked.status()
+        assert not door.poll(0)
+
+
+def test_addresses_need_keys_and_keys_need_clients(start, tmp_path, service_folder):
+    """Every reason not to start is told, and none of them starts anything."""
+    with pytest.raises(ConfigError, match="rtdecode keys new"):
+        start(outcomes=EVERYWHERE)
+    with pytest.raises(ConfigError, match="names no client"):
+        start(outcomes=EVERYWHERE, keys=service_folder)
+    with pytest.raises(ConfigError, match=r"service\.key_secret is missing"):
+        start(keys=tmp_path / "nowhere")
+    assert not (tmp_path / "session").exists()
+
+
+def test_loopback_is_plain_unless_keys_are_given(start, service_folder, friend):
+    """With keys even this computer's own clients show theirs."""
+    service = start(keys=service_folder, volumes=1)
+    control = service.endpoints.control
+    with Control(control, timeout_s=0.2) as plain, pytest.raises(ConfigError, match="and keys if"):
+        plain.status()
+    with Control(control, timeout_s=20.0, keys=friend) as asked:
+        assert asked.status().state == "ready"
+    assert service.shut().exit_code == 0
+
+
+def test_the_monitor_takes_keys(start, scanner, service_folder, friend, settings, capsys):
+    """`monitor --session --keys` follows a guarded service to its end."""
+    service = start(keys=service_folder, volumes=2, **OPEN)
+    with IngestSink(here(service.endpoints.ingest), friend) as sink:
+        for index in range(2):
+            sink.put(f"{index}.dcm", scanner.mosaic(index))
+        sink.flush()
+    told = ["--session", str(settings.session), "--keys", str(friend), "--json"]
+    assert main(["monitor", *told]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    service.stop.set()
+    assert service.thread.result(timeout=60).decisions == 2
