@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,11 @@ from rtdecode.adapters.cli import app as adapt
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.export.cli import export
 from rtdecode.keys.cli import app as keys_app
+
+if TYPE_CHECKING:
+    from rtdecode.engine import Provider
+    from rtdecode.pipeline import Pipeline
+    from rtdecode.service import ServiceSettings
 
 GROUP = "rtdecode.commands"
 EXIT_RUN, EXIT_CONFIG = 1, 2
@@ -36,6 +41,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_common)
     app.command()(serve)
+    app.command()(resume)
     app.command()(replay)
     app.command()(monitor)
     app.command()(control)
@@ -112,6 +118,17 @@ def serve(
         float | None,
         typer.Option(help="Wait for an overtaken volume. [default: one repetition time]"),
     ] = None,
+    deadline_s: Annotated[
+        float | None,
+        typer.Option(
+            help="A decision that is recorded later after its volume is late. [default: one "
+            "repetition time]"
+        ),
+    ] = None,
+    late: Annotated[
+        Literal["publish", "skip"],
+        typer.Option(help="Publish late decisions, marked, or publish the volume as skipped."),
+    ] = "publish",
     runs: Annotated[
         Literal["command", "volume", "series"],
         typer.Option(
@@ -142,12 +159,9 @@ def serve(
 
     Over DICOM, in quotes: --source 'dicom://:11112?aet=RTDECODE'
     """
-    import msgspec
-
     from rtdecode import bundle as bundles
     from rtdecode.pipeline import Pipeline
-    from rtdecode.service import Endpoints, ServiceSettings
-    from rtdecode.service import serve as run_service
+    from rtdecode.service import ServiceSettings
 
     logging.getLogger("rtdecode").setLevel(logging.INFO)
     loaded = bundles.load(bundle)
@@ -161,32 +175,77 @@ def serve(
         ingest=ingest,
         volumes=volumes,
         patience_s=patience_s,
+        deadline_s=deadline_s,
+        late=late,
         runs=runs,
         dummies=dummies,
         force_polling=polling,
-        provider=f"{pipeline.provider}, {threads} thread{'s' if threads > 1 else ''}",
+        provider=pipeline.provider,
+        threads=threads,
+        bundle=bundle,
         keys=keys,
     )
+    _serve(settings, pipeline, loaded.manifest.name, as_json=json)
+
+
+def resume(
+    session: Annotated[Path, typer.Argument(help="The session's folder.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Go on with a session's unfinished run, with the settings that it was served with.
+
+    For other settings give the same --session to rtdecode serve.
+
+    Example: rtdecode resume sub-01_run-1
+    """
+    from rtdecode import bundle as bundles
+    from rtdecode.pipeline import Pipeline
+    from rtdecode.service import resumable
+
+    logging.getLogger("rtdecode").setLevel(logging.INFO)
+    settings, bundle, digest = resumable(session)
+    loaded = bundles.load(bundle)
+    if loaded.digest != digest:
+        raise ConfigError(
+            f"the unfinished run of session {session} was begun with bundle {digest}, and "
+            f"{bundle} is now bundle {loaded.digest}; put that one back, or give its place "
+            f"to rtdecode serve --session {session}"
+        )
+    # The one that `auto` had chosen: another would not give the same outcomes.
+    pipeline = Pipeline(loaded, "cuda" if settings.provider == "cuda" else "cpu", settings.threads)
+    _serve(settings, pipeline, loaded.manifest.name, as_json=json)
+
+
+def _serve(settings: "ServiceSettings", pipeline: "Pipeline", name: str, *, as_json: bool) -> None:
+    import msgspec
+
+    from rtdecode.service import Endpoints
+    from rtdecode.service import serve as run_service
+
+    deadline_s = settings.deadline_s or pipeline.repetition_time_s
+    shown = "published marked late" if settings.late == "publish" else "withheld"
 
     def announce(endpoints: Endpoints) -> None:
         typer.echo(
-            f"ready: {loaded.manifest.name} ({len(loaded.manifest.classes)} classes) on "
-            f"{settings.provider}; session {folder}\n"
+            f"ready: {name} ({len(pipeline.classes)} classes) on {settings.runs_on}; session "
+            f"{settings.session}\n"
             f"outcomes {endpoints.outcomes}  control {endpoints.control}"
             + (f"  ingest {endpoints.ingest}" if endpoints.ingest else "")
-            + f"\nwatch with: rtdecode monitor --session {folder}"
-            + (" --keys A_CLIENTS_KEYS" if keys else ""),
+            + f"\ndecisions later than {deadline_s:g} s after their volume are {shown}"
+            + f"\nwatch with: rtdecode monitor --session {settings.session}"
+            + (" --keys A_CLIENTS_KEYS" if settings.keys else ""),
             err=True,
         )
 
     typer.echo("warming up (the first time compiles for some seconds) ...", err=True)
     summary = run_service(settings, pipeline, on_ready=announce)
-    if json:
+    if as_json:
         typer.echo(msgspec.json.encode(msgspec.to_builtins(summary, enc_hook=str)))
     else:
         typer.echo(
-            f"run {summary.run} {summary.state}: {summary.decisions} decisions, {summary.skipped} "
-            f"skipped, {summary.unreadable} objects unreadable, {summary.left_out} left out, "
+            f"run {summary.run} {summary.state}: {summary.decisions} decisions ({summary.late} "
+            f"late), {summary.skipped} skipped, {summary.unreadable} objects unreadable, "
+            f"{summary.left_out} left out, "
             f"{summary.conflicts} in conflict; latency p50 {summary.latency_p50_ms:.0f} ms, p95 "
             f"{summary.latency_p95_ms:.0f} ms\n"
             f"outcomes sha256 {summary.outcomes_sha256}"
@@ -197,18 +256,45 @@ def serve(
 
 
 def replay(
-    path: Annotated[list[Path], typer.Argument(help="The recorded series: its folder or files.")],
-    to: Annotated[str, typer.Option(help="A folder, or a service's ingest socket (tcp://...).")],
+    path: Annotated[
+        list[Path] | None, typer.Argument(help="The recorded series: its folder or files.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(help="A folder, or a service's ingest socket (tcp://...).")
+    ] = None,
     speed: Annotated[
         str,
         typer.Option(help="Pace: 1 as recorded, 10 ten times faster, max as fast as it goes."),
     ] = "1",
+    verify: Annotated[
+        Path | None,
+        typer.Option(help="Compute this session's outcomes again and compare, instead."),
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="For --verify: the decoder.")] = None,
+    provider: Annotated[
+        Literal["cpu", "cuda", "auto"], typer.Option(help="For --verify: as for serve.")
+    ] = "cpu",
+    threads: Annotated[int, typer.Option(help="For --verify: as for serve.", min=1)] = 1,
+    json: Annotated[bool, typer.Option("--json", help="For --verify: print JSON.")] = False,
     keys: ClientKeys = None,
 ) -> None:
-    """Play a recorded series into a folder or a service, as the scanner would.
+    """Play a recorded series into a folder or a service, or verify a recorded session.
+
+    With --verify the exit code is 0 where every outcome is the recorded one, byte for byte, else 1.
 
     Example: rtdecode replay dicom/ --to /mnt/scanner --speed 10
+
+    Example: rtdecode replay --verify sub-01_run-1 --bundle bundle/
     """
+    if verify is not None:
+        if bundle is None or path or to:
+            raise typer.BadParameter(
+                "--verify SESSION needs --bundle, and takes no PATH and no --to"
+            )
+        _verify(verify, bundle, provider, threads, as_json=json)
+        return
+    if not path or to is None or bundle is not None:
+        raise typer.BadParameter("give PATH and --to, or --verify SESSION and --bundle")
     from rich.console import Console
 
     from rtdecode.player import parse_speed, play
@@ -218,6 +304,40 @@ def replay(
     typer.echo(
         f"played {report.volumes} volumes in {report.objects} files in {report.seconds:.1f} s{late}"
     )
+
+
+def _verify(
+    session: Path, bundle: Path, provider: "Provider", threads: int, *, as_json: bool
+) -> None:
+    import msgspec
+
+    from rtdecode import bundle as bundles
+    from rtdecode.journal import Serving
+    from rtdecode.pipeline import Pipeline
+    from rtdecode.service import verify
+
+    loaded = bundles.load(bundle)
+    pipeline = Pipeline(loaded, provider, threads)
+    now = Serving(0, loaded.digest, {"provider": pipeline.provider, "threads": threads})
+    results = verify(session, pipeline, now)
+    if as_json:
+        typer.echo(msgspec.json.encode(results))
+    for result in () if as_json else results:
+        state = "" if result.ended else " of an unfinished run"
+        if result.difference is None:
+            typer.echo(f"run {result.run}: {result.outcomes} outcomes{state} are as recorded")
+            continue
+        found = result.difference
+        typer.echo(
+            f"run {result.run}: volume {found.volume} is the first that is not as recorded\n"
+            f"  recorded  {found.recorded}\n  computed  {found.computed}"
+        )
+        causes = found.circumstances or [
+            "bundle, provider, threads, version and system are the same"
+        ]
+        for cause in causes:
+            typer.echo(f"  {cause}")
+    raise typer.Exit(EXIT_RUN if any(r.difference for r in results) else 0)
 
 
 def monitor(

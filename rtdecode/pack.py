@@ -12,12 +12,13 @@ import logging
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, overload
 
 import msgspec
 
@@ -70,6 +71,54 @@ class Record:
     body_length: int
 
 
+class Records(Sequence[Record]):
+    """The records of a pack: of an object only its place is kept in memory, 8 bytes.
+
+    Parameters
+    ----------
+    path
+        The pack, where an object's header is read again when it is asked for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offsets = array("Q")
+        self._events: dict[int, Record] = {}
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @overload
+    def __getitem__(self, at: int) -> Record: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Record]: ...
+    def __getitem__(self, at: int | slice) -> Record | Sequence[Record]:
+        numbers = range(len(self))[at]
+        if isinstance(numbers, range):
+            return [self[number] for number in numbers]
+        event = self._events.get(numbers)
+        return self._read(numbers) if event is None else event
+
+    def events(self, kind: Kind) -> list[Record]:
+        """Return the records of a kind that has no body, in order."""
+        return [record for record in self._events.values() if record.kind is kind]
+
+    def add(self, record: Record, offset: int) -> None:
+        """Take note of the next record, which begins at `offset`."""
+        self._offsets.append(offset)
+        if record.kind is not Kind.OBJECT:
+            self._events[record.number] = record
+
+    def _read(self, number: int) -> Record:
+        with self._path.open("rb") as file:
+            offset = self._offsets[number]
+            file.seek(offset)
+            _, kind, header_length, body_length, _ = PREFIX.unpack(_read(file, PREFIX.size))
+            header = msgspec.json.decode(_read(file, header_length), type=dict[str, Any])
+        at = offset + PREFIX.size + header_length
+        return Record(number, Kind(kind), header, at, body_length)
+
+
 class Pack:
     """One pack file, open for appending; not thread-safe by itself.
 
@@ -77,6 +126,8 @@ class Pack:
     ----------
     path
         Created if it does not exist.
+    look
+        Called with each record that is in the file already.
 
     Raises
     ------
@@ -84,13 +135,17 @@ class Pack:
         Where the file cannot be opened or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, look: Callable[[Record], object] = lambda _: None) -> None:
         self.path = path
+        self.records = Records(path)
+        self._end = 0
         try:
             with ExitStack() as opening:
                 self._file: BinaryIO = opening.enter_context(path.open("a+b", buffering=0))
-                self.records = list(scan(self._file))
-                self._end = _end_of(self.records)
+                for record in scan(self._file):
+                    look(record)
+                    self.records.add(record, self._end)
+                    self._end = record.body_offset + record.body_length
                 self._set_torn_tail_aside()
                 sync_folder(path.parent)
                 opening.pop_all()
@@ -125,8 +180,14 @@ class Pack:
                 f"{self.path}: the session's log cannot be written ({error}); make room on the "
                 "disk and start again with the same session folder"
             ) from error
-        self._end = offset
-        self.records += added
+        if not self._in_place():
+            raise RunError(
+                f"{self.path}: the session's log was moved or deleted while it was written; put "
+                "its folder back, or choose another session folder, and start again"
+            )
+        for record in added:
+            self.records.add(record, self._end)
+            self._end = record.body_offset + record.body_length
         return added
 
     def body(self, record: Record) -> bytes:
@@ -137,6 +198,15 @@ class Pack:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _in_place(self) -> bool:
+        """Whether what was written can be found again: Linux lets open files be deleted."""
+        if os.name != "posix":
+            return True
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        except OSError:
+            return False
 
     def _set_torn_tail_aside(self) -> None:
         size = self._file.seek(0, os.SEEK_END)
@@ -237,10 +307,6 @@ def _head(entry: Entry) -> bytes:
         )
     checksum = zlib.crc32(entry.body, zlib.crc32(header, entry.kind))
     return PREFIX.pack(MAGIC, entry.kind, len(header), len(entry.body), checksum) + header
-
-
-def _end_of(records: Sequence[Record]) -> int:
-    return records[-1].body_offset + records[-1].body_length if records else 0
 
 
 def _write_all(file: BinaryIO, content: bytes) -> None:

@@ -152,6 +152,7 @@ class SkipReason(StrEnum):
     INCOMPLETE = "incomplete"
     """Some of its slices never came."""
     LATE = "late"
+    """It was decided after its deadline, and the service withholds such decisions."""
     CORRUPT = "corrupt"
     """It came, and could not be read."""
     WRONG_SERIES = "wrong_series"
@@ -185,6 +186,8 @@ class Decision:
     """Digest of the bundle that decided, twelve hexadecimal digits."""
     acquired_s: float
     stamps: Stamps
+    late: bool = False
+    """Whether it was recorded later after its volume than the service's deadline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from rtdecode.metrics import Accuracy, Metrics
 
 # What is compiled at its first call, or a busy machine, says nothing about an example.
 hypothesis.settings.register_profile("rtdecode", deadline=None)
+# Forty times as many schedules of arrivals, commands and deaths, for a night:
+# pytest -k schedules --hypothesis-profile nightly --timeout 0
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=4000)
 hypothesis.settings.load_profile("rtdecode")
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -2,13 +2,19 @@
 
 from rtdecode.journal.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
 from rtdecode.journal.journal import Appended, Journal, Receipt, RunInfo
+from rtdecode.journal.reading import RecordedRun, Session, read_session
+from rtdecode.journal.serving import Serving
 
 __all__ = [
     "Appended",
     "Checkpoint",
     "Journal",
     "Receipt",
+    "RecordedRun",
     "RunInfo",
+    "Serving",
+    "Session",
     "newest_checkpoint",
+    "read_session",
     "write_checkpoint",
 ]

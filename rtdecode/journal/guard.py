@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from rtdecode.errors import ConfigError, RunError
@@ -10,21 +10,23 @@ from rtdecode.errors import ConfigError, RunError
 
 def locked(path: Path) -> sqlite3.Connection:
     """Hold `path` for this process alone: SQLite's lock works everywhere and dies with us."""
-    try:
-        lock = sqlite3.connect(path, timeout=0, isolation_level=None)
-    except sqlite3.OperationalError as error:
-        raise ConfigError(
-            f"session folder {path.parent} cannot be written ({error}); check its permissions, or "
-            "choose another folder"
-        ) from error
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        lock.close()
-        raise ConfigError(
-            f"session folder {path.parent} is in use by another service, or cannot be written "
-            f"({error}); stop that one or choose another folder"
-        ) from error
+    with ExitStack() as opening:
+        try:
+            lock = opening.enter_context(
+                closing(sqlite3.connect(path, timeout=0, isolation_level=None))
+            )
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise ConfigError(
+                    f"session folder {path.parent} is in use by another service; stop that one or "
+                    "choose another folder"
+                ) from error
+            raise ConfigError(
+                f"session folder {path.parent} cannot be written ({error}); make room on the disk, "
+                "mend the folder's permissions, or choose another folder"
+            ) from error
+        opening.pop_all()
     return lock
 
 

@@ -5,7 +5,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,9 +15,10 @@ from typing import Any, Self
 import msgspec
 
 from rtdecode.errors import ConfigError, RunError
+from rtdecode.journal import serving
 from rtdecode.journal.guard import explained, locked
-from rtdecode.pack import Entry, Kind, Pack, Record
-from rtdecode.types import Outcome
+from rtdecode.pack import Entry, Kind, Pack, Record, Records, sync_folder
+from rtdecode.types import Decision, Outcome
 from rtdecode.wire import (
     DecisionMessage,
     Numbered,
@@ -41,6 +42,7 @@ CREATE TABLE IF NOT EXISTS outcomes (
     sequence INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs,
     volume INTEGER NOT NULL, outcome TEXT NOT NULL, recorded_ns INTEGER,
     UNIQUE (run, volume)) STRICT;
+CREATE TABLE IF NOT EXISTS late (sequence INTEGER PRIMARY KEY REFERENCES outcomes) STRICT;
 CREATE TABLE IF NOT EXISTS marks (
     mark INTEGER PRIMARY KEY, run INTEGER NOT NULL, sequence INTEGER NOT NULL,
     marked_utc TEXT NOT NULL, text TEXT NOT NULL) STRICT;
@@ -97,15 +99,17 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
         except OSError as error:
             raise ConfigError(f"session folder {folder} cannot be made: {error}") from error
         self._mutex = threading.Lock()
         self._unstamped: list[tuple[int, int]] = []
+        self._late: list[tuple[int]] = []
         with ExitStack() as opening, explained(folder):
             opening.enter_context(closing(locked(folder / LOCK)))
-            self._pack = opening.enter_context(closing(Pack(folder / PACK)))
-            self._seen = {r.header["sha256"] for r in self._pack.records if r.kind is Kind.OBJECT}
+            self._seen: set[bytes] = set()
+            """SHA-256 of every object: some 120 bytes each."""
+            self._pack = opening.enter_context(closing(Pack(folder / PACK, self._see)))
             self._record = opening.enter_context(
                 closing(sqlite3.connect(folder / RECORD, isolation_level=None))
             )
@@ -113,6 +117,7 @@ class Journal:
             self._record.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
                 + _SCHEMA
+                + serving.SCHEMA
             )
             if self._fact("format", FORMAT) != FORMAT:
                 raise RunError(f"session {folder} was written by another version of rtdecode")
@@ -131,9 +136,9 @@ class Journal:
         return self.folder / CHECKPOINTS
 
     @property
-    def records(self) -> Sequence[Record]:
+    def records(self) -> Records:
         """The log so far."""
-        return tuple(self._pack.records)
+        return self._pack.records
 
     def append_objects(self, entries: Sequence[Entry]) -> list[Appended]:
         """Make what a source handed over durable, leaving out bytes that are there already.
@@ -148,16 +153,16 @@ class Journal:
         now = datetime.now(UTC).isoformat()
         with self._mutex:
             fresh: list[Entry | None] = []
-            added: set[str] = set()
+            added: set[bytes] = set()
             for entry in entries:
                 header = {**entry.header, "utc": now}
                 if entry.kind is Kind.OBJECT:
-                    digest = hashlib.sha256(entry.body).hexdigest()
+                    digest = hashlib.sha256(entry.body).digest()
                     if digest in self._seen or digest in added:
                         fresh.append(None)
                         continue
                     added.add(digest)
-                    header["sha256"] = digest
+                    header["sha256"] = digest.hex()
                 fresh.append(Entry(entry.kind, header, entry.body))
             records = iter(self._pack.append([e for e in fresh if e is not None]))
             self._seen |= added
@@ -210,7 +215,7 @@ class Journal:
 
     def newest_run(self) -> RunInfo | None:
         """Return the last run that was begun."""
-        starts = [r for r in self._pack.records if r.kind is Kind.START]
+        starts = self._pack.records.events(Kind.START)
         if not starts:
             return None
         start = starts[-1]
@@ -219,6 +224,11 @@ class Journal:
         query = "SELECT ended_utc FROM runs WHERE run = ? AND ended_utc IS NOT NULL"
         ended = self._record.execute(query, (run,)).fetchone() is not None
         return RunInfo(run, start, ended)
+
+    def served(self, serving_: serving.Serving) -> None:
+        """Note under what the session is served from here on."""
+        with explained(self.folder):
+            serving.write(self._record, serving_)
 
     def run_began(
         self, run: int, bundle: str, classes: Sequence[str], repetition_time_s: float
@@ -254,10 +264,18 @@ class Journal:
             self._stamp()
             self._record.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?, NULL)", row)
             self._record.execute("COMMIT")
+        # Linux lets open files be deleted: what is written to them is lost when they are closed.
+        if not (self.folder / RECORD).exists():
+            raise RunError(
+                f"the session's record in {self.folder} was moved or deleted while it was written; "
+                "put its folder back, or choose another session folder, and start again"
+            )
 
-    def stamp(self, sequence: int, recorded_ns: int) -> None:
+    def stamp(self, sequence: int, recorded_ns: int, *, late: bool = False) -> None:
         """Note when an outcome had become durable; written together with the next one."""
         self._unstamped.append((recorded_ns, sequence))
+        if late:
+            self._late.append((sequence,))
 
     def last_sequence(self) -> int:
         """Return the newest outcome's number, 0 where there is none."""
@@ -272,11 +290,15 @@ class Journal:
         """Return the outcomes after sequence number `since`, oldest first."""
         self._stamp()
         rows = self._record.execute(
-            "SELECT run, sequence, outcome, recorded_ns FROM outcomes "
+            "SELECT run, sequence, outcome, recorded_ns, late.sequence IS NOT NULL "
+            "FROM outcomes LEFT JOIN late USING (sequence) "
             "WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (since, limit),
         )
-        return [Numbered(self.session, run, n, _outcome(text, ns)) for run, n, text, ns in rows]
+        return [
+            Numbered(self.session, run, sequence, _outcome(text, recorded_ns, late=bool(late)))
+            for run, sequence, text, recorded_ns, late in rows
+        ]
 
     def mark(self, run: int, sequence: int, text: str) -> None:
         """Put an operator's remark into the record."""
@@ -303,6 +325,10 @@ class Journal:
         with self._resources, explained(self.folder):
             self._stamp()
 
+    def _see(self, record: Record) -> None:
+        if record.kind is Kind.OBJECT:
+            self._seen.add(bytes.fromhex(record.header["sha256"]))
+
     def _fact(self, name: str, value: str) -> str:
         self._record.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
         query = "SELECT value FROM facts WHERE name = ?"
@@ -311,12 +337,24 @@ class Journal:
     def _stamp(self) -> None:
         query = "UPDATE outcomes SET recorded_ns = ? WHERE sequence = ?"
         self._record.executemany(query, self._unstamped)
-        self._unstamped = []
+        self._record.executemany("INSERT OR IGNORE INTO late VALUES (?)", self._late)
+        self._unstamped, self._late = [], []
 
 
-def _outcome(content: str, recorded_ns: int | None) -> Outcome:
+def _make(folder: Path) -> None:
+    """Make a folder that outlives a power cut, with its parents."""
+    made = [parent for parent in folder.parents if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (folder, *made):
+        with suppress(PermissionError):  # it was there before, and may not be listed
+            sync_folder(path.parent)
+
+
+def _outcome(content: str, recorded_ns: int | None, *, late: bool) -> Outcome:
     message = msgspec.json.decode(content, type=DecisionMessage | SkippedMessage)
     outcome = outcome_from_message(message)
+    if late and isinstance(outcome, Decision):
+        outcome = replace(outcome, late=True)
     if recorded_ns is None:
         return outcome
     return replace(outcome, stamps=replace(outcome.stamps, recorded_ns=recorded_ns))

@@ -255,6 +255,8 @@ def _measures(session: Session, width: int) -> RenderableType:
             counts.append(f"   {status.unreadable} unreadable", "bold yellow")
         if status.left_out:
             counts.append(f"   {status.left_out} left out", "yellow")
+        if status.late:
+            counts.append(f"   {status.late} late", "yellow")
         if status.conflicts:
             counts.append(f"   {status.conflicts} in conflict", "bold red")
     table.add_row(Text("  volumes", "grey74"), counts)

@@ -2,17 +2,31 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from rtdecode.journal import Journal
 from rtdecode.service.runner import Runner
 from rtdecode.service.settings import Decoder, ExitSummary
-from rtdecode.wire import SNAPSHOT_LIMIT, Snapshot, StageLatency, Status, deterministic, to_message
+from rtdecode.wire import (
+    SNAPSHOT_LIMIT,
+    Numbered,
+    Snapshot,
+    StageLatency,
+    Status,
+    deterministic,
+    to_message,
+)
 
 
-def snapshot(journal: Journal, runner: Runner, since: int | None) -> Snapshot:
-    """Return the outcomes after a sequence number; by default the newest run's first ones."""
+def snapshot(
+    journal: Journal, runner: Runner, since: int | None, shown: Callable[[Numbered], Numbered]
+) -> Snapshot:
+    """Return the outcomes after a sequence number; by default the newest run's first ones.
+
+    `shown` says what clients get for an outcome.
+    """
     if since is None:
         since = journal.sequence_before(runner.run)
     outcomes = journal.outcomes(since, SNAPSHOT_LIMIT)
@@ -21,7 +35,7 @@ def snapshot(journal: Journal, runner: Runner, since: int | None) -> Snapshot:
         run=runner.run,
         state=runner.state,
         last=runner.outcomes.sequence,
-        outcomes=tuple(map(to_message, outcomes)),
+        outcomes=tuple(to_message(shown(numbered)) for numbered in outcomes),
     )
 
 
@@ -47,6 +61,7 @@ def status(
         unreadable=counts.unreadable,
         left_out=counts.left_out,
         conflicts=counts.conflicts,
+        late=runner.outcomes.late,
         classes=decoder.classes,
         bundle=decoder.bundle_digest,
         repetition_time_s=decoder.repetition_time_s,
@@ -60,8 +75,11 @@ def status(
 def summary(journal: Journal, runner: Runner, fault: str) -> ExitSummary:
     """Return how the newest run went; `fault` says what stopped it, if anything did."""
     digest = hashlib.sha256()
-    for numbered in journal.outcomes(journal.sequence_before(runner.run)):
-        digest.update(deterministic(numbered.outcome))
+    since = journal.sequence_before(runner.run)
+    while outcomes := journal.outcomes(since, SNAPSHOT_LIMIT):  # never all at once
+        for numbered in outcomes:
+            digest.update(deterministic(numbered.outcome))
+        since = outcomes[-1].sequence
     latencies_ms = runner.outcomes.latencies_ms
     p50, p95 = np.percentile(latencies_ms, (50, 95)) if latencies_ms else (math.nan, math.nan)
     counts = runner.objects.counts
@@ -76,6 +94,7 @@ def summary(journal: Journal, runner: Runner, fault: str) -> ExitSummary:
         conflicts=counts.conflicts,
         decisions=runner.outcomes.decisions,
         skipped=runner.outcomes.skipped,
+        late=runner.outcomes.late,
         latency_p50_ms=float(p50),
         latency_p95_ms=float(p95),
         outcomes_sha256=digest.hexdigest(),

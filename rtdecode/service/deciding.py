@@ -1,9 +1,12 @@
 """One volume to one outcome, under the run's rules and in its state."""
 
+from dataclasses import replace
+
 from rtdecode.errors import VolumeError
 from rtdecode.service.lifecycle import Event
 from rtdecode.service.settings import Decoder
 from rtdecode.types import Decision, Outcome, Skipped, SkipReason, Volume
+from rtdecode.wire import Numbered
 
 
 def decide(decoder: Decoder, item: Volume | Skipped, dummies: int, *, paused: bool) -> Outcome:
@@ -38,6 +41,23 @@ def decide(decoder: Decoder, item: Volume | Skipped, dummies: int, *, paused: bo
         quality=outcome.quality,
         stamps=outcome.stamps,
     )
+
+
+def withheld(numbered: Numbered, deadline_s: float) -> Numbered:
+    """Return what a client gets where late decisions are withheld: the volume is skipped then."""
+    outcome = numbered.outcome
+    if isinstance(outcome, Skipped) or not outcome.late:
+        return numbered
+    detail = f"decided more than {deadline_s:g} s after it came; the decision is in the record"
+    skipped = Skipped(
+        index=outcome.index,
+        reason=SkipReason.LATE,
+        detail=detail,
+        motion=outcome.motion,
+        quality=outcome.quality,
+        stamps=outcome.stamps,
+    )
+    return replace(numbered, outcome=skipped)
 
 
 def told_by(outcome: Outcome) -> tuple[Event, ...]:

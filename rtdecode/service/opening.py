@@ -47,6 +47,8 @@ def check(settings: ServiceSettings) -> None:
             f"runs ({settings.runs}) must be one of {', '.join(get_args(Runs))} and dummies "
             f"({settings.dummies}) at least 0"
         )
+    if settings.deadline_s is not None and not settings.deadline_s > 0:
+        problems.append(f"deadline_s ({settings.deadline_s}) must be above 0")
     if settings.volumes < 0 or settings.checkpoint_volumes < 1:
         problems.append(
             f"volumes ({settings.volumes}) must be at least 0 and checkpoint_volumes "

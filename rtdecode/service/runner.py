@@ -46,6 +46,8 @@ class Runner:
         A checkpoint after this many.
     patience_s
         The ledger's.
+    deadline_s
+        The recorder's; one repetition time by default.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class Runner:
         volumes: int = 0,
         checkpoint_volumes: int = 10,
         patience_s: float | None = None,
+        deadline_s: float | None = None,
     ) -> None:
         self.state: RunState = "idle"
         self.run = 0
         self.objects = Objects(journal, clock)
-        self.outcomes = Recorder(journal, clock, publish)
+        self.deadline_s = decoder.repetition_time_s if deadline_s is None else deadline_s
+        self.outcomes = Recorder(journal, clock, publish, self.deadline_s)
         self._journal = journal
         self._decoder = decoder
         self._clock = clock
@@ -119,7 +123,9 @@ class Runner:
             self._resume(newest)
         else:
             self._applied = len(self._journal.records)
-        if not self.is_open and self._next_rules.runs != "command":
+        # A run whose end was in the log already has ended only now, as it would have then.
+        fresh = newest is None or newest.ended
+        if fresh and not self.is_open and self._next_rules.runs != "command":
             self.carry_out(Event.START)
 
     def carry_out(self, event: Event) -> bool:
@@ -271,14 +277,14 @@ class Runner:
 
     def _look_at_the_rest(self, newest: RunInfo) -> None:
         """Judge what came after the end of the last run, as it was judged when it came."""
-        records = self._journal.records
-        ends = [r for r in records if r.kind is Kind.END and r.header["run"] == newest.run]
+        ended = self._journal.records.events(Kind.END)
+        ends = [record for record in ended if record.header["run"] == newest.run]
         self.run, self.state = newest.run, "ended"
         header = ends[-1].header
         rules = Rules.of(newest.start.header)
         self._between(rules, header.get("series"), header.get("rivals", ()))
         self._applied = ends[-1].number + 1
-        self._feed(records)
+        self._feed()
         if not self.is_open:
             self.state, self._door = "idle", None
 
@@ -313,12 +319,15 @@ class Runner:
         self._feed_from, self._fed = self._applied, replace(self.objects.counts)
         self._kept = self.outcomes.sequence
         log.info("going on with run %d after %d outcomes", self.run, len(recorded))
-        self._feed(self._journal.records)
+        self._feed()
         if self.outcomes.behind and not self.complete:
             raise RunError(_damaged(self.run, self.outcomes))
 
-    def _feed(self, records: Sequence[Record]) -> None:
-        for record in records[self._applied :]:
+    def _feed(self) -> None:
+        records = self._journal.records
+        # What takes effect may add records; they have taken effect, then.
+        for number in range(self._applied, len(records)):
+            record = records[number]
             content = self._journal.body(record) if record.kind is Kind.OBJECT else b""
             self.apply(record, content)
 

@@ -15,10 +15,12 @@ from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Checkpoint, Journal, write_checkpoint
 from rtdecode.keys import Doorkeeper, ServiceKeys
 from rtdecode.service.answers import snapshot, status, summary
+from rtdecode.service.deciding import withheld
 from rtdecode.service.intake import Intake
 from rtdecode.service.latency import Latencies
 from rtdecode.service.lifecycle import Event, after, refusal
 from rtdecode.service.opening import check, open_keys, open_source
+from rtdecode.service.resuming import serving_of
 from rtdecode.service.rules import Rules
 from rtdecode.service.runner import Runner
 from rtdecode.service.settings import (
@@ -139,6 +141,7 @@ class _Service:
             volumes=settings.volumes,
             checkpoint_volumes=settings.checkpoint_volumes,
             patience_s=settings.patience_s,
+            deadline_s=settings.deadline_s,
         )
 
     def run(
@@ -156,7 +159,11 @@ class _Service:
                 self._journal.records,
                 keys,
             ) as source:
+                serving = serving_of(
+                    settings, self._decoder.bundle_digest, self._journal.last_sequence()
+                )
                 self._runner.open(source.start if isinstance(source, RecordingSource) else None)
+                self._journal.served(serving)
                 endpoints = Endpoints(
                     self._sockets.outcomes, self._sockets.control, source.endpoint
                 )
@@ -265,7 +272,7 @@ class _Service:
                 self._journal.mark(runner.run, sequence, text)
                 return Done(detail=f"marked after outcome {sequence}")
             case SnapshotRequest(since=since):
-                return snapshot(self._journal, runner, since)
+                return snapshot(self._journal, runner, since, self._shown)
             case ShutdownRequest():
                 self._stop.set()
                 return Done(detail="the service stops")
@@ -292,14 +299,20 @@ class _Service:
             self._journal.session,
             self._runner,
             self._decoder,
-            provider=self._settings.provider,
+            provider=self._settings.runs_on,
             subscribers=self._sockets.subscribers,
             latency=self._latencies.percentiles(),
         )
 
     def _publish(self, numbered: Numbered) -> None:
-        self._sockets.publish(numbered)
+        self._sockets.publish(self._shown(numbered))
         self._latencies.add(numbered.outcome.stamps)
+
+    def _shown(self, numbered: Numbered) -> Numbered:
+        """Return what clients get for an outcome."""
+        if self._settings.late == "publish":
+            return numbered
+        return withheld(numbered, self._runner.deadline_s)
 
     def _tell(self) -> None:
         self._sockets.publish_status(self._status())

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from rtdecode.ledger import Expected
 from rtdecode.service.rules import Runs
@@ -68,6 +68,10 @@ class ServiceSettings:
     """End the run and the service after this many; 0: when told."""
     patience_s: float | None = None
     """How long a volume is waited for once a later one is whole; one repetition time if `None`."""
+    deadline_s: float | None = None
+    """A decision that is recorded later after its volume is late; one repetition time if `None`."""
+    late: Literal["publish", "skip"] = "publish"
+    """What clients get for a late decision: the decision, marked, or that the volume is skipped."""
     runs: Runs = "series"
     """What begins and ends runs; see `Runs`. An unfinished run keeps what it was begun with."""
     dummies: int = 0
@@ -82,10 +86,21 @@ class ServiceSettings:
     linger_s: float = 1.0
     """How long the finished service still answers clients that have to catch up."""
     provider: str = ""
-    """For the status: where the decoder runs."""
+    """For the status and the record: where the decoder runs."""
+    threads: int = 1
+    """For the status and the record: the decoder's."""
+    bundle: Path | None = None
+    """For the record: where the decoder was loaded from."""
     keys: Path | None = None
     """The folder of the service's keys; needed where other computers connect, and then asked of
     every client."""
+
+    @property
+    def runs_on(self) -> str:
+        """Where the decoder runs, in words."""
+        if not self.provider:
+            return ""
+        return f"{self.provider}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +129,7 @@ class ExitSummary:
     conflicts: int
     decisions: int
     skipped: int
+    late: int
     latency_p50_ms: float
     """From a decided volume's last byte to its recorded outcome; `nan` without decisions."""
     latency_p95_ms: float

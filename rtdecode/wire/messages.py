@@ -47,8 +47,10 @@ class QualityMessage(msgspec.Struct, frozen=True):
     why: tuple[str, ...] = ()
 
 
-class DecisionMessage(msgspec.Struct, frozen=True, tag="decision", tag_field="type"):
-    """`types.Decision`."""
+class DecisionMessage(
+    msgspec.Struct, frozen=True, tag="decision", tag_field="type", omit_defaults=True
+):
+    """`types.Decision`; `late` is there only where it is true."""
 
     index: int
     probabilities: tuple[float, ...]
@@ -60,6 +62,7 @@ class DecisionMessage(msgspec.Struct, frozen=True, tag="decision", tag_field="ty
     bundle: str
     acquired_s: float | None
     stamps: Stamps
+    late: bool = False
 
 
 class SkippedMessage(msgspec.Struct, frozen=True, tag="skipped", tag_field="type"):
@@ -114,6 +117,8 @@ class Status(_Message, frozen=True, kw_only=True, tag="status", tag_field="reply
     """Of those, how many cannot be the run's: localisers, phase images, another protocol ..."""
     conflicts: int = 0
     """Of those, how many contradict an image that came before."""
+    late: int = 0
+    """Decisions that were recorded after their deadline, published or withheld."""
     classes: tuple[str, ...]
     bundle: str
     repetition_time_s: float | None

@@ -77,6 +77,7 @@ def outcome_to_message(outcome: Outcome) -> DecisionMessage | SkippedMessage:
         bundle=outcome.bundle,
         acquired_s=_or_none(outcome.acquired_s),
         stamps=outcome.stamps,
+        late=outcome.late,
     )
 
 
@@ -102,11 +103,14 @@ def outcome_from_message(message: DecisionMessage | SkippedMessage) -> Outcome:
         bundle=message.bundle,
         acquired_s=_or_nan(message.acquired_s),
         stamps=message.stamps,
+        late=message.late,
     )
 
 
 def deterministic(outcome: Outcome) -> bytes:
-    """Return the bytes in which two runs over the same objects must agree: all but the stamps."""
+    """Return the bytes in which two runs over the same objects must agree: all but the times."""
+    if isinstance(outcome, Decision):
+        outcome = replace(outcome, late=False)
     return msgspec.json.encode(outcome_to_message(replace(outcome, stamps=Stamps())))
 
 

@@ -19,6 +19,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
         "fuzz_dicom",
         "plot_session",
         "pretrain_simulated",
+        "soak",
         "split_half",
         "transfer_curve",
     ],

@@ -203,5 +203,5 @@ def test_the_log_alone_decides(make_scanner, stand_in, runs):
         objects.append(another(scanner.mosaic(1), ["ORIGINAL", "PRIMARY", "P", "MOSAIC"]))
     run_state_machine_as_test(
         lambda: Session(stand_in, objects, Rules(runs, dummies=1)),
-        settings=settings(max_examples=25, stateful_step_count=40, deadline=None),
+        settings=settings(max_examples=settings().max_examples // 4, stateful_step_count=40),
     )

@@ -1,7 +1,9 @@
 """The command line: what it says, and the codes that it ends with."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from rtdecode import __version__
 from rtdecode.cli import main
+from rtdecode.pack import Kind, scan
 from rtdecode.types import Volume
 
 COMMANDS = ("serve", "replay", "monitor", "adapt", "export", "calibrate")
@@ -246,3 +249,108 @@ def test_run_is_served_to_its_end(capsys, bundle, scan, tmp_path) -> None:
     summary = json.loads(out)
     assert (summary["decisions"], summary["skipped"], summary["unreadable"]) == (2, 4, 0)
     assert "ready: tiny (2 classes) on cpu, 1 thread" in err
+
+
+SOCKETS = [f"--{name}=tcp://127.0.0.1:*" for name in ("outcomes", "control", "ingest")]
+
+
+@pytest.fixture
+def served(bundle, scan, tmp_path) -> Callable[..., Path]:
+    """Return a function that serves a run of six volumes until it has so many."""
+
+    def serve(volumes: int) -> Path:
+        export = tmp_path / "export"
+        export.mkdir()
+        for index in range(volumes):
+            (export / f"{index}.dcm").write_bytes(_mosaic(scan(index)))
+        arguments = ["serve", "--bundle", str(bundle.path), "--source", f"folder:{export}"]
+        more = ["--session", str(tmp_path / "session"), "--volumes", str(volumes)]
+        assert main([*arguments, *SOCKETS, *more, "--provider", "cpu", "--late", "skip"]) == 0
+        for index in range(volumes, 6):
+            (export / f"{index}.dcm").write_bytes(_mosaic(scan(index)))
+        return tmp_path / "session"
+
+    return serve
+
+
+def test_a_finished_session_verifies_byte_for_byte(capsys, bundle, served) -> None:
+    """The same bundle gives the same outcomes again; nothing in the session changes."""
+    session = served(6)
+    before = {path: path.read_bytes() for path in session.rglob("*") if path.is_file()}
+    assert main(["replay", "--verify", str(session), "--bundle", str(bundle.path)]) == 0
+    assert "run 1: 6 outcomes are as recorded" in capsys.readouterr().out
+    assert {p: p.read_bytes() for p in session.rglob("*") if p.is_file()} == before
+
+
+def test_verifying_names_the_first_difference_and_its_causes(capsys, bundle, served) -> None:
+    """An altered outcome is found, and what was not the same when it was recorded is named."""
+    session = served(6)
+    with closing(sqlite3.connect(session / "session.sqlite")) as record, record:
+        changed = "json_set(outcome, '$.window_volumes', 99)"
+        record.execute(f"UPDATE outcomes SET outcome = {changed} WHERE volume >= 4")  # noqa: S608
+        record.execute("UPDATE servings SET version = '0.0.9', bundle = 'x'")
+    arguments = ["replay", "--verify", str(session), "--bundle", str(bundle.path), "--threads", "2"]
+    assert main(arguments) == 1
+    out = capsys.readouterr().out
+    assert "run 1: volume 4 is the first that is not as recorded" in out
+    assert "threads: recorded with 1, now 2" in out
+    assert "version of rtdecode: recorded with 0.0.9, now" in out
+    assert "provider" not in out
+    assert main([*arguments, "--json"]) == 1
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["difference"]["volume"] == 4
+
+
+@pytest.mark.parametrize("missing", ["objects.pack", "session.sqlite"])
+def test_what_is_no_session_is_not_verified(capsys, bundle, served, missing) -> None:
+    """The message names the folder, and nothing is made in it."""
+    session = served(6)
+    (session / missing).unlink()
+    for arguments in (["replay", "--bundle", str(bundle.path), "--verify"], ["resume"]):
+        assert main([*arguments, str(session)]) == 2
+        assert f"{session} cannot be read as a session" in capsys.readouterr().err
+    assert not (session / missing).exists()
+
+
+@pytest.mark.parametrize("end_is_logged", [True, False])
+def test_an_unfinished_run_is_resumed_as_it_was_served(
+    capsys, bundle, served, end_is_logged
+) -> None:
+    """The session says with what: source, bundle, provider, deadline."""
+    session = served(6)
+    if not end_is_logged:
+        pack = session / "objects.pack"
+        with pack.open("r+b") as file:
+            *_, before, last = scan(file)
+            assert last.kind is Kind.END
+            file.truncate(before.body_offset + before.body_length)
+    with closing(sqlite3.connect(session / "session.sqlite")) as record, record:
+        record.execute("UPDATE runs SET ended_utc = NULL")
+        record.execute("DELETE FROM outcomes WHERE volume = 5")
+    assert main(["resume", str(session), "--json"]) == 0
+    out, err = capsys.readouterr()
+    summary = json.loads(out.splitlines()[-1])
+    assert (summary["decisions"], summary["skipped"], summary["state"]) == (2, 4, "ended")
+    assert "are withheld" in err
+    assert main(["replay", "--verify", str(session), "--bundle", str(bundle.path)]) == 0
+
+
+def test_what_cannot_be_resumed_is_refused(capsys, bundle, served, tmp_path) -> None:
+    """A run that has ended, another bundle in the place, a session that does not say how."""
+    session = served(6)
+    assert main(["resume", str(session)]) == 2
+    assert f"rtdecode serve --session {session}" in capsys.readouterr().err
+    record = sqlite3.connect(session / "session.sqlite", isolation_level=None)
+    with closing(record):
+        record.execute("UPDATE runs SET ended_utc = NULL")
+        record.execute("UPDATE servings SET settings = json_set(settings, '$.bundle', '/gone')")
+        assert main(["resume", str(session)]) == 2
+        assert "manifest.json: missing" in capsys.readouterr().err
+        source = f"recording:{tmp_path}"
+        change = "UPDATE servings SET settings = json_set(settings, '$.source', ?, '$.bundle', ?)"
+        record.execute(change, (source, str(bundle.path)))
+        assert main(["resume", str(session)]) == 2
+        assert "is a replay of another one" in capsys.readouterr().err
+        record.execute("DROP TABLE servings")
+        assert main(["resume", str(session)]) == 2
+        assert "does not say with which bundle" in capsys.readouterr().err

@@ -174,5 +174,5 @@ def test_any_schedule_gives_each_volume_one_outcome(builder, make_builder, run, 
     ]
     run_state_machine_as_test(
         lambda: Schedule(objects, conflicts, others, truth, slices),
-        settings=settings(max_examples=100, stateful_step_count=60, deadline=None),
+        settings=settings(stateful_step_count=60),
     )

@@ -1,5 +1,7 @@
 """Messages."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -43,6 +45,7 @@ decisions = st.builds(
     bundle=st.text(),
     acquired_s=finite,
     stamps=stamps,
+    late=st.booleans(),
 )
 skips = st.builds(
     Skipped,
@@ -77,6 +80,20 @@ def test_stamps_do_not_count_as_results():
     early, late = Skipped(1, SkipReason.GAP), Skipped(1, SkipReason.GAP, stamps=Stamps(5))
     assert deterministic(early) == deterministic(late)
     assert deterministic(early) != deterministic(Skipped(1, SkipReason.LATE))
+
+
+def test_lateness_is_told_and_does_not_count_as_a_result():
+    """A late decision says so on the wire; the others are as they always were."""
+    quality = Quality(0.1, 1.0, 50.0, 0.0, usable=True)
+    decision = Decision(0, (1.0,), (1.0,), "a", 1, Motion(), quality, "b", 0.0, Stamps())
+    late = replace(decision, late=True)
+    told = [
+        msgspec.json.decode(encode(to_message(Numbered("s", 1, 1, d))))["outcome"]
+        for d in (decision, late)
+    ]
+    assert told[1] == {**told[0], "late": True}
+    assert "late" not in told[0]
+    assert deterministic(late) == deterministic(decision)
 
 
 @given(st.binary(max_size=200))

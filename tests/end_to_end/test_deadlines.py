@@ -1,0 +1,147 @@
+"""Decisions that come too late, and the backlog after a stall."""
+
+import threading
+
+import pytest
+
+from rtdecode.journal import Journal
+from rtdecode.pack import Entry, Kind
+from rtdecode.player.sinks import IngestSink
+from rtdecode.service.runner import Runner
+from rtdecode.types import Decision, Skipped, SkipReason
+from rtdecode.wire import deterministic, to_message
+
+BURST = 50
+
+
+class Told:
+    """A clock that is told the time."""
+
+    now_ns = 10**9
+
+    def monotonic_ns(self):
+        """Return it."""
+        return self.now_ns
+
+
+@pytest.fixture
+def run(tmp_path, stand_in, scanner):
+    """Return a function that decides one volume so long after it came, and what is told of it."""
+    clock = Told()
+
+    class Slow(stand_in):
+        took_ns = 0
+
+        def step(self, item):
+            clock.now_ns += self.took_ns
+            return super().step(item)
+
+    def decide(took_s, deadline_s=None, journalled_ns=1):
+        folder = tmp_path / f"{took_s} {deadline_s} {journalled_ns}"
+        published = []
+        decoder = Slow()
+        with Journal(folder) as journal:
+            runner = Runner(
+                journal, decoder, clock, published.append, lambda _: None, deadline_s=deadline_s
+            )
+            runner.open()
+            decoder.took_ns = round(took_s * 1e9)
+            header = {"name": "a", "received_ns": clock.now_ns}
+            (made,) = journal.append_objects([Entry(Kind.OBJECT, header, scanner.mosaic(0))])
+            runner.apply(made.record, scanner.mosaic(0), journalled_ns)
+            (recorded,) = journal.outcomes()
+            late = runner.outcomes.late
+        (outcome,) = published
+        with Journal(folder) as journal:
+            (read,) = journal.outcomes()
+        # As messages: the stand-in's first temporal signal-to-noise ratio is no number.
+        assert to_message(recorded) == to_message(read) == to_message(outcome)
+        assert late == outcome.outcome.late
+        return outcome.outcome
+
+    return decide
+
+
+def test_a_decision_is_late_after_one_repetition_time(run):
+    """The stand-in's is 1.5 s; the record says the same as the message, also later."""
+    assert not run(1.5).late
+    assert run(1.501).late
+    assert deterministic(run(1.25)) == deterministic(run(1.75))
+
+
+def test_the_deadline_may_be_another(run):
+    """As the operator chose."""
+    assert run(0.3, deadline_s=0.2).late
+    assert not run(3.0, deadline_s=4.0).late
+
+
+def test_what_outlived_a_service_is_late(run):
+    """What is decided from the log has waited for a restart, whatever the clock says since."""
+    assert run(0.1, journalled_ns=0).late
+
+
+@pytest.fixture
+def burst(start, make_scanner, stand_in):
+    """Return a function that decides 50 volumes: what clients get, and the summary."""
+
+    def serve(deadline_s, late, session, hold):
+        free = threading.Event()
+
+        class Stalled(stand_in):
+            def step(self, item):
+                assert free.wait(60)
+                return super().step(item)
+
+        scanner = make_scanner()
+        decoder = Stalled() if hold else stand_in()
+        service = start(
+            decoder,
+            source="zmq:",
+            session=session,
+            volumes=BURST,
+            deadline_s=deadline_s,
+            late=late,
+            patience_s=60.0,
+        )
+        with service.outcomes() as outcomes, IngestSink(service.endpoints.ingest) as sink:
+            told = []
+            for index in range(BURST):
+                sink.put(f"{index}.dcm", scanner.mosaic(index))
+                if not hold:
+                    told.append(next(outcomes).outcome)
+            sink.flush()
+            free.set()
+            told += [numbered.outcome for numbered in outcomes]
+            with service.control() as control:
+                status = control.status()
+        return told, status, service.finish()
+
+    return serve
+
+
+def test_a_backlog_is_caught_up_in_order_and_without_a_difference(burst, tmp_path):
+    """A burst of 50 volumes gives what an unhurried run gives, but for the times."""
+    unhurried, status, first = burst(3600.0, "publish", tmp_path / "unhurried", hold=False)
+    assert status.late == 0
+    assert not any(outcome.late for outcome in unhurried)
+    hurried, status, second = burst(1e-9, "publish", tmp_path / "burst", hold=True)
+    assert [outcome.index for outcome in hurried] == list(range(BURST))
+    assert list(map(deterministic, hurried)) == list(map(deterministic, unhurried))
+    assert all(outcome.late for outcome in hurried)
+    assert (status.late, second.late, status.decisions) == (BURST, BURST, BURST)
+    assert first.outcomes_sha256 == second.outcomes_sha256
+
+
+def test_withheld_decisions_are_skips_for_clients_and_decisions_in_the_record(burst, tmp_path):
+    """A stimulus program shows nothing; the session replays to the same bytes."""
+    unhurried, _, first = burst(3600.0, "skip", tmp_path / "unhurried", hold=False)
+    assert all(isinstance(outcome, Decision) for outcome in unhurried)
+    told, _, second = burst(1e-9, "skip", tmp_path / "burst", hold=True)
+    assert all(isinstance(outcome, Skipped) for outcome in told)
+    assert {outcome.reason for outcome in told} == {SkipReason.LATE}
+    assert [outcome.motion for outcome in told] == [outcome.motion for outcome in unhurried]
+    with Journal(tmp_path / "burst") as journal:
+        recorded = [numbered.outcome for numbered in journal.outcomes()]
+    assert all(outcome.late for outcome in recorded)
+    assert list(map(deterministic, recorded)) == list(map(deterministic, unhurried))
+    assert first.outcomes_sha256 == second.outcomes_sha256

@@ -1,0 +1,177 @@
+"""A disk that is full, a folder that may not be written to, one that is gone."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtdecode.errors import ConfigError
+from rtdecode.journal import Journal
+
+LIMITED = (
+    "import resource, runpy, sys; limit = int(sys.argv[1]); del sys.argv[:2]; "
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY)); "
+    "runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+needs_limits = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows has no limit on the size of a process's files"
+)
+needs_unix_files = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows lets nobody move or delete files that are open"
+)
+
+
+def kept(session: Path, acknowledged: list[bytes]) -> bool:
+    """Say whether every acknowledged object is in a session."""
+    if not acknowledged:
+        return True
+    with Journal(session) as journal:
+        bodies = {journal.body(r) for r in journal.records if "name" in r.header}
+    return set(acknowledged) <= bodies
+
+
+@needs_limits
+@pytest.mark.parametrize("limit", [0, 600, 5_000, 20_000, 70_000, 100_000, 110_000, 130_000])
+def test_no_room_stops_it_with_advice_and_loses_nothing(tmp_path, serve, objects, unbroken, limit):
+    """No file may grow beyond a limit: log, record, checkpoint or list of sockets, as it falls."""
+    session = tmp_path / "session"
+    serving = serve(session, sys.executable, "-c", LIMITED, str(limit))
+    serving.send(objects)
+    code, _, err = serving.finish()
+    assert kept(session, serving.acknowledged)
+    if code:
+        assert "make room" in err, err
+    again = serve(session)
+    again.send(objects)
+    code, told, err = again.finish()
+    assert (code, told.get("state"), told.get("sha256")) == (0, "ended", unbroken), err
+
+
+@needs_limits
+def test_a_log_without_room_keeps_what_it_has(tmp_path, serve, objects, unbroken):
+    """An object for which there is no room is not acknowledged, and leaves nothing half-written."""
+    session = tmp_path / "session"
+    large = bytes(300_000)  # no image; in the end it is counted as unreadable
+    serving = serve(session, sys.executable, "-c", LIMITED, "200000")
+    serving.send([*objects[:4], large, *objects[4:]])
+    code, told, err = serving.finish()
+    assert (code, told.get("state")) == (1, "faulted")
+    assert "session's log cannot be written" in err
+    assert "make room" in err
+    assert serving.acknowledged == objects[:4]
+    assert kept(session, serving.acknowledged)
+    assert not list(session.glob("*.torn-*"))
+    again = serve(session)
+    again.send([large, *objects])
+    code, told, err = again.finish()
+    assert (code, told.get("sha256")) == (0, unbroken), err
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Return a function that mounts a disk of so many bytes."""
+    mounted = []
+
+    def mount(size_bytes: int) -> Path:
+        path = tmp_path / "disk"
+        path.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(path)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            pytest.skip("there is no mount here to make a small disk with")
+        if done.returncode:
+            pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+        mounted.append(path)
+        return path
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+@pytest.mark.parametrize("size_bytes", [40_960, 131_072, 163_840, 180_224])
+def test_a_full_disk_stops_it_and_more_room_lets_it_go_on(
+    serve, objects, unbroken, small_disk, size_bytes
+):
+    """A real disk without room; made larger, the run goes on to the same outcomes."""
+    disk = small_disk(size_bytes)
+    serving = serve(disk / "session")
+    serving.send(objects)
+    code, _, err = serving.finish()
+    assert code, "the disk was large enough"
+    assert "make room" in err, err
+    grow = ["mount", "-o", "remount,size=16m", "tmpfs", str(disk)]
+    subprocess.run(grow, check=True)
+    assert kept(disk / "session", serving.acknowledged)
+    again = serve(disk / "session")
+    again.send(objects)
+    code, told, err = again.finish()
+    assert (code, told.get("sha256")) == (0, unbroken), err
+
+
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path, serve, small_disk):
+    """Before anything is acknowledged; the message names the folder."""
+    if os.name == "posix" and os.geteuid() == 0:
+        folder = small_disk(1 << 20)
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    else:
+        folder = tmp_path / "read-only"
+        folder.mkdir()
+        folder.chmod(0o500)
+        if os.access(folder, os.W_OK):
+            pytest.skip("folders cannot be made read-only here")
+    for session in (folder, folder / "session"):
+        serving = serve(session)
+        code, told, err = serving.finish()
+        assert (code, told) == (1, {})
+        assert f"ConfigError: session folder {session} cannot be" in err, err
+    with pytest.raises(ConfigError, match="cannot be"):
+        Journal(folder / "session")
+
+
+@needs_unix_files
+def test_a_deleted_folder_stops_it_before_anything_more_is_acknowledged(tmp_path, serve, objects):
+    """What is written to a deleted file is lost; nobody is told otherwise."""
+    session = tmp_path / "session"
+    serving = serve(session)
+    serving.send(objects[:3])
+    shutil.rmtree(session)
+    serving.send(objects[3:])
+    code, _, err = serving.finish()
+    assert code == 1
+    assert "was moved or deleted" in err
+    assert len(serving.acknowledged) == 3
+
+
+@needs_unix_files
+def test_a_folder_that_was_moved_and_put_back_goes_on(tmp_path, serve, objects, unbroken):
+    """It stops, with everything acknowledged still in the folder, wherever that is."""
+    session, elsewhere = tmp_path / "session", tmp_path / "elsewhere"
+    serving = serve(session)
+    serving.send(objects[:3])
+    session.rename(elsewhere)
+    serving.send(objects[3:])
+    code, _, err = serving.finish()
+    assert code == 1
+    assert "was moved or deleted" in err
+    assert kept(elsewhere, serving.acknowledged)
+    elsewhere.rename(session)
+    again = serve(session)
+    again.send(objects)
+    code, told, err = again.finish()
+    assert (code, told.get("sha256")) == (0, unbroken), err
+
+
+def test_checkpoints_that_cannot_be_written_stop_nothing(tmp_path, serve, objects, unbroken):
+    """They only save time; the log is enough."""
+    session = tmp_path / "session"
+    session.mkdir()
+    (session / "checkpoints").write_bytes(b"a file where their folder should be")
+    serving = serve(session)
+    serving.send(objects)
+    code, told, err = serving.finish()
+    assert (code, told.get("sha256")) == (0, unbroken), err

@@ -1,0 +1,117 @@
+"""Killed at any system call, or without power at any: nothing that was promised is lost.
+
+The service runs under strace. From its calls it is known at each of them what the disk is sure to
+hold, what it may hold, and what went out over the sockets: acknowledgements and outcomes.
+"""
+
+import hashlib
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from rtdecode.clock import SystemClock
+from rtdecode.journal import Journal, write_checkpoint
+from rtdecode.pack import Entry, Kind
+from rtdecode.service.lifecycle import Event
+from rtdecode.service.runner import Runner
+from rtdecode.wire import deterministic
+
+ACKNOWLEDGED = re.compile(rb'"sha256":"([0-9a-f]{64})","receipt":"journalled"')
+PUBLISHED = re.compile(rb'"sequence":(\d+),"outcome"')
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("strace") is None, reason="needs strace, which records system calls"
+)
+
+
+@pytest.fixture(scope="module")
+def fast_folder():
+    """Return a folder in memory where there is one: many sessions are laid out in it."""
+    shared = Path("/dev/shm")  # noqa: S108 - a folder of our own below it
+    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def traced(tmp_path, serve, disk, objects):
+    """Return the calls of an unbroken run, where its session was, and its digests in order."""
+    log = tmp_path / "calls"
+    session = tmp_path / "disk" / "home" / "session"
+    (tmp_path / "disk").mkdir()
+    serving = serve(session, *disk.command(log, sys.executable))
+    if not serving.ingest:
+        pytest.skip(f"strace may not trace here: {serving.finish()[2]}")
+    serving.send(objects)
+    code, told, err = serving.finish()
+    assert (code, told.get("state")) == (0, "ended"), err
+    with Journal(session) as journal:
+        outcomes = [deterministic(numbered.outcome) for numbered in journal.outcomes()]
+    return list(disk.calls(log)), tmp_path / "disk", outcomes
+
+
+def promised(disk) -> tuple[set[str], set[int]]:
+    """Return the objects acknowledged and the outcomes published so far."""
+    told = b"".join(disk.said)
+    acknowledged = {found.decode() for found in ACKNOWLEDGED.findall(told)}
+    return acknowledged, {int(found) for found in PUBLISHED.findall(told)}
+
+
+def go_on(session: Path, decoder, objects: list[bytes], acknowledged, published, outcomes) -> None:
+    """Open what is left, check that it holds what was promised, and finish the run."""
+    with Journal(session) as journal:
+        kept = {r.header["sha256"]: journal.body(r) for r in journal.records if "name" in r.header}
+        assert acknowledged <= kept.keys()
+        assert all(hashlib.sha256(body).hexdigest() == digest for digest, body in kept.items())
+        recorded = {n.sequence: deterministic(n.outcome) for n in journal.outcomes()}
+        assert published <= recorded.keys()
+        assert all(told == outcomes[sequence - 1] for sequence, told in recorded.items())
+        runner = Runner(
+            journal,
+            decoder,
+            SystemClock(),
+            lambda _: None,
+            lambda checkpoint: write_checkpoint(journal.checkpoints, checkpoint),
+            volumes=6,
+        )
+        runner.open()
+        # As a sender does that had no answer.
+        for content in objects:
+            header = {"name": "o.dcm", "received_ns": 1}
+            (made,) = journal.append_objects([Entry(Kind.OBJECT, header, content)])
+            if made.record is not None:
+                runner.apply(made.record, content)
+        if runner.is_open:
+            assert runner.carry_out(Event.END)
+        assert [deterministic(n.outcome) for n in journal.outcomes()] == outcomes
+
+
+@pytest.mark.timeout(600)
+def test_no_promise_is_broken_at_any_call(traced, fast_folder, disk, objects, stand_in_module):
+    """After each call: killed there, without power at the worst, and by chance."""
+    made, root, outcomes = traced
+    random = Random(5)  # noqa: S311 - chance, and no secret
+    here = disk.Disk(str(root))
+    points = 0
+    for call in made:
+        if not here.take(call):
+            continue
+        points += 1
+        acknowledged, published = promised(here)
+        lefts = [here.after_kill(), here.after_strict_power_cut()]
+        lefts += [here.after_power_cut(random) for _ in range(3)]
+        for number, left in enumerate(lefts):
+            folder = fast_folder / f"{points}-{number}"
+            folder.mkdir()
+            disk.lay_out(left, str(root), folder)
+            session = folder / "home" / "session"
+            go_on(session, stand_in_module.StandIn(), objects, acknowledged, published, outcomes)
+            shutil.rmtree(folder)
+    acknowledged, published = promised(here)
+    assert len(acknowledged) == len(objects)
+    assert published == set(range(1, 7))
+    assert points > 100
