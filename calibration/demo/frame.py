@@ -12,7 +12,7 @@ from rich.text import Text
 
 from calibration.demo.report import Plan, Verdict, verdicts
 from rtdecode.monitor.glyphs import bar, colour, shade, sparkline
-from rtdecode.types import Decision, Outcome, Skipped
+from rtdecode.types import NONE, Decision, Outcome, Skipped
 
 NAME = 12
 """Cells of the names at the left."""
@@ -158,7 +158,10 @@ def _truth_strip(plan: Plan, truth: Sequence[str], places: range) -> Text:
 def _decoded_strip(
     plan: Plan, truth: Sequence[str], outcomes: Sequence[Outcome], places: range
 ) -> Text:
-    """Return each volume's decision in its colour, the surer the brighter; thin during rest."""
+    """Return each volume's decision in its colour, the surer the brighter; thin during rest.
+
+    A volume that none of the classes explains is a question mark.
+    """
     strip = Text()
     for index in places:
         if index >= len(outcomes):
@@ -167,6 +170,9 @@ def _decoded_strip(
         outcome = outcomes[index]
         if isinstance(outcome, Skipped):
             strip.append("·", f"grey50 {_REST}")
+            continue
+        if outcome.label == NONE:
+            strip.append("?", f"grey50 {_REST}")
             continue
         number = plan.classes.index(outcome.label)
         if truth[index]:

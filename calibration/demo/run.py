@@ -104,7 +104,10 @@ def _calibrate(
             folder / "decoder",
             CalibrationSettings(
                 name="demo",
-                fitting=FittingSettings(permutations=PERMUTATIONS, seed=settings.seed),
+                # The network is what the demo is to show; plain voxels are told beside it.
+                fitting=FittingSettings(
+                    preference="deep", permutations=PERMUTATIONS, seed=settings.seed
+                ),
                 quick_registration=True,
                 seed=settings.seed,
             ),

@@ -50,6 +50,7 @@ def test_a_script_gets_each_volumes_result(adapt, run_of_four, settings, stand_i
     """Found results have the decision's own numbers; a volume of the future has none."""
     service, outcomes = run_of_four
     where = adapt(run, settings.session, ANY, {})
+    wait_for(where, outcomes[-1].index)  # outcomes come in order: then all are there
     for outcome in outcomes:
         if isinstance(outcome, Skipped):
             expected = {"foundResults": False, "skipped": "gap"}

@@ -11,6 +11,7 @@ from calibration.demo.report import Report
 from calibration.demo.show import Show, picture
 from calibration.demo.summary import panel
 from rtdecode.metrics import Accuracy, Compared
+from rtdecode.types import NONE
 
 
 def _text(content, width: int = 100) -> str:
@@ -48,6 +49,14 @@ def test_frame_shows_truth_decisions_and_verdicts(plan, outcomes):
     assert text.count("✗") == 2 + 1
     assert "2 of 4 blocks right" in text
     assert text.count("truth  ") == 2
+
+
+def test_frame_shows_that_nothing_was_decided(plan, decide):
+    """A decoder that is not sure enough says none, and the picture a question mark."""
+    outcomes = [decide(index, NONE, 0.5) for index in range(plan.volumes)]
+    text = _text(frame(plan, outcomes))
+    assert text.count("?") == plan.volumes - 6  # rounds begin with the first block, lag and all
+    assert "0 of 4 blocks right" in text
 
 
 def test_frame_before_the_first_outcome(plan):
