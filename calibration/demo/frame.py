@@ -185,7 +185,7 @@ def _decoded_strip(
 def _explanation(plan: Plan) -> Text:
     return Text(
         f"The truth is drawn {plan.lag_s:g} s late, as the blood's answer is. ✓ and ✗ judge each "
-        "block at its last volume.",
+        "block at its last volume; ? is not sure enough.",
         "grey58",
     )
 

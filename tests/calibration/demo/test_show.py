@@ -55,7 +55,8 @@ def test_frame_shows_that_nothing_was_decided(plan, decide):
     """A decoder that is not sure enough says none, and the picture a question mark."""
     outcomes = [decide(index, NONE, 0.5) for index in range(plan.volumes)]
     text = _text(frame(plan, outcomes))
-    assert text.count("?") == plan.volumes - 6  # rounds begin with the first block, lag and all
+    # Rounds begin with the first block, lag and all; the explanation has one more.
+    assert text.count("?") == plan.volumes - 6 + 1
     assert "0 of 4 blocks right" in text
 
 
