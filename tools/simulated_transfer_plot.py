@@ -26,6 +26,7 @@ SHOWN = {
     TUNED: "#5b9bd5",
     "A from scratch": "#c0392b",
 }
+R = "recurrent"
 DRAWS = 4000
 
 
@@ -92,9 +93,17 @@ def _claims(results: Results) -> Table:
         ("B over D, voxels", SHARED, B, "D voxels"),
         ("B with the prior over C, zero-shot", SHARED, prior, None),
         ("B with the prior over E", SHARED, prior, "E voxels and the group's prior"),
+        ("recurrent features: B over F", SHARED, f"B pretrained, {R}", f"F labels permuted, {R}"),
+        ("recurrent features: B over G", SHARED, f"B pretrained, {R}", f"G random weights, {R}"),
         ("unrelated people: B over A", UNRELATED, B, scratch),
         ("unrelated people: B fine-tuned over A", UNRELATED, TUNED, scratch),
         ("unrelated people: B over G", UNRELATED, B, random),
+        (
+            "unrelated, recurrent: B over G",
+            UNRELATED,
+            f"B pretrained, {R}",
+            f"G random weights, {R}",
+        ),
     )
     for name, world, one, other in pairs:
         cells = []
@@ -118,8 +127,8 @@ def draw(results: Results, path: Path) -> None:
 
     figure = Figure(figsize=(10.6, 4.5), layout="constrained")
     labels = {
-        "minutes": "minutes of the new subject's own calibration",
-        "people": "training subjects, nothing of the new subject's own",
+        "minutes": "minutes of own calibration",
+        "people": "training subjects, nothing own",
     }
     panels = figure.subplots(1, 2, sharey=True)
     for panel, (axis, values) in zip(panels, AXES.items(), strict=True):
