@@ -69,7 +69,8 @@ class Outcomes:
         self._held: dict[int, Numbered] = {}
         self._session = ""
         self._sequence: int | None = None
-        self._over: tuple[str, int] | None = None
+        self._over: tuple[str, int, int] | None = None
+        self._told: tuple[str, int, int] | None = None
         self.fault = ""
         """What stopped the service; empty while nothing has."""
         self._fault_s = 0.0
@@ -155,7 +156,7 @@ class Outcomes:
             if self._faulted:
                 raise RunError(f"the service stopped: {self.fault}")
             if self.ended:
-                self._over = None  # iterating again waits for the next run
+                self._told = self._over  # iterating again waits for the next run
                 raise StopIteration
             if left_s <= 0:
                 raise TimeoutError(f"no outcome came for {self._timeout_s} s")
@@ -163,17 +164,25 @@ class Outcomes:
     @property
     def ended(self) -> bool:
         """Whether the run is over and all its outcomes were returned."""
-        over = self._over == (self._session, self._sequence)
+        # An answer on its way may say once more that a run is over which ended long ago.
+        over = self._whole and self._over != self._told
         return over and not self._ready and not self.fault
+
+    @property
+    def _whole(self) -> bool:
+        """Whether the service has ended a run whose last outcome is here."""
+        if self._over is None:
+            return False
+        session, _, last = self._over
+        return (session, last) == (self._session, self._sequence)
 
     @property
     def _faulted(self) -> bool:
         """Whether a fault stopped the service and what came before it was returned."""
         if not self.fault or self._ready:
             return False
-        whole = self._over == (self._session, self._sequence)
         # A service that is gone no longer says what was missed.
-        return whole or time.monotonic() - self._fault_s > 2 * CATCH_UP_S
+        return self._whole or time.monotonic() - self._fault_s > 2 * CATCH_UP_S
 
     def poll(self, timeout_s: float = 0.0) -> Numbered | None:
         """Return the next outcome, or `None` if none comes in time.
@@ -213,7 +222,7 @@ class Outcomes:
         if status.state == "faulted" and not self.fault:
             self.fault, self._fault_s = status.detail, time.monotonic()
         if status.state in {"ended", "faulted"}:
-            self._over = (status.session, status.sequence)
+            self._over = (status.session, status.run, status.sequence)
         else:
             self._over = None
 
@@ -232,7 +241,7 @@ class Outcomes:
             self._take(from_message(message))
         self._release()
         if reply.state == "ended":
-            self._over = (reply.session, reply.last)
+            self._over = (reply.session, reply.run, reply.last)
         if self._sequence is not None and self._sequence < reply.last:
             self._ask()
 

@@ -110,3 +110,38 @@ def test_a_session_folder_says_where_its_service_listens(start, export, scanner,
         export("0.dcm", scanner.mosaic(0))
         assert [o.label is not None for o in outcomes] == [True]
     service.shut()
+
+
+def test_an_end_is_told_once():
+    """An answer that says again what ended long ago does not end the next run."""
+
+    def handle(_request):
+        first = to_message(numbered(1))
+        return Snapshot(session="s", run=1, state="ended", last=1, outcomes=(first,))
+
+    with (
+        zmq.Context() as context,
+        Sockets(context, ANY, ANY) as sockets,
+        Outcomes(sockets.outcomes, sockets.control) as outcomes,
+    ):
+        came = []
+        while not outcomes.ended:
+            came += [o.sequence for o in [outcomes.poll(0.01)] if o is not None]
+            sockets.answer(handle)
+        assert list(outcomes) == []
+        answered = 0
+
+        def again(request):
+            nonlocal answered
+            answered += 1
+            return handle(request)
+
+        while answered < 2:
+            outcomes.poll(0.01)
+            sockets.answer(again)
+        outcomes.poll(0.1)
+        assert not outcomes.ended
+        while len(came) < 2:
+            sockets.publish(numbered(2))
+            came += [o.sequence for o in [outcomes.poll(0.01)] if o is not None]
+        assert came == [1, 2]
