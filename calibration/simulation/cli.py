@@ -56,7 +56,7 @@ def simulate(
 
     Example: rtdecode simulate --out cohort --subjects 1
     then: rtdecode calibrate --run cohort/sub-01/run-1/dicom --events cohort/sub-01/run-1/events.tsv
-    --out sub-01.bundle
+    --weights deeplight-2d-4mm-sim --out sub-01.bundle
     """
     from calibration.progress import bars
     from calibration.simulation.cohort import CohortSettings, write_cohort
@@ -70,7 +70,7 @@ def simulate(
         f"{out}: {len(written)} runs of {first.volumes} volumes, {subjects} people, {states} states"
     )
     console.print(
-        f"next: rtdecode calibrate --run {first.dicom} --events {first.events} --out "
-        f"{first.subject}.bundle",
+        f"next: rtdecode calibrate --run {first.dicom} --events {first.events} "
+        f"--weights deeplight-2d-4mm-sim --out {first.subject}.bundle",
         soft_wrap=True,
     )

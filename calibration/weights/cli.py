@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from calibration.weights.download import fetch
 from calibration.weights.embedded import EMBEDDED, embedded
@@ -64,7 +64,7 @@ def list_command(as_json: AsJson = False) -> None:
         known = [_summary(PUBLISHED[n], p, p.is_file()) for n, p in found.items()]
         typer.echo(json.dumps(known + shipped))
         return
-    table = Table("name", "grid", "states", "here", "source")
+    table = Table(Column("name", no_wrap=True), "grid", "states", "here", "source")
     for name, path in found.items():
         entry = PUBLISHED[name]
         grid = "x".join(map(str, entry.grid_shape))
@@ -73,10 +73,11 @@ def list_command(as_json: AsJson = False) -> None:
     for name in EMBEDDED:
         about = describe(embedded(name))
         grid = "x".join(map(str, about.grid_shape))
-        card = str(embedded(name).with_suffix(".md"))
-        table.add_row(name, grid, str(len(about.states)), "shipped", f"simulated people; {card}")
+        table.add_row(name, grid, str(len(about.states)), "shipped", "simulated people only")
     console = Console()
     console.print(table)
+    for name in EMBEDDED:
+        console.print(f"{name}: its card is {embedded(name).with_suffix('.md')}", highlight=False)
     for entry in PUBLISHED.values():
         console.print(f"{entry.name}: {entry.licence}", highlight=False)
 
