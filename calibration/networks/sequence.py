@@ -28,13 +28,10 @@ class SliceSequence(nn.Module):
     def __init__(self, network: DeepLight, slices: MaskedSlices) -> None:
         super().__init__()
         _, _, rows, columns = slices.shape
-        # The last row of the stacked vectors is the empty slice's.
-        order = np.full(network.grid_shape[2], len(slices.present))
-        order[slices.present] = np.arange(len(slices.present))
         with torch.no_grad():
             device = next(network.parameters()).device
             empty = network.slice_vectors(torch.zeros(1, 1, rows, columns, device=device))
-        self.register_buffer("order", torch.from_numpy(order).to(device))
+        self.register_buffer("order", _order(network, slices).to(device))
         self.register_buffer("empty", empty)
 
     def forward(self, activations: Tensor) -> Tensor:
@@ -55,11 +52,15 @@ def batch_sequences(network: DeepLight, slices: MaskedSlices, activations: Tenso
     activations
         (B * S, C, rows, columns), volume by volume.
     """
-    present = len(slices.present)
-    vectors = DeepLight.as_vectors(activations).unflatten(0, (-1, present))
+    vectors = DeepLight.as_vectors(activations).unflatten(0, (-1, len(slices.present)))
     empty = torch.zeros(1, *slices.shape[1:], device=activations.device)
     nothing = network.slice_vectors(empty).to(vectors.dtype)
-    order = torch.full((network.grid_shape[2],), present)
-    order[torch.from_numpy(slices.present)] = torch.arange(present)
     every = torch.cat([vectors, nothing.expand(len(vectors), 1, -1)], dim=1)
-    return every.index_select(1, order.to(activations.device))
+    return every.index_select(1, _order(network, slices).to(activations.device))
+
+
+def _order(network: DeepLight, slices: MaskedSlices) -> Tensor:
+    """Return which of the stacked vectors each slice takes, (Z,); the last is an empty slice's."""
+    order = np.full(network.grid_shape[2], len(slices.present))
+    order[slices.present] = np.arange(len(slices.present))
+    return torch.from_numpy(order)
