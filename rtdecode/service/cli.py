@@ -1,0 +1,185 @@
+"""`rtdecode serve` and `rtdecode resume`."""
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rtdecode.client.endpoints import CONTROL, OUTCOMES
+from rtdecode.errors import ConfigError
+from rtdecode.wire import INGEST_PORT
+
+if TYPE_CHECKING:
+    from rtdecode.pipeline import Pipeline
+    from rtdecode.service.settings import ServiceSettings
+
+INGEST = f"tcp://127.0.0.1:{INGEST_PORT}"
+
+
+def serve(
+    bundle: Annotated[Path, typer.Option(help="The decoder: a folder from `rtdecode calibrate`.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            help="Where volumes come from. folder:PATH: the scanner writes files there. "
+            "dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE: the scanner sends DICOM here. "
+            "zmq: objects are pushed to --ingest (tools/forward_folder does). "
+            "pyneal://HOST:PORT: Pyneal's scanner programs send volumes here. "
+            "recording:PATH: a session again."
+        ),
+    ],
+    session: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the session's record; an unfinished run in it is continued. "
+            "[default: sessions/DATE-TIME]"
+        ),
+    ] = None,
+    volumes: Annotated[
+        int, typer.Option(help="End after this many volumes (0: when told or at Ctrl-C).", min=0)
+    ] = 0,
+    provider: Annotated[
+        Literal["cpu", "cuda", "auto"], typer.Option(help="Where the network runs.")
+    ] = "auto",
+    threads: Annotated[int, typer.Option(help="Network's threads on the CPU.", min=1)] = 1,
+    patience_s: Annotated[
+        float | None,
+        typer.Option(help="Wait for an overtaken volume. [default: one repetition time]"),
+    ] = None,
+    deadline_s: Annotated[
+        float | None,
+        typer.Option(
+            help="A decision that is recorded later after its volume is late. [default: one "
+            "repetition time]"
+        ),
+    ] = None,
+    late: Annotated[
+        Literal["publish", "skip"],
+        typer.Option(help="Publish late decisions, marked, or publish the volume as skipped."),
+    ] = "publish",
+    runs: Annotated[
+        Literal["command", "volume", "series"],
+        typer.Option(
+            help="What begins and ends runs: commands only; a new series' first volume begins one "
+            "after another's end; or a new series also ends the one before it."
+        ),
+    ] = "series",
+    dummies: Annotated[
+        int, typer.Option(help="Skip so many first volumes of a run (not in steady state).", min=0)
+    ] = 0,
+    polling: Annotated[
+        bool, typer.Option("--polling", help="Poll the folder; network shares are polled anyway.")
+    ] = False,
+    outcomes: Annotated[str, typer.Option(help="Outcomes are published here.")] = OUTCOMES,
+    control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
+    ingest: Annotated[str, typer.Option(help="Objects are pushed here (source zmq:).")] = INGEST,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the service's keys: other computers may connect with theirs."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Decode volumes as they come, and publish one outcome for each.
+
+    Stop with Ctrl-C; start again with the same --session to continue where it stopped.
+
+    Example: rtdecode serve --bundle bundle/ --source folder:/mnt/scanner --session sub-01_run-1
+
+    Over DICOM, in quotes: --source 'dicom://:11112?aet=RTDECODE'
+    """
+    from rtdecode import bundle as bundles
+    from rtdecode.pipeline import Pipeline
+    from rtdecode.service import ServiceSettings
+
+    logging.getLogger("rtdecode").setLevel(logging.INFO)
+    loaded = bundles.load(bundle)
+    pipeline = Pipeline(loaded, provider, threads)
+    folder = session or Path("sessions") / time.strftime("%Y%m%d-%H%M%S")
+    settings = ServiceSettings(
+        session=folder,
+        source=source,
+        outcomes=outcomes,
+        control=control,
+        ingest=ingest,
+        volumes=volumes,
+        patience_s=patience_s,
+        deadline_s=deadline_s,
+        late=late,
+        runs=runs,
+        dummies=dummies,
+        force_polling=polling,
+        provider=pipeline.provider,
+        threads=threads,
+        bundle=bundle,
+        keys=keys,
+    )
+    _serve(settings, pipeline, loaded.manifest.name, as_json=json)
+
+
+def resume(
+    session: Annotated[Path, typer.Argument(help="The session's folder.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Go on with a session's unfinished run, with the settings that it was served with.
+
+    For other settings give the same --session to rtdecode serve.
+
+    Example: rtdecode resume sub-01_run-1
+    """
+    from rtdecode import bundle as bundles
+    from rtdecode.pipeline import Pipeline
+    from rtdecode.service import resumable
+
+    logging.getLogger("rtdecode").setLevel(logging.INFO)
+    settings, bundle, digest = resumable(session)
+    loaded = bundles.load(bundle)
+    if loaded.digest != digest:
+        raise ConfigError(
+            f"the unfinished run of session {session} was begun with bundle {digest}, and "
+            f"{bundle} is now bundle {loaded.digest}; put that one back, or give its place "
+            f"to rtdecode serve --session {session}"
+        )
+    # The one that `auto` had chosen: another would not give the same outcomes.
+    pipeline = Pipeline(loaded, "cuda" if settings.provider == "cuda" else "cpu", settings.threads)
+    _serve(settings, pipeline, loaded.manifest.name, as_json=json)
+
+
+def _serve(settings: "ServiceSettings", pipeline: "Pipeline", name: str, *, as_json: bool) -> None:
+    import msgspec
+
+    from rtdecode.service import Endpoints
+    from rtdecode.service import serve as run_service
+
+    deadline_s = settings.deadline_s or pipeline.repetition_time_s
+    shown = "published marked late" if settings.late == "publish" else "withheld"
+
+    def announce(endpoints: Endpoints) -> None:
+        typer.echo(
+            f"ready: {name} ({len(pipeline.classes)} classes) on {settings.runs_on}; session "
+            f"{settings.session}\n"
+            f"outcomes {endpoints.outcomes}  control {endpoints.control}"
+            + (f"  ingest {endpoints.ingest}" if endpoints.ingest else "")
+            + f"\ndecisions later than {deadline_s:g} s after their volume are {shown}"
+            + f"\nwatch with: rtdecode monitor --session {settings.session}"
+            + (" --keys A_CLIENTS_KEYS" if settings.keys else ""),
+            err=True,
+        )
+
+    typer.echo("warming up (the first time compiles for some seconds) ...", err=True)
+    summary = run_service(settings, pipeline, on_ready=announce)
+    if as_json:
+        typer.echo(msgspec.json.encode(msgspec.to_builtins(summary, enc_hook=str)))
+    else:
+        typer.echo(
+            f"run {summary.run} {summary.state}: {summary.decisions} decisions ({summary.late} "
+            f"late), {summary.skipped} skipped, {summary.unreadable} objects unreadable, "
+            f"{summary.left_out} left out, "
+            f"{summary.conflicts} in conflict; latency p50 {summary.latency_p50_ms:.0f} ms, p95 "
+            f"{summary.latency_p95_ms:.0f} ms\n"
+            f"outcomes sha256 {summary.outcomes_sha256}"
+        )
+        if summary.fault:
+            typer.echo(f"fault: {summary.fault}", err=True)
+    raise typer.Exit(summary.exit_code)
