@@ -1,6 +1,7 @@
 """A session's folder: the pack of what came in, and an SQLite record of what was made of it."""
 
 import hashlib
+import logging
 import secrets
 import sqlite3
 import threading
@@ -50,6 +51,9 @@ CREATE TABLE IF NOT EXISTS notices (
     record INTEGER PRIMARY KEY, run INTEGER NOT NULL, kind TEXT NOT NULL,
     text TEXT NOT NULL) STRICT;
 """
+
+
+log = logging.getLogger(__name__)
 
 
 class Receipt(StrEnum):
@@ -103,8 +107,9 @@ class Journal:
         except OSError as error:
             raise ConfigError(f"session folder {folder} cannot be made: {error}") from error
         self._mutex = threading.Lock()
-        self._unstamped: list[tuple[int, int]] = []
-        self._late: list[tuple[int]] = []
+        self._stamps: dict[int, tuple[int, bool]] = {}
+        """Of outcomes, by their numbers: when they were durable and whether that was late; written
+        with the next outcome."""
         with ExitStack() as opening, explained(folder):
             opening.enter_context(closing(locked(folder / LOCK)))
             self._seen: set[bytes] = set()
@@ -259,11 +264,11 @@ class Journal:
         """
         content = msgspec.json.encode(outcome_to_message(numbered.outcome)).decode()
         row = (numbered.sequence, numbered.run, numbered.index, content)
-        with explained(self.folder):
+        with explained(self.folder), self._record:  # which is one transaction, or nothing
             self._record.execute("BEGIN")
             self._stamp()
             self._record.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?, NULL)", row)
-            self._record.execute("COMMIT")
+        self._stamps = {}
         # Linux lets open files be deleted: what is written to them is lost when they are closed.
         if not (self.folder / RECORD).exists():
             raise RunError(
@@ -273,9 +278,7 @@ class Journal:
 
     def stamp(self, sequence: int, recorded_ns: int, *, late: bool = False) -> None:
         """Note when an outcome had become durable; written together with the next one."""
-        self._unstamped.append((recorded_ns, sequence))
-        if late:
-            self._late.append((sequence,))
+        self._stamps[sequence] = (recorded_ns, late)
 
     def last_sequence(self) -> int:
         """Return the newest outcome's number, 0 where there is none."""
@@ -288,17 +291,19 @@ class Journal:
 
     def outcomes(self, since: int = 0, limit: int = -1) -> list[Numbered]:
         """Return the outcomes after sequence number `since`, oldest first."""
-        self._stamp()
         rows = self._record.execute(
             "SELECT run, sequence, outcome, recorded_ns, late.sequence IS NOT NULL "
             "FROM outcomes LEFT JOIN late USING (sequence) "
             "WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (since, limit),
         )
-        return [
-            Numbered(self.session, run, sequence, _outcome(text, recorded_ns, late=bool(late)))
-            for run, sequence, text, recorded_ns, late in rows
-        ]
+        found = []
+        for run, sequence, text, written_ns, written_late in rows:
+            # Not written first: what a failing disk still holds can be read.
+            recorded_ns, late = self._stamps.get(sequence, (written_ns, bool(written_late)))
+            outcome = _outcome(text, recorded_ns, late=late)
+            found.append(Numbered(self.session, run, sequence, outcome))
+        return found
 
     def mark(self, run: int, sequence: int, text: str) -> None:
         """Put an operator's remark into the record."""
@@ -322,8 +327,12 @@ class Journal:
 
     def close(self) -> None:
         """Close everything and let go of the folder."""
-        with self._resources, explained(self.folder):
-            self._stamp()
+        with self._resources:
+            try:
+                self._stamp()
+            except sqlite3.Error as error:
+                # Nobody waits for these; whatever is worse has been told.
+                log.warning("when the last outcomes were recorded cannot be written (%s)", error)
 
     def _see(self, record: Record) -> None:
         if record.kind is Kind.OBJECT:
@@ -336,9 +345,10 @@ class Journal:
 
     def _stamp(self) -> None:
         query = "UPDATE outcomes SET recorded_ns = ? WHERE sequence = ?"
-        self._record.executemany(query, self._unstamped)
-        self._record.executemany("INSERT OR IGNORE INTO late VALUES (?)", self._late)
-        self._unstamped, self._late = [], []
+        stamps = self._stamps.items()
+        self._record.executemany(query, [(at_ns, number) for number, (at_ns, _) in stamps])
+        late = [(number,) for number, (_, is_late) in stamps if is_late]
+        self._record.executemany("INSERT OR IGNORE INTO late VALUES (?)", late)
 
 
 def _make(folder: Path) -> None:
