@@ -96,10 +96,11 @@ def _unfinished(folder: Path, digest: str) -> tuple[str, Verdict, str]:
         return f"{folder} {there}, no run in it; ", Verdict.GREEN, ""
     session = read_session(folder)
     if not session.runs or session.runs[-1].ended:
-        many = f"{len(session.runs)} finished run{'s' if len(session.runs) != 1 else ''}"
+        many = _many(len(session.runs), "finished run")
         return f"{folder} holds {many}, the next one is added; ", Verdict.GREEN, ""
     newest = session.runs[-1]
-    found = f"{folder} holds an unfinished run {newest.run} of {len(newest.outcomes)} outcomes"
+    many = _many(len(newest.outcomes), "outcome")
+    found = f"{folder} holds an unfinished run {newest.run} of {many}"
     begun_with = str(newest.start.header["bundle"])
     if digest and begun_with != digest:
         return (
@@ -199,6 +200,10 @@ def nearest(folder: Path) -> Path:
     """Return what there is of a path: the folder in which the rest will be made."""
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100 - `resolve` would follow links
     return next(path for path in (absolute, *absolute.parents) if path.exists())
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _size(size_bytes: int) -> str:
