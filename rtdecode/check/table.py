@@ -35,11 +35,12 @@ def render(findings: Sequence[Finding], width: int) -> RenderableType:
         box=box.HORIZONTALS,
         border_style="bright_black",
         show_header=False,
+        padding=(0, 1, 0, 0),
         width=min(width, WIDEST),
         pad_edge=False,
         show_lines=True,
     )
-    table.add_column(no_wrap=True, min_width=6)
+    table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
     for finding in findings:
@@ -55,8 +56,8 @@ def render(findings: Sequence[Finding], width: int) -> RenderableType:
 def _summary(findings: Sequence[Finding]) -> Text:
     counts = Counter(finding.verdict for finding in findings)
     if counts[Verdict.RED]:
-        return Text(f"✖  not ready: {counts[Verdict.RED]} red", "bold red")
-    line = Text("●  ready", "bold green")
+        return Text(f" ✖  not ready: {counts[Verdict.RED]} red", "bold red")
+    line = Text(" ●  ready", "bold green")
     if counts[Verdict.YELLOW]:
         line.append(f", and {counts[Verdict.YELLOW]} to know of", "yellow")
     if counts[Verdict.GREY]:

@@ -32,13 +32,14 @@ def test_one_slow_volume_is_told_and_forgiven():
 
 
 @pytest.mark.skipif(has_cuda_device(), reason="this machine has a GPU, so cuda may be had")
-def test_cuda_that_is_not_there_is_red_and_the_cpu_is_timed(subject):
-    """So that the operator knows whether --provider cpu would do."""
+def test_cuda_that_is_not_there_is_red_and_the_cpu_is_timed(subject, capsys):
+    """So that the operator knows whether --provider cpu would do; scripts read nothing else."""
     subject.plan = replace(subject.plan, provider="cuda")
     found = check_provider(subject)
     assert found.verdict is Verdict.RED
     assert "--provider cpu" in found.remedy
     assert "on cpu" in check_speed(subject).found
+    assert capsys.readouterr().out == ""
 
 
 def test_speed_leaves_the_decoder_before_its_first_volume(subject):
