@@ -11,18 +11,12 @@ from rtdecode.check.findings import Finding, Verdict, green, grey
 from rtdecode.check.subject import Subject
 from rtdecode.dicom import OtherImageError
 from rtdecode.errors import ConfigError, VolumeError
-from rtdecode.ledger import Ledger, voxel_mm
+from rtdecode.ledger import Ledger, centre, orientation, voxel_mm
 from rtdecode.parsing import parse
 from rtdecode.pipeline import Pipeline
-from rtdecode.stages.rigid import centre_mm
 from rtdecode.types import Float64, Skipped, SkipReason, Stamps, Volume
 
 GEOMETRY = "geometry"
-PLANES = ("sagittal", "coronal", "transverse")
-LETTERS = ("LR", "PA", "FH")
-"""Negative and positive along x, y and z: left and right, posterior and anterior, feet and head."""
-LEVEL_DEG = 0.5
-"""Tilted by less is not worth a word."""
 
 
 def check_geometry(subject: Subject) -> Finding:
@@ -58,28 +52,8 @@ def described(shape: tuple[int, ...], affine: Float64, repetition_time_s: float)
         f"matrix {shape[0]} x {shape[1]}, {shape[2]} slices; voxels {size_mm[0]:.3g} x "
         f"{size_mm[1]:.3g} x {size_mm[2]:.3g} mm (field of view {field_mm[0]:.0f} x "
         f"{field_mm[1]:.0f} mm, slices cover {field_mm[2]:.0f} mm); TR {repetition_time_s:.4g} s; "
-        f"{orientation(affine)}, centre {place(centre_mm(shape, affine))}"
+        f"{orientation(affine)}, centre {centre(shape, affine)}"
     )
-
-
-def orientation(affine: Float64) -> str:
-    """Return the orientation of slices in words: `transverse, tilted 12° towards coronal`."""
-    normal = affine[:3, 2] / np.linalg.norm(affine[:3, 2])
-    order = np.argsort(-np.abs(normal), kind="stable")
-    plane = PLANES[order[0]]
-    tilt_deg = float(np.degrees(np.arccos(min(1.0, abs(normal[order[0]])))))
-    if tilt_deg < LEVEL_DEG:
-        return plane
-    return f"{plane}, tilted {tilt_deg:.0f}° towards {PLANES[order[1]]}"
-
-
-def place(point_mm: Float64) -> str:
-    """Return a point as consoles show it: `L2 A14 H8 mm`."""
-    parts = [
-        f"{letters[mm > 0]}{abs(mm):.0f}"
-        for letters, mm in zip(LETTERS, point_mm.tolist(), strict=True)
-    ]
-    return f"{' '.join(parts)} mm"
 
 
 def _compared(paths: Sequence[Path], decoder: Pipeline, expected: str) -> Finding:

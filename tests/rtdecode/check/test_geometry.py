@@ -10,41 +10,8 @@ import pytest
 from rtdecode import raw
 from rtdecode.check.decoder import check_provider
 from rtdecode.check.findings import Verdict
-from rtdecode.check.geometry import check_geometry, described, orientation, place
+from rtdecode.check.geometry import check_geometry, described
 from rtdecode.errors import ConfigError
-
-
-def turned(degrees: float, axis: int = 0) -> np.ndarray:
-    """Return a rotation about an axis."""
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    a, b = [i for i in range(3) if i != axis]
-    rotation = np.eye(4)
-    rotation[a, a] = rotation[b, b] = c
-    rotation[a, b], rotation[b, a] = -s, s
-    return rotation
-
-
-@pytest.mark.parametrize(
-    ("affine", "words"),
-    [
-        (np.eye(4), "transverse"),
-        (turned(0.2), "transverse"),
-        (turned(12.4), "transverse, tilted 12° towards coronal"),
-        (turned(-12.4), "transverse, tilted 12° towards coronal"),
-        (turned(20, axis=1), "transverse, tilted 20° towards sagittal"),
-        (turned(80), "coronal, tilted 10° towards transverse"),
-        (np.diag([2.0, 2.0, -3.0, 1.0]), "transverse"),
-    ],
-)
-def test_orientation_in_words(affine, words):
-    """As the console names it, and by how much it is tilted."""
-    assert orientation(affine) == words
-
-
-def test_a_place_is_named_as_consoles_do():
-    """Left is negative x, front positive y, up positive z."""
-    assert place(np.array([-2.2, 14.0, 8.1])) == "L2 A14 H8 mm"
-    assert place(np.array([3.0, -1.0, -20.0])) == "R3 P1 F20 mm"
 
 
 def test_the_protocol_in_words():
@@ -114,6 +81,10 @@ def test_a_series_that_fits_tells_where_the_head_is(compared, write, scan):
     [
         ({"repetition_time_s": 0.72}, "repetition time 0.72 s, the bundle's 2 s"),
         ({"affine": np.diag([7.0, 7.0, 10.0, 1.0])}, "voxels of 7x7x10 mm, the bundle's 7x7x8 mm"),
+        (
+            {"affine": np.array([[0, 0, 8, -80], [7, 0, 0, -80], [0, 7, 0, -50], [0, 0, 0, 1]])},
+            "slices sagittal, the bundle's transverse",
+        ),
         ({"data": np.ones((24, 24, 9), np.float32)}, "matrix 24x24x9, the bundle's 24x24x14"),
     ],
 )
