@@ -151,7 +151,7 @@ def durable_ms(place: Path, volume_bytes: int, clock: Clock) -> list[float]:
 
 def check_disk(subject: Subject) -> Finding:
     """Compare the room that the session needs with what there is."""
-    state = subject.decoder.state()
+    state = {} if subject.pipeline is None else subject.pipeline.state()
     needed_bytes = session_bytes(
         subject.bundle, subject.plan.minutes, sum(array.nbytes for array in state.values())
     )

@@ -1,10 +1,13 @@
 """The pre-flight beside a service that is running, and before one that is not yet."""
 
+import re
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from rtdecode.check import Finding, Plan, Verdict, walk
+from rtdecode.client import Outcomes
 from rtdecode.keys import allow, new_client, new_service
 
 
@@ -49,6 +52,30 @@ def test_the_service_starts_where_the_check_was(start, rows, scanner, export, se
         export("0.dcm", scanner.mosaic(0))
         assert [numbered.index for numbered in outcomes] == [0]
     assert service.finish().decisions == 1
+
+
+def test_a_program_that_was_tested_is_served_without_a_restart(start, rows, scanner, export):
+    """It is started for the check, goes on waiting, and gets the run's outcomes only."""
+    endpoints: list[str] = []
+
+    def follow() -> list[int]:
+        with Outcomes(*endpoints, timeout_s=60.0) as outcomes:
+            return [numbered.index for numbered in outcomes]
+
+    with ThreadPoolExecutor(1) as pool:
+        running: list[Future[list[int]]] = []
+
+        def announce(text: str) -> None:
+            endpoints.extend(re.findall(r"tcp://[\d.]+:\d+", text))
+            running.append(pool.submit(follow))
+
+        found = rows(announce, stimulus_s=20.0)
+        assert found["stimulus link"].verdict is Verdict.GREEN
+        service = start(volumes=2, outcomes=endpoints[0], control=endpoints[1])
+        for index in range(2):
+            export(f"{index}.dcm", scanner.mosaic(index))
+        assert running[0].result(timeout=60) == [0, 1]
+    assert service.finish().decisions == 2
 
 
 def test_an_unfinished_run_is_told(start, rows, scanner, export):
