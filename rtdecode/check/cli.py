@@ -14,21 +14,31 @@ STIMULUS_S = 60.0
 
 
 def check(
-    bundle: Annotated[Path, typer.Option(help="As for serve.")],
-    source: Annotated[str, typer.Option(help="As for serve.")],
+    bundle: Annotated[Path, typer.Option(help="The decoder: a folder from `rtdecode calibrate`.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            help="Where volumes will come from: folder:PATH, dicom://HOST:PORT?aet=TITLE&from="
+            "TITLE,TITLE, zmq:, pyneal://HOST:PORT or recording:PATH."
+        ),
+    ],
     session: Annotated[
-        Path | None, typer.Option(help="As for serve. [default: sessions/DATE-TIME]")
+        Path | None,
+        typer.Option(help="Folder of the session's record. [default: sessions/DATE-TIME]"),
     ] = None,
     provider: Annotated[
-        Literal["cpu", "cuda", "auto"], typer.Option(help="As for serve.")
+        Literal["cpu", "cuda", "auto"], typer.Option(help="Where the network is to run.")
     ] = "auto",
-    threads: Annotated[int, typer.Option(help="As for serve.", min=1)] = 1,
-    outcomes: Annotated[str, typer.Option(help="As for serve.")] = OUTCOMES,
-    control: Annotated[str, typer.Option(help="As for serve.")] = CONTROL,
-    ingest: Annotated[str, typer.Option(help="As for serve.")] = INGEST,
-    keys: Annotated[Path | None, typer.Option(help="As for serve.")] = None,
+    threads: Annotated[int, typer.Option(help="Network's threads on the CPU.", min=1)] = 1,
+    outcomes: Annotated[str, typer.Option(help="Where outcomes will be published.")] = OUTCOMES,
+    control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
+    ingest: Annotated[
+        str, typer.Option(help="Where objects are pushed to (source zmq:).")
+    ] = INGEST,
+    keys: Annotated[Path | None, typer.Option(help="Folder of the service's keys.")] = None,
     minutes: Annotated[
-        float, typer.Option(help="How much is going to be scanned, for the disk.", min=0)
+        float,
+        typer.Option(help="How much is going to be scanned, for the room on the disk.", min=0),
     ] = 60.0,
     stimulus: Annotated[
         bool,
@@ -43,7 +53,7 @@ def check(
 ) -> None:
     """Try everything that a session needs, before the participant enters.
 
-    Takes the settings that rtdecode serve is going to be given. Leaves nothing behind.
+    Give it the settings that rtdecode serve is going to get. It leaves nothing behind.
 
     The exit code is 0 where nothing is red, else 1.
 

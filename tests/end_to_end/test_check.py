@@ -5,10 +5,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import zmq
 
 from rtdecode.check import Finding, Plan, Verdict, walk
 from rtdecode.client import Outcomes
 from rtdecode.keys import allow, new_client, new_service
+from rtdecode.wire import Done, EchoRequest, Reply, decode, encode
 
 
 @pytest.fixture
@@ -76,6 +78,18 @@ def test_a_program_that_was_tested_is_served_without_a_restart(start, rows, scan
             export(f"{index}.dcm", scanner.mosaic(index))
         assert running[0].result(timeout=60) == [0, 1]
     assert service.finish().decisions == 2
+
+
+def test_an_echo_that_comes_too_late_does_no_harm(start):
+    """The check is over and the service has its place: its client must not see a refusal."""
+    service = start()
+    with zmq.Context() as context, context.socket(zmq.REQ) as late:
+        late.setsockopt(zmq.LINGER, 0)
+        late.connect(service.endpoints.control)
+        late.send(encode(EchoRequest(nonce="9c1f")))
+        assert late.poll(20_000)
+        assert decode(late.recv(), Reply) == Done(detail="no test is under way")
+    assert service.shut().exit_code == 0
 
 
 def test_an_unfinished_run_is_told(start, rows, scanner, export):

@@ -68,9 +68,12 @@ def test_without_a_series_the_console_is_to_be_looked_at(subject):
     assert "TR 2 s" in found.found
 
 
-def test_a_series_that_fits_tells_where_the_head_is(compared, write, scan):
-    """By the decoder's own realignment to the calibration run."""
+def test_a_series_that_fits_tells_where_the_head_is(compared, subject, write, scan):
+    """By the decoder's own realignment to the calibration run, of which nothing is left in it."""
+    before = subject.decoder.state()
     found = compared(write(scan(0, shift_mm=3.0), scan(1)))
+    after = subject.decoder.state()
+    assert all(before[name].tobytes() == after[name].tobytes() for name in before)
     assert found.verdict is Verdict.GREEN
     assert found.found.startswith("series 4 fits: matrix 24 x 24, 14 slices")
     assert found.figures["head_shift_mm"] == pytest.approx(3.0, abs=0.5)
