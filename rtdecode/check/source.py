@@ -100,10 +100,10 @@ def _folder(path: Path, clock: Clock) -> Finding:
         return Finding(
             SOURCE,
             Verdict.YELLOW,
-            f"{found}. It holds {more}{files:,} file{'s' if files > 1 else ''} already: they are "
+            f"{found}. It holds {more}{files:,} file{'s' if files > 1 else ''} already, to be "
             "taken for this session's",
-            "empty the folder, or give the one that this session's files go to, unless they should "
-            "be decoded",
+            "empty the folder, or give the one that this session's files go to, unless what is in "
+            "it should be decoded",
             figures,
         )
     return green(SOURCE, f"{found}. It is empty", figures)

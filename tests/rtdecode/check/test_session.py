@@ -1,6 +1,7 @@
 """The session's folder and the room for it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,15 @@ def test_a_place_that_is_not_there_is_refused(tmp_path):
     """Root may write anywhere, but not where nothing is."""
     with pytest.raises(ConfigError, match="nothing can be written to"):
         durable_ms(tmp_path / "gone", 1000, SystemClock())
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a place where root may not write")
+def test_a_place_that_may_not_be_written_is_refused(subject):
+    """With what to do about it."""
+    settings = replace(subject.plan.settings, session=Path("/proc/self/session"))
+    subject.plan = replace(subject.plan, settings=settings)
+    with pytest.raises(ConfigError, match="nothing can be written to /proc/self"):
+        check_session(subject)
 
 
 def test_nearest_is_what_there_is(tmp_path):
