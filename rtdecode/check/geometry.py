@@ -17,6 +17,8 @@ from rtdecode.pipeline import Pipeline
 from rtdecode.types import Float64, Skipped, SkipReason, Stamps, Volume
 
 GEOMETRY = "geometry"
+MOST_SHIFT_MM, MOST_TURN_DEG = 20.0, 10.0
+"""From which realignment finds its way home (`rtdecode.stages.reference`)."""
 
 
 def check_geometry(subject: Subject) -> Finding:
@@ -82,12 +84,20 @@ def _compared(paths: Sequence[Path], decoder: Pipeline, expected: str) -> Findin
     moved = outcome.motion.as_array()
     shift_mm = float(np.linalg.norm(moved[:3]))
     turn_deg = float(np.degrees(np.linalg.norm(moved[3:])))
-    return green(
-        GEOMETRY,
-        f"{fits}. The head lies {shift_mm:.1f} mm and {turn_deg:.1f}° from where it was in the "
-        "calibration run",
-        {"head_shift_mm": shift_mm, "head_turn_deg": turn_deg},
+    fits += (
+        f". The head lies {shift_mm:.1f} mm and {turn_deg:.1f}° from where it was in the "
+        "calibration run"
     )
+    figures = {"head_shift_mm": shift_mm, "head_turn_deg": turn_deg}
+    if shift_mm > MOST_SHIFT_MM or turn_deg > MOST_TURN_DEG:
+        return Finding(
+            GEOMETRY,
+            Verdict.YELLOW,
+            f"{fits}: realignment is made for {MOST_SHIFT_MM:.0f} mm and {MOST_TURN_DEG:.0f}°",
+            "place the head and the landmark as in the calibration run, or calibrate again",
+            figures,
+        )
+    return green(GEOMETRY, fits, figures)
 
 
 def first_volume(paths: Sequence[Path], decoder: Pipeline) -> tuple[Volume | None, str]:

@@ -79,6 +79,17 @@ def test_a_series_that_fits_tells_where_the_head_is(compared, subject, write, sc
     assert found.figures["head_shift_mm"] == pytest.approx(3.0, abs=0.5)
 
 
+def test_a_head_that_lies_far_away_is_yellow(compared, write, scan):
+    """The series fits, and realignment may not find its way."""
+    volume = scan(0)
+    affine = volume.affine.copy()
+    affine[1, 3] += 24.0
+    found = compared(write(replace(volume, affine=affine)))
+    assert found.verdict is Verdict.YELLOW
+    assert "realignment is made for 20 mm and 10°" in found.found
+    assert found.figures["head_shift_mm"] == pytest.approx(24.0, abs=2.0)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
