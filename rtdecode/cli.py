@@ -11,6 +11,7 @@ import typer
 
 from rtdecode import __version__
 from rtdecode.adapters.cli import app as adapt
+from rtdecode.check.cli import check
 from rtdecode.client.cli import control
 from rtdecode.client.options import ClientKeys
 from rtdecode.errors import ConfigError, RtdecodeError
@@ -37,6 +38,7 @@ def build() -> typer.Typer:
         rich_markup_mode="rich",
     )
     app.callback()(_common)
+    app.command()(check)
     app.command()(serve)
     app.command()(resume)
     app.command()(replay)

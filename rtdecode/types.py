@@ -156,7 +156,7 @@ class SkipReason(StrEnum):
     CORRUPT = "corrupt"
     """It came, and could not be read."""
     WRONG_SERIES = "wrong_series"
-    """It came, and does not match the bundle: matrix, field of view or repetition time."""
+    """It came, and does not match the bundle: matrix, voxel size, repetition time or place."""
     DUMMY = "dummy"
     """One of the run's first, in which magnetisation is not in its steady state: it is not used."""
     PAUSED = "paused"
