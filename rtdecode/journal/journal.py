@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,15 +17,9 @@ import msgspec
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.journal import presented, serving
 from rtdecode.journal.guard import explained, locked
+from rtdecode.journal.rows import outcome_of
 from rtdecode.pack import Entry, Kind, Pack, Record, Records, sync_folder
-from rtdecode.types import Decision, Outcome
-from rtdecode.wire import (
-    DecisionMessage,
-    Numbered,
-    SkippedMessage,
-    outcome_from_message,
-    outcome_to_message,
-)
+from rtdecode.wire import Numbered, outcome_to_message
 
 PACK = "objects.pack"
 RECORD = "session.sqlite"
@@ -49,6 +43,9 @@ CREATE TABLE IF NOT EXISTS marks (
 CREATE TABLE IF NOT EXISTS notices (
     record INTEGER PRIMARY KEY, run INTEGER NOT NULL, kind TEXT NOT NULL,
     text TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS tallies (
+    run INTEGER PRIMARY KEY, objects INTEGER NOT NULL, unreadable INTEGER NOT NULL,
+    left_out INTEGER NOT NULL, conflicts INTEGER NOT NULL) STRICT;
 """
 
 
@@ -297,7 +294,7 @@ class Journal:
             (since, limit),
         )
         return [
-            Numbered(self.session, run, sequence, _outcome(text, recorded_ns, late=bool(late)))
+            Numbered(self.session, run, sequence, outcome_of(text, recorded_ns, late=bool(late)))
             for run, sequence, text, recorded_ns, late in rows
         ]
 
@@ -320,6 +317,14 @@ class Journal:
             self._record.execute(
                 "INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?)", (record, run, kind, text)
             )
+
+    def tally(
+        self, run: int, *, objects: int, unreadable: int, left_out: int, conflicts: int
+    ) -> None:
+        """Note what a run's objects were, once it is over or the service stops."""
+        row = (run, objects, unreadable, left_out, conflicts)
+        with explained(self.folder):
+            self._record.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?)", row)
 
     def notices(self, run: int) -> list[tuple[str, str]]:
         """Return kind and text of a run's notices, in the log's order."""
@@ -354,13 +359,3 @@ def _make(folder: Path) -> None:
     for path in (folder, *made):
         with suppress(PermissionError):  # it was there before, and may not be listed
             sync_folder(path.parent)
-
-
-def _outcome(content: str, recorded_ns: int | None, *, late: bool) -> Outcome:
-    message = msgspec.json.decode(content, type=DecisionMessage | SkippedMessage)
-    outcome = outcome_from_message(message)
-    if late and isinstance(outcome, Decision):
-        outcome = replace(outcome, late=True)
-    if recorded_ns is None:
-        return outcome
-    return replace(outcome, stamps=replace(outcome.stamps, recorded_ns=recorded_ns))

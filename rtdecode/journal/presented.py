@@ -9,6 +9,8 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from rtdecode.journal.rows import holds
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS presented (
     event INTEGER PRIMARY KEY, run INTEGER NOT NULL, sequence INTEGER NOT NULL,
@@ -57,8 +59,7 @@ def write(record: sqlite3.Connection, event: Presented) -> None:
 
 def read(record: sqlite3.Connection) -> list[Presented]:
     """Return a session's events as they were told; sessions of earlier versions have none."""
-    query = "SELECT 1 FROM sqlite_master WHERE name = 'presented'"
-    if record.execute(query).fetchone() is None:
+    if not holds(record, "presented"):
         return []
     rows = record.execute(
         "SELECT run, sequence, told_ns, trial_type, onset_s, duration_s, serving FROM presented "
