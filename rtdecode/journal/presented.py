@@ -35,19 +35,21 @@ class Presented:
     """Since the acquisition of the run's first volume began; `None`: when it was told."""
     duration_s: float | None
     """`None` where it is not known."""
-    serving: int = 0
-    """Which start of the service it was told to, from 1; the clocks of two need not agree."""
+    serving: int | None = None
+    """Which start of the service it was told to, from 1; the clocks of two need not agree. `None`
+    before it is on record: the newest."""
 
 
 def write(record: sqlite3.Connection, event: Presented) -> None:
-    """Put an event into a session's record, under the newest serving."""
+    """Put an event into a session's record, under its serving or the newest one."""
     record.execute(
         "INSERT INTO presented (run, sequence, serving, told_utc, told_ns, trial_type, onset_s, "
-        "duration_s) VALUES (?, ?, (SELECT coalesce(max(serving), 0) FROM servings), ?, ?, ?, ?, "
-        "?)",
+        "duration_s) VALUES (?, ?, coalesce(?, (SELECT coalesce(max(serving), 0) FROM servings)), "
+        "?, ?, ?, ?, ?)",
         (
             event.run,
             event.sequence,
+            event.serving,
             datetime.now(UTC).isoformat(),
             event.told_ns,
             event.trial_type,
