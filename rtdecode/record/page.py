@@ -62,7 +62,11 @@ td.id{{white-space:nowrap}}
 .open{{color:var(--quiet);font-weight:400;white-space:normal}}
 .checklist td:nth-child(2){{width:32%}}.checklist td:first-child{{width:8em}}
 .rest{{display:block;color:var(--quiet)}}
-@media print{{body{{font-size:12px}}main{{max-width:none;padding:0}}
+@media(max-width:720px){{main{{padding:18px 10px}}section{{padding:12px 14px;overflow-x:auto}}
+svg{{min-width:640px}}table.facts th{{width:8em}}.checklist td:first-child{{width:4em}}
+td.id{{white-space:normal}}}}
+@media print{{.tiles{{grid-template-columns:repeat(4,1fr)}}body{{font-size:12px}}
+main{{max-width:none;padding:0}}
 section,.tile{{break-inside:avoid;border-color:#ccc}}section.long{{break-inside:auto}}
 tr,svg{{break-inside:avoid}}h2,h3,.note,.key{{break-after:avoid}}
 table{{font-size:11.5px}}@page{{margin:14mm}}}}

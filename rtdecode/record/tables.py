@@ -294,4 +294,4 @@ def _truth(*, value: bool) -> str:
 
 def _text(text: str) -> str:
     """Return text that is one cell."""
-    return " ".join(text.split()) or MISSING
+    return "".join(c if c.isprintable() else " " for c in text) or MISSING

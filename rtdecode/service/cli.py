@@ -188,9 +188,12 @@ def _serve(settings: "ServiceSettings", pipeline: "Pipeline", name: str, *, as_j
 
 def _write_record(session: Path) -> None:
     """Write tables and report beside the session; what fails there is told, and harms nothing."""
+    from rtdecode.journal import read_session
     from rtdecode.record import write_beside
 
     try:
+        if not any(run.outcomes for run in read_session(session).runs):
+            return
         written = write_beside(session)
     except Exception as error:  # noqa: BLE001 - the run is over and on disk, whatever this is
         typer.echo(
