@@ -129,13 +129,17 @@ def _success(
         decided = sum(isinstance(o, Decision) for o in run.outcomes)
         parts.append(
             f"{ends.right} of {ends.blocks} blocks{_of(run, runs)} were decided for the presented "
-            f"class at their end ({lag_s:g} s later, as the response lags; 95 % interval "
+            f"class at their end ({_later(lag_s)}95 % interval "
             f"{percent(low)} to {percent(high)}, chance {percent(1 / len(run.classes))}), with "
             f"mean probability {shown(ends.mean_probability)} of that class; {ends.undecided} "
             f"blocks had no decision there. {count(decided, 'decision')} of "
             f"{count(len(run.outcomes), 'volume')}."
         )
     return " ".join(parts)
+
+
+def _later(lag_s: float) -> str:
+    return f"{lag_s:g} s later, as the response lags; " if lag_s else ""
 
 
 def _of(run: RecordedRun, runs: Sequence[RecordedRun]) -> str:

@@ -124,7 +124,11 @@ def _sampled(run: RecordedRun) -> dict[str, Any]:
 
 
 def _description(out: Path, session: Session) -> str:
-    """Return the data set's description, with the session among its sources."""
+    """Return the data set's description, with the session among its sources.
+
+    What somebody has added to it, its authors for one, stays.
+    """
+    before: dict[str, Any] = {}
     sources: list[Any] = []
     path = out / DESCRIPTION
     if path.exists():
@@ -146,7 +150,8 @@ def _description(out: Path, session: Session) -> str:
         sources.append(source)
     return _json(
         {
-            "Name": "Decoded in real time with rtdecode",
+            **before,
+            "Name": before.get("Name", "Decoded in real time with rtdecode"),
             "BIDSVersion": VERSION,
             "DatasetType": "derivative",
             "GeneratedBy": [

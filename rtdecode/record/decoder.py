@@ -6,7 +6,7 @@ from rtdecode.bundle import Manifest
 from rtdecode.journal import RecordedRun
 from rtdecode.metrics import Accuracy, Compared, Metrics
 from rtdecode.record.page import facts, grid, section
-from rtdecode.record.words import percent, shown
+from rtdecode.record.words import count, percent, shown
 
 CONTROL = "control"
 """The kind of what knows nothing of the brain, among what was compared."""
@@ -52,9 +52,10 @@ def _facts(manifest: Manifest) -> str:
                 f"{shown(manifest.temperature)}; {threshold}",
             ),
             (
-                "Calibrated on",
-                f"{origin.n_calibration_runs} runs of {origin.n_calibration_volumes} volumes in "
-                f"all, {source} voxels, repetition time {manifest.repetition_time_s:g} s, "
+                "Made from",
+                f"{count(origin.n_calibration_runs, 'run')} of {origin.n_calibration_volumes} "
+                f"volumes in all, {source} voxels, repetition time "
+                f"{manifest.repetition_time_s:g} s, "
                 f"haemodynamic lag {manifest.haemodynamic_lag_s:g} s",
             ),
             (
@@ -65,7 +66,7 @@ def _facts(manifest: Manifest) -> str:
             ("Registration", f"{origin.registration}; overlap {origin.registration_overlap:.2f}"),
             ("Weights", f"{origin.weights}, sha256 {origin.weights_sha256}"),
             ("Calibration data", f"sha256 {origin.data_sha256}, seed {origin.seed}"),
-            ("Calibrated with", ", ".join(
+            ("Made with", ", ".join(
                 [f"rtdecode {origin.code_version}"]
                 + [f"{name} {version}" for name, version in origin.libraries.items()])),
         ]

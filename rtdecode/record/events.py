@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtdecode.errors import ConfigError
@@ -12,6 +12,8 @@ from rtdecode.types import Decision
 
 COLUMNS = ("onset", "duration", "trial_type")
 MISSING = "n/a"
+MAX_PAUSE_S = 3.0
+"""Events of one type that follow each other within this belong to one block."""
 SOURCES = {
     "program": "told by the stimulus program, by its clock",
     "service": "told without an onset: when it came, counted from the run's volumes; too early by "
@@ -62,6 +64,28 @@ def presented_events(session: Session) -> tuple[dict[int, list[Event]], int]:
     for found in events.values():
         found.sort(key=lambda event: event.onset_s)
     return events, unknown
+
+
+def blocks(presented: Sequence[Event]) -> list[Event]:
+    """Return events with those of one type that follow each other made one, as calibration does.
+
+    An event whose duration is not known stays by itself.
+    """
+    found: list[Event] = []
+    for event in presented:
+        before = found[-1] if found else None
+        if (
+            before is None
+            or before.trial_type != event.trial_type
+            or before.duration_s is None
+            or event.duration_s is None
+            or event.onset_s > before.onset_s + before.duration_s + MAX_PAUSE_S
+        ):
+            found.append(event)
+            continue
+        end_s = max(before.onset_s + before.duration_s, event.onset_s + event.duration_s)
+        found[-1] = replace(before, duration_s=end_s - before.onset_s)
+    return found
 
 
 def _event(told: Presented, onset_s: float) -> Event:

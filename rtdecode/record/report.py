@@ -14,7 +14,7 @@ from rtdecode.record.answers import answers
 from rtdecode.record.charts import Axis, Decided, Floats, Line
 from rtdecode.record.checklist import CITATION, FILLED, PARTLY, answered
 from rtdecode.record.decoder import decoder_sections
-from rtdecode.record.events import Event
+from rtdecode.record.events import Event, blocks
 from rtdecode.record.labels import Labels
 from rtdecode.record.page import facts, grid, page, section, tiles
 from rtdecode.record.tables import latency_s
@@ -132,7 +132,7 @@ def _decided(told: Told, run: RecordedRun, presented: Sequence[Event], axis: Axi
     )
     note = "When a volume was acquired is across, in seconds since the run's first."
     manifest = told.manifests.get(run.bundle)
-    if presented and manifest is not None:
+    if presented and manifest is not None and manifest.haemodynamic_lag_s:
         note += (
             f" The response comes about {manifest.haemodynamic_lag_s:g} s after what is presented, "
             "and blocks are judged that much after their end."
@@ -149,7 +149,7 @@ def _decided(told: Told, run: RecordedRun, presented: Sequence[Event], axis: Axi
         )
     if told.without_onset:
         note += f" {count(told.without_onset, 'event')} without a known onset are left out."
-    picture = charts.decisions(decided, run.classes, presented, axis)
+    picture = charts.decisions(decided, run.classes, blocks(presented), axis)
     return section("What was decided", note, key + picture)
 
 

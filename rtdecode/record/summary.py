@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtdecode.journal import RecordedRun, Serving, Session
-from rtdecode.record.events import Event
+from rtdecode.record.events import Event, blocks
 from rtdecode.record.tables import latency_s
 from rtdecode.types import STAGES, Decision, Outcome, Skipped
 from rtdecode.wire import deterministic
@@ -149,12 +149,12 @@ def block_ends(
     lag_s
         The response to a block is taken to come so much later than the block.
     """
-    blocks = [e for e in presented if e.trial_type in run.classes and e.duration_s]
-    if not blocks:
+    known = [e for e in blocks(presented) if e.trial_type in run.classes and e.duration_s]
+    if not known:
         return None
     time_s = times_s(run)
     right, probabilities, undecided = 0, [], 0
-    for event in blocks:
+    for event in known:
         end_s = event.onset_s + (event.duration_s or 0.0) + lag_s
         # A volume that begins with the end is after it; clocks differ by less than this.
         at = int(np.searchsorted(time_s, end_s - 1e-3)) - 1

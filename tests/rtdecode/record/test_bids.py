@@ -113,10 +113,14 @@ def test_sessions_are_gathered_in_one_data_set(session, make_session, make_run, 
     write_dataset(tmp_path, session, Labels("01", "1"), EVENTS)
     with pytest.raises(ConfigError, match="of another session"):
         write_dataset(tmp_path, other, Labels("01", "1"), {})
+    description = tmp_path / "dataset_description.json"
+    added = {**json.loads(description.read_text("utf-8")), "Authors": ["A", "B"], "Name": "Mine"}
+    description.write_text(json.dumps(added), encoding="utf-8")
     write_dataset(tmp_path, other, Labels("01", "2"), {})
-    about = json.loads((tmp_path / "dataset_description.json").read_text("utf-8"))
+    about = json.loads(description.read_text("utf-8"))
     sources = [source["Version"] for source in about["SourceDatasets"]]
     assert sources == ["rtdecode session 5e55104", "rtdecode session 07e4"]
+    assert (about["Authors"], about["Name"]) == (["A", "B"], "Mine")
     assert (about["DatasetType"], about["GeneratedBy"][0]["Name"]) == ("derivative", "rtdecode")
 
 

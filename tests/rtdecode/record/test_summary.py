@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 
 from rtdecode.journal import Serving
 from rtdecode.record import Event, summary
+from rtdecode.record.events import blocks
 from rtdecode.types import Quality, Skipped, SkipReason
 
 
@@ -24,17 +25,38 @@ def test_blocks_are_judged_by_the_last_volume_before_their_end(make_run):
     presented = [
         Event(4.0, 4.0, "faces", "file"),  # volumes 2 and 3
         Event(6.0, 4.0, "places", "file"),  # 3 and 4, which is lost
+        Event(9.0, 1.0, "rest", "file"),
         Event(10.0, 4.0, "places", "file"),  # 5 and 6
         Event(12.0, 4.0, "faces", "file"),  # 6 and 7
-        Event(0.0, 2.0, "rest", "file"),
-        Event(0.0, None, "faces", "file"),
+        Event(17.0, None, "faces", "file"),
     ]
     ends = summary.block_ends(run, presented)
     assert (ends.right, ends.blocks, ends.undecided) == (2, 3, 1)
     assert ends.mean_probability == pytest.approx((0.75 + 0.8 + 0.2) / 3)
-    assert summary.block_ends(run, presented[4:5]) is None
-    later = summary.block_ends(run, presented[2:3], lag_s=2.0)
+    assert summary.block_ends(run, presented[5:]) is None
+    later = summary.block_ends(run, presented[3:4], lag_s=2.0)
     assert (later.right, later.blocks) == (1, 1)
+
+
+def test_stimuli_of_one_block_are_one_block():
+    """As in calibration: pauses of up to 3 s do not end it, unknown durations do."""
+    presented = [
+        Event(0.0, 0.9, "face", "file"),
+        Event(1.0, 0.9, "face", "file"),
+        Event(4.5, 0.5, "face", "file"),
+        Event(8.5, 0.5, "face", "file"),
+        Event(9.0, 1.0, "house", "file"),
+        Event(10.0, None, "house", "file"),
+        Event(11.0, 1.0, "house", "file"),
+    ]
+    told = [(e.onset_s, e.duration_s, e.trial_type) for e in blocks(presented)]
+    assert told == [
+        (0.0, 5.0, "face"),
+        (8.5, 0.5, "face"),
+        (9.0, 1.0, "house"),
+        (10.0, None, "house"),
+        (11.0, 1.0, "house"),
+    ]
 
 
 @pytest.mark.parametrize(("right", "of"), [(0, 5), (3, 12), (12, 12), (1, 1)])
