@@ -221,7 +221,7 @@ def confounds(run: RecordedRun) -> list[Column]:
         },
         "dvars": {
             "Description": "Root mean square over the decoder's mask of the change since the last "
-            "volume, in per cent of the mean signal (not standardised); 0 for a run's first volume.",
+            "volume, in per cent of the mean signal (not standardised); 0 for a run's first one.",
             "Units": "percent",
         },
         "temporal_snr": {

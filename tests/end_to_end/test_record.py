@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -171,6 +172,22 @@ def test_events_from_a_file_are_taken_instead(recorded, settings, tmp_path, caps
     ]
     assert run_export(*command, "--events", events) == 2
     assert "2 events files for 1 runs" in capsys.readouterr().err
+
+
+def test_the_documented_commands_run(recorded, settings, tmp_path, monkeypatch):
+    """Every `rtdecode export` of the page on the record, but for the bundle that was moved."""
+    assert recorded.run == 1
+    monkeypatch.chdir(tmp_path)
+    for name in ("sub-01_ses-1_task-nf_run-1", "sessions/20261126-101500"):
+        shutil.copytree(settings.session, tmp_path / name)
+    (tmp_path / "events.tsv").write_text("onset\tduration\ttrial_type\n0\t3\ttongue\n")
+    page = Path(__file__).parents[2] / "docs" / "record.md"
+    commands = re.findall(r"^rtdecode (export .*)$", page.read_text("utf-8"), re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        assert main(command.replace(" --bundle bundle/", "").split()) == 0, command
+    found = list((tmp_path / "derivatives/rtdecode").rglob("*_desc-decoding_timeseries.tsv"))
+    assert [path.name[:26] for path in found] == ["sub-01_ses-1_task-nf_run-1"]
 
 
 def test_a_session_is_exported_while_it_is_served(
