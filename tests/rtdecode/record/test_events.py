@@ -67,7 +67,7 @@ def test_clocks_of_two_servings_are_not_mixed(make_run, make_session, make_decis
     """A computer that was started again counts from anew."""
     before = [make_decision(n) for n in range(2)]
     # What came before the crash and was decided after it says nothing of either clock.
-    again = make_decision(2, stamps=Stamps(BOOT_NS + 1))
+    again = make_decision(2, stamps=Stamps(1))
     shifted = Stamps(*(7 * SECOND_NS + n for n in range(9)))  # volume 3 came 7 s after a restart
     run = make_run([*before, again, make_decision(3, stamps=shifted)])
     servings = [Serving(0, "b", {}), Serving(2, "b", {})]
