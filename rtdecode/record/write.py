@@ -10,7 +10,8 @@ from rtdecode.journal import RecordedRun, Session, read_session
 from rtdecode.record.bids import recorded_runs, write_dataset, write_text
 from rtdecode.record.events import Event, presented_events, read_events
 from rtdecode.record.labels import Labels, labels_of
-from rtdecode.record.report import Told, report
+from rtdecode.record.report import report
+from rtdecode.record.told import Told
 
 BIDS = "bids"
 REPORT = "session_report.html"

@@ -9,7 +9,8 @@ import pytest
 from rtdecode.journal import Serving, Tally
 from rtdecode.record import Event, Labels
 from rtdecode.record.checklist import FILLED, ITEMS, OPEN, PARTLY, Answer, answered
-from rtdecode.record.report import Told, report
+from rtdecode.record.report import report
+from rtdecode.record.told import Told
 from rtdecode.types import Skipped, SkipReason
 
 
