@@ -2,18 +2,21 @@
 
 from rtdecode.journal.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
 from rtdecode.journal.journal import Appended, Journal, Receipt, RunInfo
-from rtdecode.journal.reading import RecordedRun, Session, read_session
+from rtdecode.journal.presented import Presented
+from rtdecode.journal.reading import RecordedRun, Session, Tally, read_session
 from rtdecode.journal.serving import Serving
 
 __all__ = [
     "Appended",
     "Checkpoint",
     "Journal",
+    "Presented",
     "Receipt",
     "RecordedRun",
     "RunInfo",
     "Serving",
     "Session",
+    "Tally",
     "newest_checkpoint",
     "read_session",
     "write_checkpoint",

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,17 +16,11 @@ from typing import Any, Self
 import msgspec
 
 from rtdecode.errors import ConfigError, RunError
-from rtdecode.journal import serving
+from rtdecode.journal import presented, serving
 from rtdecode.journal.guard import explained, locked
+from rtdecode.journal.rows import outcome_of
 from rtdecode.pack import Entry, Kind, Pack, Record, Records, sync_folder
-from rtdecode.types import Decision, Outcome
-from rtdecode.wire import (
-    DecisionMessage,
-    Numbered,
-    SkippedMessage,
-    outcome_from_message,
-    outcome_to_message,
-)
+from rtdecode.wire import Numbered, outcome_to_message
 
 PACK = "objects.pack"
 RECORD = "session.sqlite"
@@ -50,6 +44,9 @@ CREATE TABLE IF NOT EXISTS marks (
 CREATE TABLE IF NOT EXISTS notices (
     record INTEGER PRIMARY KEY, run INTEGER NOT NULL, kind TEXT NOT NULL,
     text TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS tallies (
+    run INTEGER PRIMARY KEY, objects INTEGER NOT NULL, unreadable INTEGER NOT NULL,
+    left_out INTEGER NOT NULL, conflicts INTEGER NOT NULL) STRICT;
 """
 
 
@@ -123,6 +120,7 @@ class Journal:
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
                 + _SCHEMA
                 + serving.SCHEMA
+                + presented.SCHEMA
             )
             if self._fact("format", FORMAT) != FORMAT:
                 raise RunError(f"session {folder} was written by another version of rtdecode")
@@ -301,7 +299,7 @@ class Journal:
         for run, sequence, text, written_ns, written_late in rows:
             # Not written first: what a failing disk still holds can be read.
             recorded_ns, late = self._stamps.get(sequence, (written_ns, bool(written_late)))
-            outcome = _outcome(text, recorded_ns, late=late)
+            outcome = outcome_of(text, recorded_ns, late=late)
             found.append(Numbered(self.session, run, sequence, outcome))
         return found
 
@@ -313,12 +311,25 @@ class Journal:
                 (run, sequence, datetime.now(UTC).isoformat(), text),
             )
 
+    def present(self, event: presented.Presented) -> None:
+        """Put a presented event into the record."""
+        with explained(self.folder):
+            presented.write(self._record, event)
+
     def note(self, record: int, run: int, kind: str, text: str) -> None:
         """Put what the operator was told of a record of the log into the record, once."""
         with explained(self.folder):
             self._record.execute(
                 "INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?)", (record, run, kind, text)
             )
+
+    def tally(
+        self, run: int, *, objects: int, unreadable: int, left_out: int, conflicts: int
+    ) -> None:
+        """Note what a run's objects were, once it is over or the service stops."""
+        row = (run, objects, unreadable, left_out, conflicts)
+        with explained(self.folder):
+            self._record.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?)", row)
 
     def notices(self, run: int) -> list[tuple[str, str]]:
         """Return kind and text of a run's notices, in the log's order."""
@@ -358,13 +369,3 @@ def _make(folder: Path) -> None:
     for path in (folder, *made):
         with suppress(PermissionError):  # it was there before, and may not be listed
             sync_folder(path.parent)
-
-
-def _outcome(content: str, recorded_ns: int | None, *, late: bool) -> Outcome:
-    message = msgspec.json.decode(content, type=DecisionMessage | SkippedMessage)
-    outcome = outcome_from_message(message)
-    if late and isinstance(outcome, Decision):
-        outcome = replace(outcome, late=True)
-    if recorded_ns is None:
-        return outcome
-    return replace(outcome, stamps=replace(outcome.stamps, recorded_ns=recorded_ns))
