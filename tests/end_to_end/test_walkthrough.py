@@ -13,9 +13,11 @@ import pytest
 README = Path(__file__).resolve().parents[2] / "README.md"
 # What a test may not do as it is written: known ports, the scanner's pace, weights from their
 # authors' server, and waiting for an operator's Ctrl-C.
+PORTS = ["--outcomes", "tcp://127.0.0.1:*", "--control", "tcp://127.0.0.1:*"]
 INSTEAD = {
     "calibrate": ["--weights", "net.safetensors"],
-    "serve": ["--outcomes", "tcp://127.0.0.1:*", "--control", "tcp://127.0.0.1:*", "--volumes"],
+    "check": PORTS,
+    "serve": [*PORTS, "--volumes"],
     "monitor": ["--json"],
 }
 
@@ -23,7 +25,8 @@ INSTEAD = {
 def written(command: str, having: str = "") -> list[str]:
     """Return the words of the README's first command of a name, with something in it."""
     text = README.read_text(encoding="utf-8")
-    found = re.findall(rf"(?:^|`)(rtdecode {command} [^`\n]*{having}[^`\n]*)", text, re.MULTILINE)
+    begun = re.findall(rf"(?:^|`)(rtdecode {command} [^`\n]*\n?)", text, re.MULTILINE)
+    found = [line for line in begun if having in line]
     assert found, f"the README has no rtdecode {command} ... {having}"
     return shlex.split(found[0], comments=True)[1:]
 
@@ -53,17 +56,24 @@ def test_the_readmes_session_runs_as_written(folder):
         assert process.returncode == 0, f"{process.args}\n{out}\n{err}"
         return out + err
 
-    assert "8 blocks" in end(begin(written("calibrate")))
-    serving = begin(written("serve"), str(volumes))
+    assert "8 blocks" in end(begin(written("calibrate", "DICOM_FOLDER")))
+    checking = written("check", "--stimulus")
+    checking.remove("--stimulus")  # nobody is there to answer
+    assert "ready" in end(begin(checking))
+    serve = written("serve", "--session sub-01_run-1\n")
+    serving = begin(serve, str(volumes))
     assert serving.stderr is not None
     while not serving.stderr.readline().startswith("watch with"):
         assert serving.poll() is None
     watching = begin(written("monitor"))
-    end(begin(written("replay"), "--speed", "max"))
+    end(begin(written("replay", "DICOM_FOLDER"), "--speed", "max"))
     assert f"{volumes - 4} decisions" in end(serving)
     lines = [json.loads(line) for line in end(watching).splitlines() if line.startswith("{")]
     assert [line["outcome"]["index"] for line in lines] == list(range(volumes))
+    session = folder / serve[-1]
+    assert "CRED-nf" in (session / "session_report.html").read_text(encoding="utf-8")
     assert f"{volumes} outcomes are as recorded" in end(begin(written("replay", "--verify")))
-    session = written("serve")[-1]
-    exporting = [session if w == "SESSION" else w for w in written("export", "--deidentify")]
-    assert f"{volumes} outcomes" in end(begin(exporting))
+    end(begin(written("export", "--bids")))
+    assert list((folder / "derivatives" / "rtdecode").rglob("*_desc-decoding_timeseries.tsv"))
+    copying = [session.name if w == "SESSION" else w for w in written("export", "--deidentify")]
+    assert f"{volumes} outcomes" in end(begin(copying))
