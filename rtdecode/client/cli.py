@@ -12,10 +12,17 @@ from rtdecode.errors import ConfigError
 
 def control(
     action: Annotated[
-        Literal["start", "end", "pause", "resume", "mark", "status", "shutdown"],
+        Literal["start", "end", "pause", "resume", "mark", "event", "status", "shutdown"],
         typer.Argument(help="What to do."),
     ],
-    text: Annotated[str | None, typer.Argument(help="The remark, for mark.")] = None,
+    text: Annotated[
+        str | None, typer.Argument(help="For mark the remark, for event the trial type.")
+    ] = None,
+    onset_s: Annotated[
+        float | None,
+        typer.Option(help="For event: seconds since the run's first volume began. [default: now]"),
+    ] = None,
+    duration_s: Annotated[float | None, typer.Option(help="For event: seconds.")] = None,
     session: Annotated[
         Path | None, typer.Option(help="Find the service by its session folder.")
     ] = None,
@@ -23,18 +30,24 @@ def control(
     keys: ClientKeys = None,
     json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
-    """Start, end, pause or resume a run; put a remark into its record; ask how it stands.
+    """Start, end, pause or resume a run; put remarks and events into its record; ask how it stands.
 
     In a pause volumes are recorded and keep the statistics going, and none has a decision.
 
     Example: rtdecode control --session sub-01_run-1 mark "the participant coughed"
+
+    Example: rtdecode control event faces --onset-s 12.5 --duration-s 15
     """
     import msgspec
 
     from rtdecode.client import Control, session_endpoints
 
-    if (text is None) == (action == "mark"):
-        raise ConfigError("mark needs the remark's text, and nothing else takes one")
+    if (text is None) == (action in {"mark", "event"}):
+        raise ConfigError(
+            "mark needs the remark's text, event its trial type, and nothing else takes one"
+        )
+    if action != "event" and not onset_s is duration_s is None:
+        raise ConfigError("--onset-s and --duration-s are for event")
     if session is not None:
         endpoint = session_endpoints(session)["control"]
     with Control(endpoint, keys=keys) as service:
@@ -48,6 +61,11 @@ def control(
             answer = msgspec.to_builtins(status)
             told += f"\n{status.detail}" if status.detail else ""
         else:
-            told = service.mark(text) if text is not None else getattr(service, action)()
+            if text is None:
+                told = getattr(service, action)()
+            elif action == "event":
+                told = service.event(text, onset_s, duration_s)
+            else:
+                told = service.mark(text)
             answer = {"done": told}
     typer.echo(msgspec.json.encode(answer) if json else told)

@@ -1,5 +1,6 @@
 """Commands to a service."""
 
+import math
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -9,9 +10,11 @@ from rtdecode.client.endpoints import CONTROL
 from rtdecode.errors import ConfigError
 from rtdecode.keys import client_keys, unlock
 from rtdecode.wire import (
+    MAX_EVENT_S,
     MAX_REPLY_BYTES,
     Done,
     EndRequest,
+    EventRequest,
     MarkRequest,
     PauseRequest,
     Refused,
@@ -104,6 +107,33 @@ class Control:
     def mark(self, text: str) -> str:
         """Put a remark into the session's record."""
         return self._expect(MarkRequest(text=text), Done).detail
+
+    def event(
+        self, trial_type: str, onset_s: float | None = None, duration_s: float | None = None
+    ) -> str:
+        """Put a presented event into the run's record.
+
+        Parameters
+        ----------
+        trial_type
+            What was presented, in at most 100 printable characters; the record is shared with it.
+        onset_s
+            Seconds since the acquisition of the run's first volume began, by the stimulus program's
+            own clock; `None`: now, by the service's (within a volume's delay, see the protocol).
+        duration_s
+            Seconds; `None` where it is not known.
+
+        Raises
+        ------
+        WireError
+            A value is not possible, or nothing can be recorded now.
+        """
+        for name, value in (("onset_s", onset_s), ("duration_s", duration_s)):
+            # On the wire they would be null, which means something else.
+            if value is not None and not math.isfinite(value):
+                raise WireError(f"{name} ({value}) must be a number, within {MAX_EVENT_S:g} s")
+        request = EventRequest(trial_type=trial_type, onset_s=onset_s, duration_s=duration_s)
+        return self._expect(request, Done).detail
 
     def shutdown(self) -> str:
         """Stop the service; an unfinished run can be continued."""

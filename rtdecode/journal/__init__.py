@@ -2,6 +2,7 @@
 
 from rtdecode.journal.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
 from rtdecode.journal.journal import Appended, Journal, Receipt, RunInfo
+from rtdecode.journal.presented import Presented
 from rtdecode.journal.reading import RecordedRun, Session, read_session
 from rtdecode.journal.serving import Serving
 
@@ -9,6 +10,7 @@ __all__ = [
     "Appended",
     "Checkpoint",
     "Journal",
+    "Presented",
     "Receipt",
     "RecordedRun",
     "RunInfo",

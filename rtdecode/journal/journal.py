@@ -15,7 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from rtdecode.errors import ConfigError, RunError
-from rtdecode.journal import serving
+from rtdecode.journal import presented, serving
 from rtdecode.journal.guard import explained, locked
 from rtdecode.pack import Entry, Kind, Pack, Record, Records, sync_folder
 from rtdecode.types import Decision, Outcome
@@ -118,6 +118,7 @@ class Journal:
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
                 + _SCHEMA
                 + serving.SCHEMA
+                + presented.SCHEMA
             )
             if self._fact("format", FORMAT) != FORMAT:
                 raise RunError(f"session {folder} was written by another version of rtdecode")
@@ -307,6 +308,11 @@ class Journal:
                 "INSERT INTO marks (run, sequence, marked_utc, text) VALUES (?, ?, ?, ?)",
                 (run, sequence, datetime.now(UTC).isoformat(), text),
             )
+
+    def present(self, event: presented.Presented) -> None:
+        """Put a presented event into the record."""
+        with explained(self.folder):
+            presented.write(self._record, event)
 
     def note(self, record: int, run: int, kind: str, text: str) -> None:
         """Put what the operator was told of a record of the log into the record, once."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from rtdecode.errors import ConfigError
-from rtdecode.journal import serving
+from rtdecode.journal import presented, serving
+from rtdecode.journal.presented import Presented
 from rtdecode.journal.serving import Serving
 from rtdecode.pack import Kind, Record, scan
 from rtdecode.types import Outcome
@@ -37,6 +38,8 @@ class Session:
     records: Sequence[Record]
     runs: Sequence[RecordedRun]
     servings: Sequence[Serving]
+    presented: Sequence[Presented]
+    """Events, in the order in which they were told."""
 
 
 def read_session(folder: Path) -> Session:
@@ -60,6 +63,7 @@ def read_session(folder: Path) -> Session:
                 outcomes.setdefault(run, []).append(outcome_from_message(message))
                 first.setdefault(run, sequence)
             servings = serving.read(record)
+            told = presented.read(record)
         with pack.open("rb") as file:
             # After the outcomes: the log is always ahead of them.
             records = list(scan(file))
@@ -77,6 +81,7 @@ def read_session(folder: Path) -> Session:
             for run, start in starts.items()
         ],
         servings,
+        told,
     )
 
 

@@ -12,7 +12,7 @@ import zmq
 
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RtdecodeError
-from rtdecode.journal import Checkpoint, Journal, write_checkpoint
+from rtdecode.journal import Checkpoint, Journal, Presented, write_checkpoint
 from rtdecode.keys import Doorkeeper, ServiceKeys
 from rtdecode.service.answers import snapshot, status, summary
 from rtdecode.service.deciding import withheld
@@ -36,6 +36,7 @@ from rtdecode.sources import Context, RecordingSource
 from rtdecode.wire import (
     Done,
     EndRequest,
+    EventRequest,
     MarkRequest,
     Numbered,
     PauseRequest,
@@ -271,6 +272,8 @@ class _Service:
                 sequence = runner.outcomes.sequence
                 self._journal.mark(runner.run, sequence, text)
                 return Done(detail=f"marked after outcome {sequence}")
+            case EventRequest():
+                return self._present(request)
             case SnapshotRequest(since=since):
                 return snapshot(self._journal, runner, since, self._shown)
             case ShutdownRequest():
@@ -278,6 +281,24 @@ class _Service:
                 return Done(detail="the service stops")
             case StatusRequest():
                 return self._status()
+
+    def _present(self, event: EventRequest) -> Reply:
+        """Put an event of the stimulus program into the record."""
+        if not event.trial_type.isprintable():
+            return Refused(error=f"trial_type ({event.trial_type!r}) must be printable characters")
+        self._journal.present(
+            Presented(
+                self._runner.run,
+                self._runner.outcomes.sequence,
+                self._clock.monotonic_ns(),
+                event.trial_type,
+                event.onset_s,
+                event.duration_s,
+            )
+        )
+        if event.onset_s is None:
+            return Done(detail=f"{event.trial_type}: recorded as presented now")
+        return Done(detail=f"{event.trial_type}: recorded as presented at {event.onset_s:g} s")
 
     def _command(self, event: Event) -> Reply:
         """Carry out a command, or have it wait for what came before it."""

@@ -24,6 +24,10 @@ MAX_HEADER_BYTES = 1 << 12
 """Of an object's header."""
 MAX_REPLY_BYTES = 1 << 24
 """Of what a service sends, a snapshot at most."""
+MAX_TRIAL_TYPE = 100
+"""Characters of an event's trial type."""
+MAX_EVENT_S = 86_400.0
+"""Of an event's onset, before or after the first volume, and of its duration: a day."""
 SNAPSHOT_LIMIT = 500
 """Outcomes in one `Snapshot`; a client that is further behind asks again."""
 
@@ -174,6 +178,17 @@ class MarkRequest(_Message, frozen=True, kw_only=True, tag="mark", tag_field="re
     text: str
 
 
+class EventRequest(_Message, frozen=True, kw_only=True, tag="event", tag_field="request"):
+    """Put a presented event into the run's record, as BIDS describes events."""
+
+    trial_type: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TRIAL_TYPE)]
+    """Printable characters."""
+    onset_s: Annotated[float, msgspec.Meta(ge=-MAX_EVENT_S, le=MAX_EVENT_S)] | None = None
+    """Seconds since the acquisition of the run's first volume began; `None`: now."""
+    duration_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_EVENT_S)] | None = None
+    """`None`: not known."""
+
+
 class PauseRequest(_Message, frozen=True, kw_only=True, tag="pause", tag_field="request"):
     """Take volumes in and decide none, until `resume`: the outcome of each is `paused`."""
 
@@ -199,6 +214,7 @@ Request = (
     | PauseRequest
     | ResumeRequest
     | MarkRequest
+    | EventRequest
     | SnapshotRequest
     | ShutdownRequest
 )

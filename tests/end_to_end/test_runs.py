@@ -419,6 +419,9 @@ def test_the_command_line_controls_a_session(start, settings, capsys):
     assert control("resume") == (0, "run 1 is ready")
     assert control("mark", "the participant coughed") == (0, "marked after outcome 0")
     assert control("mark")[0] == 2
+    told = (0, "left hand: recorded as presented at 3.5 s")
+    assert control("event", "left hand", "--onset-s", "3.5", "--duration-s", "2") == told
+    assert control("event")[0] == control("mark", "text", "--onset-s", "3.5")[0] == 2
     assert control("end", "now")[0] == 2
     code, said = control("status", "--json")
     assert json.loads(said)["state"] == "ready"

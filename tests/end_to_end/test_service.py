@@ -1,8 +1,13 @@
 """The service over real sockets and real files."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
+from rtdecode.journal import read_session
 from rtdecode.types import Decision, Skipped, SkipReason
+from rtdecode.wire import WireError
 
 
 def test_every_volume_of_a_watched_folder_is_decided_and_published(start, export, scanner):
@@ -159,3 +164,42 @@ def test_the_status_tells_how_long_each_stage_takes(start, export, scanner):
     assert latency["total"].p50_ms == pytest.approx(sorted(ages_ms)[1], abs=1e-3)
     assert latency["total"].p50_ms <= latency["total"].p95_ms <= latency["total"].p99_ms
     service.shut()
+
+
+def test_events_are_on_record_as_the_stimulus_program_told_them(start, export, scanner, settings):
+    """With its onset or the moment, under the newest run, before its first volume and after."""
+    service = start(volumes=2)
+    with service.outcomes() as outcomes, service.control() as control:
+        assert control.event("rest") == "rest: recorded as presented now"
+        export("0.dcm", scanner.mosaic(0))
+        assert next(outcomes).sequence == 1
+        told = control.event("left hand", -0.5, 15)
+        assert told == "left hand: recorded as presented at -0.5 s"
+        for wrong in (float("nan"), float("inf"), 1e9):
+            with pytest.raises(WireError):
+                control.event("tongue", wrong)
+        for duration in (-1.0, float("nan")):
+            with pytest.raises(WireError):
+                control.event("tongue", 1.0, duration)
+        for trial_type in ("", "two\tcolumns", "a\nline", "x" * 101):
+            with pytest.raises(WireError, match=r"trial_type|printable"):
+                control.event(trial_type)
+        # While the service writes.
+        first, second = read_session(settings.session).presented
+        export("1.dcm", scanner.mosaic(1))
+    service.finish()
+    assert (first.run, first.sequence, first.trial_type) == (1, 0, "rest")
+    assert (first.onset_s, first.duration_s, first.serving) == (None, None, 1)
+    assert (second.run, second.sequence, second.trial_type) == (1, 1, "left hand")
+    assert (second.onset_s, second.duration_s) == (-0.5, 15.0)
+    assert 0 < first.told_ns < second.told_ns
+
+
+def test_a_session_of_an_earlier_version_has_no_events(start, export, scanner, settings):
+    """It is read all the same."""
+    service = start(volumes=1)
+    export("0.dcm", scanner.mosaic(0))
+    service.finish()
+    with closing(sqlite3.connect(settings.session / "session.sqlite")) as record:
+        record.execute("DROP TABLE presented")
+    assert read_session(settings.session).presented == []

@@ -23,6 +23,13 @@ GARBAGE = (
     b'{"schema": 1, "request": "snapshot", "since": -1}',
     b'{"schema": 1, "request": "snapshot", "since": 1' + b"0" * 400 + b"}",
     b'{"schema": 1, "request": "mark", "text": "' + b"x" * 2000 + b'"}',
+    b'{"schema": 1, "request": "event"}',
+    b'{"schema": 1, "request": "event", "trial_type": ""}',
+    b'{"schema": 1, "request": "event", "trial_type": "' + b"x" * 101 + b'"}',
+    b'{"schema": 1, "request": "event", "trial_type": "a\\tb"}',
+    b'{"schema": 1, "request": "event", "trial_type": "a", "onset_s": 1e400}',
+    b'{"schema": 1, "request": "event", "trial_type": "a", "onset_s": "now"}',
+    b'{"schema": 1, "request": "event", "trial_type": "a", "duration_s": -1}',
     b'{"schema": 1, "request": "status", "more": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
     b"[" * 60_000,
 )
