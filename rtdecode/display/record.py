@@ -1,0 +1,155 @@
+"""The record of what a participant was shown: a line of JSON each, in the session's folder."""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import msgspec
+
+from rtdecode.errors import ConfigError
+from rtdecode.feedback import Arm, Assigned, Key
+
+DISPLAYED = "displayed.jsonl"
+_PAD_BYTES = 256
+"""What is sealed has a length of so many bytes, or twice that ...: it tells nothing."""
+_NONCE_BYTES, _TAG_BYTES = 16, 32
+
+
+class Hidden(msgspec.Struct, frozen=True):
+    """What would tell real from sham feedback, beside the session's decisions."""
+
+    arm: Arm
+    level: float | None = None
+    """0 to 1, of thermometer and disc."""
+    label: str = ""
+    """The class, of text and image."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was shown; the same fields in every arm."""
+
+    run: int
+    sequence: int
+    """Of the outcome behind it; 0 where there is none."""
+    show: str
+    trial_type: str
+    """Of the block; empty between blocks."""
+    stale: bool
+    run_s: float | None
+    """Time of the run at which it was sent to the page."""
+    sent_unix_s: float
+    painted_unix_s: float | None
+    """When the page had painted it, by the page's clock; none where no page was open."""
+    shown: Hidden | None = None
+    """Where nobody is blinded."""
+    sealed: str = ""
+    """The same as a secret."""
+
+
+class Displayed:
+    """Adds to the record; each line is on the disk before the next is begun.
+
+    Parameters
+    ----------
+    session
+        The session's folder.
+    assigned
+        Seals the lines; `None`: they are open, and all feedback is real.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be written.
+    """
+
+    def __init__(self, session: Path, assigned: Assigned | None) -> None:
+        self._assigned = assigned
+        path = session / DISPLAYED
+        try:
+            self._file: BinaryIO = path.open("ab")
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, line: Line, level: float | None, label: str) -> None:
+        """Add a line.
+
+        Raises
+        ------
+        OSError
+            The disk is full, or gone.
+        """
+        if self._assigned is None:
+            line = msgspec.structs.replace(line, shown=Hidden("real", level, label))
+        else:
+            hidden = Hidden(self._assigned.arm, level, label)
+            line = msgspec.structs.replace(line, sealed=_seal(self._assigned.secret, hidden))
+        self._file.write(msgspec.json.encode(line) + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def read_displayed(session: Path, key: Key | None = None) -> Iterator[Line]:
+    """Read a session's record.
+
+    Parameters
+    ----------
+    session
+        The session's folder.
+    key
+        Unseals it.
+
+    Raises
+    ------
+    ConfigError
+        There is no record, it is damaged, or the key is not its own.
+    """
+    path, number = session / DISPLAYED, 0
+    try:
+        lines = path.read_bytes().splitlines()
+        for content in lines:
+            number += 1
+            line = msgspec.json.decode(content, type=Line)
+            if key is not None and line.sealed:
+                hidden = _unseal(bytes.fromhex(key.secret), line.sealed)
+                line = msgspec.structs.replace(line, shown=hidden, sealed="")
+            yield line
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise ConfigError(
+            f"{path}, line {number}: it is damaged, or sealed with another key"
+        ) from error
+
+
+def _seal(secret: bytes, hidden: Hidden) -> str:
+    content = msgspec.json.encode(hidden)
+    content = content.ljust(-(-len(content) // _PAD_BYTES) * _PAD_BYTES)
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    body = _mask(secret, nonce, content)
+    return base64.b64encode(nonce + body + hmac.digest(secret, nonce + body, "sha256")).decode()
+
+
+def _unseal(secret: bytes, sealed: str) -> Hidden:
+    content = base64.b64decode(sealed, validate=True)
+    nonce, body = content[:_NONCE_BYTES], content[_NONCE_BYTES:-_TAG_BYTES]
+    tag = hmac.digest(secret, nonce + body, "sha256")
+    if not hmac.compare_digest(tag, content[-_TAG_BYTES:]):
+        raise ValueError("another key")
+    return msgspec.json.decode(_mask(secret, nonce, body), type=Hidden)
+
+
+def _mask(secret: bytes, nonce: bytes, content: bytes) -> bytes:
+    """Add a keystream to `content`, or take it off again."""
+    stream = hashlib.shake_256(secret + nonce).digest(len(content))
+    return bytes(one ^ other for one, other in zip(content, stream, strict=True))
