@@ -9,7 +9,7 @@ import msgspec
 
 from rtdecode.display.events import Presented
 from rtdecode.display.pages import Pages
-from rtdecode.display.record import Displayed, Line
+from rtdecode.display.record import Displayed, Line, line_of
 from rtdecode.feedback import Feedback, Frame
 from rtdecode.wire import Numbered, Status
 
@@ -111,17 +111,7 @@ class Presenter:
             "good_for_ms": good_ms,
         }
         self._pages.show(msgspec.json.encode(message).decode())
-        line = Line(
-            run=frame.run,
-            sequence=frame.sequence,
-            show=frame.show,
-            trial_type="" if frame.block is None else frame.block.trial_type,
-            stale=frame.stale,
-            run_s=run_s if math.isfinite(run_s) else None,
-            sent_unix_s=time.time(),
-            painted_unix_s=None,
-        )
-        self._open = (line, frame)
+        self._open = (line_of(frame, run_s), frame)
 
     def _close_line(self, painted_unix_s: float | None) -> None:
         """Have what was sent last recorded, once a page has painted it or it is over."""
@@ -136,7 +126,7 @@ class Presenter:
         while (item := await self._lines.get()) is not None:
             line, frame = item
             try:
-                await asyncio.to_thread(self._record.write, line, frame.level, frame.label)
+                await asyncio.to_thread(self._record.write, line, frame)
             except OSError as error:
                 if self._recording:
                     self._tell(f"what is shown can no longer be recorded: {error.strerror}")

@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import hmac
+import math
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -12,7 +14,7 @@ from typing import BinaryIO, Self
 import msgspec
 
 from rtdecode.errors import ConfigError
-from rtdecode.feedback import Arm, Assigned, Key
+from rtdecode.feedback import Arm, Assigned, Frame, Key
 
 DISPLAYED = "displayed.jsonl"
 _PAD_BYTES = 256
@@ -51,6 +53,20 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """The same as a secret."""
 
 
+def line_of(frame: Frame, run_s: float, painted_unix_s: float | None = None) -> Line:
+    """Return what is recorded of a frame, now, at a time of the run."""
+    return Line(
+        run=frame.run,
+        sequence=frame.sequence,
+        show=frame.show,
+        trial_type="" if frame.block is None else frame.block.trial_type,
+        stale=frame.stale,
+        run_s=run_s if math.isfinite(run_s) else None,
+        sent_unix_s=time.time(),
+        painted_unix_s=painted_unix_s,
+    )
+
+
 class Displayed:
     """Adds to the record; each line is on the disk before the next is begun.
 
@@ -81,8 +97,8 @@ class Displayed:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def write(self, line: Line, level: float | None, label: str) -> None:
-        """Add a line.
+    def write(self, line: Line, frame: Frame) -> None:
+        """Add the line of a frame.
 
         Raises
         ------
@@ -90,9 +106,9 @@ class Displayed:
             The disk is full, or gone.
         """
         if self._assigned is None:
-            line = msgspec.structs.replace(line, shown=Hidden("real", level, label))
+            line = msgspec.structs.replace(line, shown=Hidden("real", frame.level, frame.label))
         else:
-            hidden = Hidden(self._assigned.arm, level, label)
+            hidden = Hidden(self._assigned.arm, frame.level, frame.label)
             line = msgspec.structs.replace(line, sealed=_seal(self._assigned.secret, hidden))
         self._file.write(msgspec.json.encode(line) + b"\n")
         self._file.flush()

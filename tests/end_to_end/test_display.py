@@ -211,21 +211,20 @@ def test_without_news_the_page_turns_neutral_and_recovers(
     """The service dies: fixation, told to the operator and not to the participant."""
     service = start()
     where = {"outcomes": service.endpoints.outcomes, "control": service.endpoints.control}
-    text = SETTINGS.replace("max_age_s = 1000", "max_age_s = 2")
-    with displaying("--session", settings.session, "--protocol", protocol(text)) as display:
+    always = SETTINGS.replace("onset_s = 900", "onset_s = 0").replace("1000", "5")
+    always = re.sub(r".*(baseline|cue).*\n", "", always)
+    with displaying("--session", settings.session, "--protocol", protocol(always)) as display:
         page.goto(display.url)
         assert display.next_line() == "a page is open"
         export("0.dcm", scanner.mosaic(0))
-        shows(page, "rest")
-        export("610.dcm", scanner.mosaic(610))
-        shows(page, "feedback")
+        shows(page, "feedback", 1)
         service.shut()
         gone = shows(page, "fixation")
         assert (gone["level"], page.inner_text("body").strip()) == ("", "")
         assert "the participant sees fixation" in display.next_line()
         service = start(**where)
-        export("611.dcm", scanner.mosaic(611))
-        shows(page, "feedback", 612)
+        export("1.dcm", scanner.mosaic(1))
+        shows(page, "feedback", 2)
         assert "sees feedback" in display.next_line()
         display.end()
     service.shut()
