@@ -83,15 +83,13 @@ class Feedback:
         recordings: Sequence[Recording] = (),
     ) -> None:
         settings.check(status.classes)
-        if assigned is not None and not recordings:
-            raise ConfigError("sham feedback needs a recorded session, in every arm")
-        if any(recording.classes != status.classes for recording in recordings):
-            raise ConfigError(
-                f"the recorded session's classes are not the decoder's, {', '.join(status.classes)}"
-            )
+        if status.repetition_time_s is None:
+            raise ConfigError("the decoder does not state its repetition time")
+        if assigned is not None:
+            _check(recordings, settings, status.classes, status.repetition_time_s)
         self._settings = settings
         self._classes = status.classes
-        self._repetition_time_s = status.repetition_time_s or math.nan
+        self._repetition_time_s = status.repetition_time_s
         self._same_clock = same_clock
         self._assigned = assigned
         self._recordings = recordings
@@ -196,3 +194,28 @@ class Feedback:
 
     def _word(self, label: str) -> str:
         return self._settings.texts.get(label, NONE_TEXT if label == NONE else label)
+
+
+def _check(
+    recordings: Sequence[Recording],
+    settings: FeedbackSettings,
+    classes: tuple[str, ...],
+    repetition_time_s: float,
+) -> None:
+    """Refuse a recorded session that is not one of this experiment; in every arm."""
+    problems = []
+    if not recordings:
+        problems.append("sham feedback needs a recorded session, in every arm")
+    if any(recording.classes != classes for recording in recordings):
+        problems.append(
+            f"the recorded session's classes are not the decoder's, {', '.join(classes)}"
+        )
+    volumes = min((len(recording.fast) for recording in recordings), default=0)
+    lasts_s = settings.protocol.end_s
+    if recordings and (volumes + 1) * repetition_time_s < lasts_s:
+        problems.append(
+            f"a recorded run has {volumes} volumes, the protocol lasts {lasts_s:g} s; give a "
+            "session that was recorded with this protocol"
+        )
+    if problems:
+        raise ConfigError(problems)

@@ -164,7 +164,7 @@ def test_arms_differ_in_nothing_but_the_value(settings, status, decided, baselin
     """When something is shown, and what it is, is the same; and the values are not."""
     settings = replace(settings, baseline=baseline, smoothing_s=2.0, range=(-1.0, 1.0))
     own = [decided(n, float(rng.random())) for n in range(24) if n not in {4, 12, 13, 14, 15}]
-    other = tuple((p, 1 - p) for p in (float(p) for p in rng.random(15)))
+    other = tuple((p, 1 - p) for p in (float(p) for p in rng.random(30)))
     recording = Recording(("faces", "houses"), other, other)
     frames = {arm: drive(settings, status, own, arm, recording) for arm in ("real", "yoked")}
     frames["shuffled"] = drive(settings, status, own, "shuffled", recording)
@@ -179,7 +179,7 @@ def test_arms_differ_in_nothing_but_the_value(settings, status, decided, baselin
 def test_yoked_shows_what_real_showed_then(settings, status, decided, rng):
     """The recorded session's own feedback, value for value."""
     settings = replace(settings, baseline="rest", smoothing_s=2.0, range=(-1.0, 1.0))
-    theirs = [float(p) for p in rng.random(24)]
+    theirs = [float(p) for p in rng.random(30)]
     series = tuple((p, 1 - p) for p in theirs)
     recording = Recording(("faces", "houses"), series, series)
     recorded = drive(
@@ -192,9 +192,10 @@ def test_yoked_shows_what_real_showed_then(settings, status, decided, rng):
 
 def test_sham_needs_a_recording_that_fits(settings, status):
     """In every arm, so that no arm has an error of its own."""
+    short = Recording(("faces", "houses"), 20 * ((0.5, 0.5),), 20 * ((0.5, 0.5),))
     messages = set()
     for arm in ("real", "yoked", "shuffled"):
-        for recordings in ((), (Recording(("a", "b"), ((0.5, 0.5),), ((0.5, 0.5),)),)):
+        for recordings in ((), (replace(short, classes=("a", "b")),), (short,)):
             with pytest.raises(ConfigError) as refused:
                 Feedback(
                     settings,
@@ -204,4 +205,4 @@ def test_sham_needs_a_recording_that_fits(settings, status):
                     recordings=recordings,
                 )
             messages.add(str(refused.value))
-    assert len(messages) == 2
+    assert len(messages) == 3
