@@ -1,5 +1,6 @@
-"""The examples of docs/client.md follow a run."""
+"""The examples of docs/client.md and docs/stimulus.md follow a run."""
 
+import json
 import os
 import re
 import shutil
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "client.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-EXAMPLES = FENCE.findall(PAGE.read_text(encoding="utf-8"))
+EXAMPLES = FENCE.findall((DOCS / "client.md").read_text(encoding="utf-8"))
 PYTHON = [code for language, code in EXAMPLES if language == "python"]
 VOLUMES = 4
 
@@ -73,3 +74,24 @@ def test_the_javascript_example_catches_up_and_follows(run):
     lines = run(["node", "-e"], code, env=dict(os.environ))
     assert [line.split()[:2] for line in lines] == [["1", "0"], ["2", "1"], ["3", "2"], ["4", "3"]]
     assert "no decision: gap" in lines[2]
+
+
+def test_the_stimulus_program_shows_feedback(run, settings, tmp_path):
+    """As docs/stimulus.md has it, with settings for this decoder."""
+    ((_, code),) = FENCE.findall((DOCS / "stimulus.md").read_text(encoding="utf-8"))
+    protocol = {
+        "display": "text",
+        "trial_types": {"regulate": "feedback"},
+        "blocks": [{"onset_s": 0, "duration_s": 600, "trial_type": "regulate"}],
+        "threshold": 0,
+        "max_age_s": 600,
+    }
+    path = tmp_path / "feedback.json"
+    path.write_text(json.dumps(protocol), encoding="utf-8")
+    code = code.replace('"feedback.toml"', repr(str(path)))
+    code = code.replace('"sub-01_run-1"', repr(str(settings.session)))
+    lines = run([sys.executable, "-c"], code)
+    assert lines[0].split() == ["fixation", "None"]
+    assert lines[-1].split()[0] == "feedback"
+    words, label = lines[-1].removeprefix("feedback ").split(" None ")
+    assert words == label != "none"

@@ -1,12 +1,17 @@
 """The settings file: read, and refused with every reason at once."""
 
 import json
+import re
 import tomllib
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from rtdecode.errors import ConfigError
-from rtdecode.feedback import Block, FirstVolumes, Text, read_settings
+from rtdecode.feedback import Block, FeedbackSettings, FirstVolumes, Text, read_settings
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "display.md"
 
 GOOD = """
 display = "thermometer"
@@ -107,3 +112,18 @@ def test_settings_must_fit_the_decoder(write, tmp_path):
     images = GOOD.replace('"thermometer"', '"image"') + "[images]\nfaces = 'f.png'\n"
     with pytest.raises(ConfigError, match="no picture for 'houses'"):
         read_settings(write("feedback.toml", images)).check(("faces", "houses"))
+
+
+def test_the_documented_settings_are_the_settings(write):
+    """The example is read, and the table has a line for each setting."""
+    page = PAGE.read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    write("events.tsv", EVENTS.replace("cue", "instruction"))
+    assert read_settings(write("feedback.toml", example)).of == {"faces": 1, "houses": -1}
+    named = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    settings = {field.name for field in fields(FeedbackSettings)} - {"protocol"}
+    assert named == settings | {"events", "blocks", "trial_types"}
