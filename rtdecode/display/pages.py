@@ -1,6 +1,7 @@
 """The participant's open pages (one, as a rule) and the web server they come from."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable
 from importlib.resources import files
@@ -13,6 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from rtdecode import __version__
 from rtdecode.feedback import FeedbackSettings
 
 
@@ -74,12 +76,14 @@ def website(
     images = dict(enumerate(settings.images.items()))
     low, high = settings.range
     zero = -low / (high - low)
-    facts = {
+    facts: dict[str, object] = {
         "display": settings.display,
         # A level that stands for no change, where it is neither empty nor full.
         "zero": zero if 0 < zero < 1 else 0,
         "images": {label: f"/images/{number}" for number, (label, _) in images.items()},
     }
+    # A page that was opened by a display with other settings is to be loaded again.
+    facts["version"] = hashlib.sha256(json.dumps([facts, __version__]).encode()).hexdigest()[:12]
     told = json.dumps(facts).replace("<", "\\u003c")
     html = files(__package__).joinpath("page.html").read_text("utf-8")
     html = html.replace("/*SETTINGS*/null", told)
@@ -100,6 +104,10 @@ def website(
             await socket.close()
             return
         await socket.accept()
+        if socket.query_params.get("version") != facts["version"]:
+            await socket.send_text('{"reload": true}')
+            await socket.close()
+            return
         waiting = pages.opened()
         tell("a page is open")
         sending = asyncio.create_task(_send(socket, waiting))

@@ -1,6 +1,7 @@
 """The record of what a participant was shown: a line of JSON each, in the session's folder."""
 
 import base64
+import errno
 import hashlib
 import hmac
 import math
@@ -9,7 +10,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 import msgspec
 
@@ -53,6 +54,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """The same as a secret."""
 
 
+class _OtherKeyError(Exception):
+    """What is sealed was not sealed with this key, or not left as it was."""
+
+
 def line_of(frame: Frame, run_s: float, painted_unix_s: float | None = None) -> Line:
     """Return what is recorded of a frame, now, at a time of the run."""
     return Line(
@@ -87,9 +92,12 @@ class Displayed:
         self._assigned = assigned
         path = session / DISPLAYED
         try:
-            self._file: BinaryIO = path.open("ab")
+            # Without a buffer, so that what could not be written is not tried again.
+            self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+        self._torn = self._file.tell() > 0
+        """Whether a line may have been cut off: an empty one after it does no harm."""
 
     def __enter__(self) -> Self:
         return self
@@ -110,13 +118,16 @@ class Displayed:
         else:
             hidden = Hidden(self._assigned.arm, frame.level, frame.label)
             line = msgspec.structs.replace(line, sealed=_seal(self._assigned.secret, hidden))
-        self._file.write(msgspec.json.encode(line) + b"\n")
-        self._file.flush()
+        content = b"\n" * self._torn + msgspec.json.encode(line) + b"\n"
+        self._torn = True
+        if self._file.write(content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(self._file.fileno())
+        self._torn = False
 
 
 def read_displayed(session: Path, key: Key | None = None) -> Iterator[Line]:
-    """Read a session's record.
+    """Read a session's record, without the lines that a crash or a full disk has cut off.
 
     Parameters
     ----------
@@ -130,22 +141,24 @@ def read_displayed(session: Path, key: Key | None = None) -> Iterator[Line]:
     ConfigError
         There is no record, it is damaged, or the key is not its own.
     """
-    path, number = session / DISPLAYED, 0
+    path = session / DISPLAYED
     try:
         lines = path.read_bytes().splitlines()
-        for content in lines:
-            number += 1
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    for number, content in enumerate(lines, start=1):
+        try:
             line = msgspec.json.decode(content, type=Line)
             if key is not None and line.sealed:
                 hidden = _unseal(bytes.fromhex(key.secret), line.sealed)
                 line = msgspec.structs.replace(line, shown=hidden, sealed="")
-            yield line
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise ConfigError(
-            f"{path}, line {number}: it is damaged, or sealed with another key"
-        ) from error
+        except (msgspec.ValidationError, _OtherKeyError) as error:
+            raise ConfigError(
+                f"{path}, line {number}: it is damaged, or sealed with another key"
+            ) from error
+        except msgspec.DecodeError:
+            continue
+        yield line
 
 
 def _seal(secret: bytes, hidden: Hidden) -> str:
@@ -157,11 +170,11 @@ def _seal(secret: bytes, hidden: Hidden) -> str:
 
 
 def _unseal(secret: bytes, sealed: str) -> Hidden:
-    content = base64.b64decode(sealed, validate=True)
+    content = base64.b64decode(sealed)
     nonce, body = content[:_NONCE_BYTES], content[_NONCE_BYTES:-_TAG_BYTES]
     tag = hmac.digest(secret, nonce + body, "sha256")
     if not hmac.compare_digest(tag, content[-_TAG_BYTES:]):
-        raise ValueError("another key")
+        raise _OtherKeyError
     return msgspec.json.decode(_mask(secret, nonce, body), type=Hidden)
 
 

@@ -17,6 +17,8 @@ from rtdecode.types import NONE, Decision
 from rtdecode.wire import Numbered, Status
 
 NONE_TEXT = "–"
+_SAME_REPETITION_TIME = 0.02
+"""Two differ by less than this fraction: headers round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +212,15 @@ def _check(
         problems.append(
             f"the recorded session's classes are not the decoder's, {', '.join(classes)}"
         )
-    volumes = min((len(recording.fast) for recording in recordings), default=0)
     lasts_s = settings.protocol.end_s
-    if recordings and (volumes + 1) * repetition_time_s < lasts_s:
-        problems.append(
-            f"a recorded run has {volumes} volumes, the protocol lasts {lasts_s:g} s; give a "
-            "session that was recorded with this protocol"
-        )
+    for recording in recordings:
+        volumes, of_s = len(recording.fast), recording.repetition_time_s
+        if (volumes + 1) * of_s < lasts_s or not math.isclose(
+            of_s, repetition_time_s, rel_tol=_SAME_REPETITION_TIME
+        ):
+            problems.append(
+                f"a recorded run has {volumes} volumes, one every {of_s:.4g} s; the protocol lasts "
+                f"{lasts_s:g} s, with one every {repetition_time_s:.4g} s; give a session of it"
+            )
     if problems:
         raise ConfigError(problems)

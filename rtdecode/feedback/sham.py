@@ -28,6 +28,7 @@ class Recording:
     classes: tuple[str, ...]
     fast: tuple[tuple[float, ...], ...]
     window: tuple[tuple[float, ...], ...]
+    repetition_time_s: float
 
     def probabilities(self, index: int, which: Literal["fast", "window"]) -> tuple[float, ...]:
         """Return those of a volume; after its last the recording begins again."""
@@ -90,12 +91,13 @@ def shuffled(recording: Recording, seed: Sequence[int]) -> Recording:
         recording.classes,
         tuple(recording.fast[place] for place in places),
         tuple(recording.window[place] for place in places),
+        recording.repetition_time_s,
     )
 
 
 def _recording(run: RecordedRun) -> Recording:
     decided = [outcome if isinstance(outcome, Decision) else None for outcome in run.outcomes]
-    last = next(outcome for outcome in decided if outcome is not None)
+    last = first = next(outcome for outcome in decided if outcome is not None)
     filled = []
     for outcome in decided:
         last = outcome or last
@@ -104,4 +106,5 @@ def _recording(run: RecordedRun) -> Recording:
         tuple(run.start.header["classes"]),
         tuple(outcome.fast for outcome in filled),
         tuple(outcome.probabilities for outcome in filled),
+        (last.acquired_s - first.acquired_s) / max(1, last.index - first.index),
     )

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
@@ -21,6 +21,9 @@ from rtdecode.display import DISPLAYED, Line, read_displayed
 from rtdecode.feedback import read_key
 from rtdecode.journal import read_session
 
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="the display is ended by a signal that Windows does not have"
+)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 SMOOTHING_S = 300.0
 
@@ -121,9 +124,9 @@ class Display:
 
 
 @contextmanager
-def displaying(*arguments: object) -> Iterator[Display]:
+def displaying(*arguments: object, port: int = 0) -> Iterator[Display]:
     """Run a display within a block."""
-    display = Display(*arguments, "--port", 0)
+    display = Display(*arguments, "--port", port)
     try:
         yield display
     finally:
@@ -137,6 +140,11 @@ def shows(page: Any, what: str, sequence: int | None = None) -> dict[str, str]:
         wanted += f" && document.body.dataset.sequence === '{sequence}'"
     page.wait_for_function(wanted)
     return page.evaluate("({...document.body.dataset})")
+
+
+def outcomes_of(session: Path) -> Sequence[Any]:
+    """Return what the journal has of the only run."""
+    return read_session(session).runs[0].outcomes
 
 
 def levels_of(session: Path) -> dict[int, float]:
@@ -254,7 +262,57 @@ def test_a_display_that_dies_leaves_no_old_value(start, export, scanner, setting
     service.shut()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
+@pytest.mark.parametrize("kind", ["text", "image"])
+def test_words_and_pictures_are_those_of_the_decoded_class(
+    start, export, scanner, settings, protocol, page, tmp_path, kind
+):
+    """The journal's likeliest class; a picture is drawn."""
+    names = ("rest", "left hand", "right hand", "tongue")
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" width="60" height="60"><circle r="9"/></svg>'
+    for name in names:
+        (tmp_path / f"{name}.svg").write_text(svg)
+    pictures = ", ".join(f'"{name}" = "{name}.svg"' for name in names)
+    text = (
+        ALWAYS.replace('"thermometer"', f'"{kind}"') + f"threshold = 0\nimages = {{{pictures}}}\n"
+    )
+    text += 'texts = { "left hand" = "LEFT" }\n'
+    text = text.replace(f"smoothing_s = {SMOOTHING_S}", "")
+    service = start()
+    with displaying("--session", settings.session, "--protocol", protocol(text)) as display:
+        page.goto(display.url)
+        seen = {}
+        for index in range(5):
+            export(f"{index}.dcm", scanner.mosaic(index))
+            shows(page, "feedback", index + 1)
+            if kind == "text":
+                seen[index] = page.inner_text("#words")
+            else:
+                picture = page.locator("#image img:visible")
+                assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)")
+                seen[index] = picture.get_attribute("data-label")
+        display.end()
+    service.shut()
+    decided = [max(zip(o.fast, names, strict=True))[1] for o in outcomes_of(settings.session)]
+    words = {"left hand": "LEFT"} if kind == "text" else {}
+    assert list(seen.values()) == [words.get(name, name) for name in decided]
+
+
+def test_a_page_is_loaded_again_where_settings_have_changed(start, settings, protocol, page):
+    """A display is ended and started with another picture; the page that is open follows."""
+    service = start()
+    arguments = ("--session", settings.session, "--protocol", protocol(ALWAYS))
+    with displaying(*arguments) as display:
+        page.goto(display.url)
+        shows(page, "fixation")
+        display.end()
+    protocol(ALWAYS.replace("thermometer", "disc"))
+    port = int(display.url.rstrip("/").rpartition(":")[2])
+    with displaying(*arguments, port=port) as display:
+        page.wait_for_function("document.body.dataset.display === 'disc'")
+        display.end()
+    service.shut()
+
+
 def test_a_display_that_hangs_leaves_no_old_value(start, export, scanner, settings, protocol, page):
     """The page takes it off when it is too old, although nobody tells it to."""
     service = start()

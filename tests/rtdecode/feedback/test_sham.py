@@ -11,7 +11,7 @@ from rtdecode.feedback.sham import SHUFFLED_VOLUMES
 
 def recording(volumes: int) -> Recording:
     fast = tuple((n / volumes, 1 - n / volumes) for n in range(volumes))
-    return Recording(("faces", "houses"), fast, fast[::-1])
+    return Recording(("faces", "houses"), fast, fast[::-1], 2.0)
 
 
 @given(st.integers(1, 400), st.lists(st.integers(0, 255), min_size=1, max_size=40))
