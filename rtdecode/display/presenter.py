@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from rtdecode.display.events import Presented
+from rtdecode.display.events import Presented, begun
 from rtdecode.display.pages import Pages
 from rtdecode.display.record import Displayed, Line, line_of
 from rtdecode.feedback import Feedback, Frame
@@ -91,9 +91,9 @@ class Presenter:
             self._tell("no decision is recent enough: the participant sees fixation")
         elif self._frame.stale and frame.show == "feedback":
             self._tell("decisions are recent again: the participant sees feedback")
-        run_s, block = feedback.run_s(now_ns), frame.block
-        if block is not None and (frame.run, block) != (self._frame.run, self._frame.block):
-            self.events.put_nowait(Presented(block.trial_type, run_s, block.end_s - run_s))
+        run_s = feedback.run_s(now_ns)
+        if (event := begun(frame, self._frame, run_s)) is not None:
+            self.events.put_nowait(event)
         self._send(frame, run_s)
 
     def _send(self, frame: Frame, run_s: float) -> None:

@@ -230,7 +230,7 @@ def test_without_news_the_page_turns_neutral_and_recovers(
     """The service dies: fixation, told to the operator and not to the participant."""
     service = start()
     where = {"outcomes": service.endpoints.outcomes, "control": service.endpoints.control}
-    text = ALWAYS.replace("1000", "5")
+    text = ALWAYS.replace("1000", "3")
     with displaying("--session", settings.session, "--protocol", protocol(text)) as display:
         page.goto(display.url)
         assert display.next_line() == "a page is open"
@@ -316,7 +316,7 @@ def test_a_page_is_loaded_again_where_settings_have_changed(start, settings, pro
 def test_a_display_that_hangs_leaves_no_old_value(start, export, scanner, settings, protocol, page):
     """The page takes it off when it is too old, although nobody tells it to."""
     service = start()
-    text = ALWAYS.replace("1000", "5")
+    text = ALWAYS.replace("1000", "3")
     with displaying("--session", settings.session, "--protocol", protocol(text)) as display:
         page.goto(display.url)
         export("0.dcm", scanner.mosaic(0))
