@@ -184,6 +184,33 @@ def load(path: Path | str) -> Bundle:
         Naming every file that is missing, altered or unreadable.
     """
     path = Path(path)
+    manifest, digest = read_manifest(path)
+    # Read once: what was verified is what runs.
+    decoder = (path / DECODER).read_bytes() if (path / DECODER).is_file() else b""
+    problems = _problems(path, manifest, decoder)
+    if problems:
+        raise BundleError(problems)
+    try:
+        return Bundle(
+            path=path,
+            manifest=manifest,
+            digest=digest,
+            decoder=decoder,
+            space=_load_space(path, manifest),
+            initial_state=_load_arrays(path / "initial_state.npz"),
+        )
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, ImageFileError) as error:
+        raise BundleError(f"{path}: cannot be read: {error}; calibrate again") from error
+
+
+def read_manifest(path: Path) -> tuple[Manifest, str]:
+    """Return what a bundle says of itself, and the bundle's digest, without loading the rest.
+
+    Raises
+    ------
+    BundleError
+        It is missing, or not one that this version reads.
+    """
     content = _read(path, MANIFEST, MAX_MANIFEST_BYTES)
     try:
         # The schema first: another one may have other fields.
@@ -196,22 +223,7 @@ def load(path: Path | str) -> Bundle:
             f"{path / MANIFEST}: schema {schema}, this rtdecode reads {SCHEMA}; "
             "calibrate again, or use the rtdecode version that wrote it"
         )
-    # Read once: what was verified is what runs.
-    decoder = (path / DECODER).read_bytes() if (path / DECODER).is_file() else b""
-    problems = _problems(path, manifest, decoder)
-    if problems:
-        raise BundleError(problems)
-    try:
-        return Bundle(
-            path=path,
-            manifest=manifest,
-            digest=_sha256(content)[:12],
-            decoder=decoder,
-            space=_load_space(path, manifest),
-            initial_state=_load_arrays(path / "initial_state.npz"),
-        )
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, ImageFileError) as error:
-        raise BundleError(f"{path}: cannot be read: {error}; calibrate again") from error
+    return manifest, _sha256(content)[:12]
 
 
 def _problems(path: Path, manifest: Manifest, decoder: bytes) -> list[str]:

@@ -11,6 +11,7 @@ import typer
 
 from rtdecode import __version__
 from rtdecode.adapters.cli import app as adapt
+from rtdecode.check.cli import check
 from rtdecode.client.cli import control
 from rtdecode.client.options import ClientKeys
 from rtdecode.display.cli import app as display
@@ -38,6 +39,7 @@ def build() -> typer.Typer:
         rich_markup_mode="rich",
     )
     app.callback()(_common)
+    app.command()(check)
     app.command()(serve)
     app.command()(resume)
     app.command()(replay)
@@ -104,9 +106,13 @@ def replay(
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="For --verify: the decoder.")] = None,
     provider: Annotated[
-        Literal["cpu", "cuda", "auto"], typer.Option(help="For --verify: as for serve.")
-    ] = "cpu",
-    threads: Annotated[int, typer.Option(help="For --verify: as for serve.", min=1)] = 1,
+        Literal["cpu", "cuda", "auto"] | None,
+        typer.Option(help="For --verify: where the network runs. [default: as recorded]"),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="For --verify: the network's on the CPU. [default: as recorded]", min=1),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="For --verify: print JSON.")] = False,
     keys: ClientKeys = None,
 ) -> None:
@@ -139,17 +145,19 @@ def replay(
 
 
 def _verify(
-    session: Path, bundle: Path, provider: "Provider", threads: int, *, as_json: bool
+    session: Path, bundle: Path, provider: "Provider | None", threads: int | None, *, as_json: bool
 ) -> None:
     import msgspec
 
     from rtdecode import bundle as bundles
     from rtdecode.journal import Serving
     from rtdecode.pipeline import Pipeline
-    from rtdecode.service import verify
+    from rtdecode.service import computed_with, verify
 
+    recorded_provider, recorded_threads = computed_with(session)
+    threads = threads or recorded_threads
     loaded = bundles.load(bundle)
-    pipeline = Pipeline(loaded, provider, threads)
+    pipeline = Pipeline(loaded, provider or recorded_provider, threads)
     now = Serving(0, loaded.digest, {"provider": pipeline.provider, "threads": threads})
     results = verify(session, pipeline, now)
     if as_json:

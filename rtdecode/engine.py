@@ -4,6 +4,7 @@ One engine belongs to one thread. Its whole memory is `state()`: restore it, and
 gives the same decision to the last bit (same machine, provider and thread count).
 """
 
+import contextlib
 import ctypes
 import logging
 import math
@@ -246,7 +247,9 @@ def _open_session(bundle: Bundle, provider: Provider, threads: int) -> tuple[Any
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = [_ORT_NAMES["cpu"]]
     if wanted == "cuda":
-        ort.preload_dlls()
+        # It prints what it misses, and standard output is for answers.
+        with contextlib.redirect_stdout(sys.stderr):
+            ort.preload_dlls()
         # TF32 would round the products to 10 bits; parity with torch was measured without it.
         cuda = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
         providers.insert(0, (_ORT_NAMES["cuda"], cuda))

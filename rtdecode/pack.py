@@ -178,7 +178,7 @@ class Pack:
                 self._file.truncate(self._end)
             raise RunError(
                 f"{self.path}: the session's log cannot be written ({error}); make room on the "
-                "disk and start again with the same session folder"
+                "disk, or have it mended, and start again with the same session folder"
             ) from error
         if not self._in_place():
             raise RunError(

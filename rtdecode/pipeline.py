@@ -32,9 +32,13 @@ class Pipeline:
         self.bundle_digest = bundle.digest
         self.classes = bundle.manifest.classes
         self.repetition_time_s = bundle.manifest.repetition_time_s
-        x_mm, y_mm, z_mm = voxel_mm(bundle.space.reference_affine)
+        affine = bundle.space.reference_affine
+        x_mm, y_mm, z_mm = voxel_mm(affine)
         self.expected = Expected(
-            bundle.manifest.source_shape, (x_mm, y_mm, z_mm), self.repetition_time_s
+            bundle.manifest.source_shape,
+            (x_mm, y_mm, z_mm),
+            self.repetition_time_s,
+            tuple(tuple(row) for row in affine.tolist()),
         )
 
     def step(self, item: Volume | Skipped) -> Outcome:
@@ -42,7 +46,7 @@ class Pipeline:
         if isinstance(item, Skipped):
             return item
         differences = self.expected.differences(
-            item.data.shape, voxel_mm(item.affine), item.repetition_time_s
+            item.data.shape, item.affine, item.repetition_time_s
         )
         if differences:
             words = f"{'; '.join(differences)}; use the calibration run's protocol"

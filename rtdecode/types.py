@@ -1,7 +1,9 @@
 """The values that flow from scanner to stimulus, all immutable."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -55,6 +57,23 @@ class Stamps:
     """The decoder had answered."""
     recorded_ns: int = 0
     """The outcome was durable; it is published next."""
+
+
+STAGES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "journal": ("received_ns", "journalled_ns"),
+        "parse": ("journalled_ns", "parsed_ns"),
+        "realign": ("parsed_ns", "realigned_ns"),
+        "resample": ("realigned_ns", "resampled_ns"),
+        "smooth": ("resampled_ns", "smoothed_ns"),
+        "normalise": ("smoothed_ns", "normalised_ns"),
+        "decode": ("normalised_ns", "decided_ns"),
+        "record": ("decided_ns", "recorded_ns"),
+        "total": ("received_ns", "recorded_ns"),
+    }
+)
+"""Between which stamps a stage lies. `parse` includes the wait for the decoder behind earlier
+volumes, `realign` that for an earlier volume that is missing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +175,7 @@ class SkipReason(StrEnum):
     CORRUPT = "corrupt"
     """It came, and could not be read."""
     WRONG_SERIES = "wrong_series"
-    """It came, and does not match the bundle: matrix, field of view or repetition time."""
+    """It came, and does not match the bundle: matrix, voxel size, repetition time or place."""
     DUMMY = "dummy"
     """One of the run's first, in which magnetisation is not in its steady state: it is not used."""
     PAUSED = "paused"

@@ -28,7 +28,7 @@ FIRST_PERSON = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class CohortSettings:
+class PretrainingCohort:
     """Who is scanned, doing what."""
 
     people: int = 60
@@ -99,13 +99,13 @@ class Examples:
         return Examples(self.volumes, state, self.person, self.block, self.states, self.mask)
 
 
-def scan_cohort(settings: CohortSettings, progress: Progress) -> Examples:
+def scan_cohort(settings: PretrainingCohort, progress: Progress) -> Examples:
     """Scan everybody, and keep the volumes that show a state.
 
     Parameters
     ----------
     settings
-        See `CohortSettings`.
+        See `PretrainingCohort`.
     progress
         Told how many people are done.
     """

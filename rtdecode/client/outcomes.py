@@ -14,6 +14,9 @@ from rtdecode.wire import (
     MAX_REPLY_BYTES,
     OUTCOME_TOPIC,
     STATUS_TOPIC,
+    TEST_TOPIC,
+    EchoRequest,
+    LinkTest,
     Numbered,
     OutcomeMessage,
     Refused,
@@ -91,6 +94,7 @@ class Outcomes:
         self._outcomes.setsockopt(zmq.RCVHWM, 0)
         self._outcomes.subscribe(OUTCOME_TOPIC)
         self._outcomes.subscribe(STATUS_TOPIC)
+        self._outcomes.subscribe(TEST_TOPIC)
         try:
             # First subscribe, then ask for what came before: nothing falls in between.
             self._outcomes.connect(outcomes)
@@ -213,9 +217,16 @@ class Outcomes:
             return
         if topic == STATUS_TOPIC:
             self._learn(decode(frames[0], Status))
+        elif topic == TEST_TOPIC:
+            self._echo(decode(frames[0], LinkTest))
         else:
             self._take(from_message(decode(frames[0], OutcomeMessage)))
             self._asked_s = time.monotonic()  # no silence, no need to ask
+
+    def _echo(self, test: LinkTest) -> None:
+        """Answer `rtdecode check`; the program never hears of it."""
+        if self._control.poll(0, zmq.POLLOUT):  # else the next test finds it connected
+            self._control.send(encode(EchoRequest(nonce=test.nonce)), zmq.NOBLOCK)
 
     def _learn(self, status: Status) -> None:
         self.status = status

@@ -5,38 +5,120 @@ from typing import Annotated
 
 import typer
 
-from rtdecode.errors import ConfigError
+from rtdecode.errors import ConfigError, RunError
 
 
 def export(
     session: Annotated[Path, typer.Argument(help="The recorded session's folder.")],
-    out: Annotated[Path, typer.Option(help="Folder of the copy; it must not exist yet.")],
+    bids: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write decisions, confounds, events and the report into this BIDS derivative: a "
+            "new folder, or one that rtdecode wrote."
+        ),
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="For --bids: sub-. [default: as the session's folder says]")
+    ] = None,
+    session_label: Annotated[
+        str | None, typer.Option(help="For --bids: ses-. [default: as the folder says, or none]")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="For --bids: task-. [default: as the folder says, or nf]")
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(help="For --bids: run- of the session's first run. [default: likewise, or 1]"),
+    ] = None,
+    events: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="For --bids: what was presented, a BIDS events file for each run in order, "
+            "instead of what the stimulus program told."
+        ),
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="For --bids: where the bundle is, if it was moved.")
+    ] = None,
     deidentify: Annotated[
-        bool, typer.Option("--deidentify", help="Leave out what identifies the participant.")
+        bool,
+        typer.Option(
+            "--deidentify",
+            help="Copy the session to --out, without what identifies the participant.",
+        ),
     ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="For --deidentify: folder of the copy; it must not exist yet."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
-    """Copy a recorded session to share it: the copy replays to the same outcomes.
+    """Write a session's decisions as a BIDS derivative with a report, or a copy of it to share.
+
+    With --bids: tables of what was decided, and a report; also while the session is served.
+
+    With --deidentify --out: a copy with the raw objects, that replays to the same outcomes.
+
+    Example: rtdecode export sub-01_run-1 --bids derivatives/rtdecode --events events.tsv
 
     Example: rtdecode export sub-01_run-1 --deidentify --out shared/run-1
     """
     import msgspec
 
-    from rtdecode.export import export_session
-
-    if not deidentify:
+    _check(session, bids, out, deidentify=deidentify)
+    if bids is None and any((subject, session_label, task, run, events, bundle)):
         raise ConfigError(
-            "export makes copies to share, which must not name anybody: say --deidentify (for a "
+            "--subject, --session-label, --task, --run, --events and --bundle are for --bids"
+        )
+    told: dict[str, object] = {}
+    if out is not None:
+        from rtdecode.export.session import export_session
+
+        exported = export_session(session, out)
+        told |= msgspec.to_builtins(exported, enc_hook=str)
+        if not json:
+            typer.echo(
+                f"wrote {out}: {exported.runs} runs, {exported.objects} objects, "
+                f"{exported.outcomes} outcomes\nleft out: {exported.left_out} objects that gave to "
+                f"no volume, {exported.marks_left_out} remarks, {exported.notices_left_out} notices"
+                "\ndates, names, identifiers, old UIDs and file names are gone; times of day and "
+                "the brain itself are not\n"
+                f"check it: rtdecode serve --bundle BUNDLE --source recording:{out}"
+            )
+    if bids is not None:
+        from rtdecode.record import labels_of, write_record
+
+        labels = labels_of(session, subject, session_label, task, run)
+        try:
+            written = write_record(session, bids, labels, events or (), bundle)
+        except OSError as error:
+            raise RunError(f"{bids} cannot be written: {error}; make room and try again") from error
+        told["bids"] = msgspec.to_builtins(written, enc_hook=str)
+        if not json:
+            typer.echo(
+                f"wrote {written.files} files of {written.runs} runs, with {written.events} events,"
+                f" into {bids}\nreport {written.report}"
+            )
+            if written.events_without_onset:
+                typer.echo(
+                    f"left out: {written.events_without_onset} events that were told without an "
+                    "onset while no volume came"
+                )
+    if json:
+        typer.echo(msgspec.json.encode(told))
+
+
+def _check(session: Path, bids: Path | None, out: Path | None, *, deidentify: bool) -> None:
+    """Refuse what asks for nothing, or for half of something."""
+    if bids is None and out is None and not deidentify:
+        raise ConfigError(
+            "say what to export: --bids FOLDER for tables and a report, --deidentify --out FOLDER "
+            "for a copy of the session to share"
+        )
+    if deidentify and out is None:
+        raise ConfigError("--deidentify needs --out, the copy's folder")
+    if out is not None and not deidentify:
+        raise ConfigError(
+            "--out makes a copy to share, which must not name anybody: say --deidentify (for a "
             f"copy of everything, copy the folder {session})"
         )
-    exported = export_session(session, out)
-    if json:
-        typer.echo(msgspec.json.encode(msgspec.to_builtins(exported, enc_hook=str)))
-        return
-    typer.echo(
-        f"wrote {out}: {exported.runs} runs, {exported.objects} objects, {exported.outcomes} "
-        f"outcomes\nleft out: {exported.left_out} objects that gave to no volume, "
-        f"{exported.marks_left_out} remarks\n"
-        "dates, names, identifiers, old UIDs and file names are gone; times of day and the brain "
-        f"itself are not\ncheck it: rtdecode serve --bundle BUNDLE --source recording:{out}"
-    )

@@ -16,14 +16,30 @@ import msgspec
 from rtdecode import parsing, raw
 from rtdecode.errors import ConfigError, RunError, VolumeError
 from rtdecode.export.deidentify import Deidentifier
-from rtdecode.journal import Journal
+from rtdecode.journal import Journal, Presented, Serving, presented, serving
 from rtdecode.journal.guard import locked
 from rtdecode.journal.journal import LOCK, PACK, RECORD
 from rtdecode.ledger import Expected, Ledger, Receipt
 from rtdecode.pack import Entry, Kind, Record, of_run, read_body, scan
-from rtdecode.types import Stamps
+from rtdecode.types import Decision, Stamps
 from rtdecode.wire import Numbered
 
+SETTINGS = (
+    "volumes",
+    "patience_s",
+    "deadline_s",
+    "late",
+    "runs",
+    "dummies",
+    "force_polling",
+    "file_patience_s",
+    "checkpoint_volumes",
+    "linger_s",
+    "provider",
+    "threads",
+    "libraries",
+)
+"""What a copy keeps of a service's settings: all but paths and addresses."""
 BATCH = 64
 """Objects made durable together."""
 
@@ -42,6 +58,8 @@ class Exported:
     outcomes: int
     marks_left_out: int
     """Operators' remarks: free text, that may name somebody."""
+    notices_left_out: int
+    """What the operator was told of objects: most of them are left out themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +71,22 @@ class _Run:
     ended: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    runs: dict[int, _Run]
+    outcomes: list[Numbered]
+    servings: list[Serving]
+    presented: list[Presented]
+    marks: int
+    notices: int
+
+
 def export_session(session: Path, out: Path) -> Exported:
     """Write an anonymous copy of a recorded session.
 
     Objects keep what their volumes need, with new UIDs and without dates and file names; objects
-    that gave to no volume and operators' remarks are left out. The original is only read.
+    that gave to no volume, operators' remarks and notices are left out, of the service's settings
+    paths and addresses. Presented events are kept. The original is only read.
 
     Parameters
     ----------
@@ -83,10 +112,18 @@ def export_session(session: Path, out: Path) -> Exported:
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
         part = Path(name) / "session"
         with _not_in_use(session):
-            runs, outcomes, marks = _recorded(session)
-            kept, left_out = _copy(session / PACK, part, runs, outcomes)
+            recorded = _recorded(session)
+            kept, left_out = _copy(session / PACK, part, recorded)
         part.rename(out)
-    return Exported(out, len(runs), kept, left_out, len(outcomes), marks)
+    return Exported(
+        out,
+        len(recorded.runs),
+        kept,
+        left_out,
+        len(recorded.outcomes),
+        recorded.marks,
+        recorded.notices,
+    )
 
 
 @contextmanager
@@ -102,8 +139,8 @@ def _not_in_use(session: Path) -> Iterator[None]:
         yield
 
 
-def _recorded(session: Path) -> tuple[dict[int, _Run], list[Numbered], int]:
-    """Return runs, outcomes and the number of remarks, from a copy that SQLite may write to."""
+def _recorded(session: Path) -> _Recorded:
+    """Return what the record says, from a copy that SQLite may write to."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path in session.glob(f"{RECORD}*"):
@@ -115,6 +152,8 @@ def _recorded(session: Path) -> tuple[dict[int, _Run], list[Numbered], int]:
                 "SELECT run, bundle, classes, repetition_time_s, ended_utc IS NOT NULL FROM runs"
             ).fetchall()
             (marks,) = record.execute("SELECT count(*) FROM marks").fetchone()
+            (notices,) = record.execute("SELECT count(*) FROM notices").fetchone()
+            servings, told = serving.read(record), presented.read(record)
     runs = {
         run: _Run(
             run,
@@ -125,12 +164,10 @@ def _recorded(session: Path) -> tuple[dict[int, _Run], list[Numbered], int]:
         )
         for run, bundle, classes, repetition_time_s, ended in rows
     }
-    return runs, outcomes, marks
+    return _Recorded(runs, outcomes, servings, told, marks, notices)
 
 
-def _copy(
-    pack: Path, folder: Path, runs: dict[int, _Run], outcomes: list[Numbered]
-) -> tuple[int, int]:
+def _copy(pack: Path, folder: Path, recorded: _Recorded) -> tuple[int, int]:
     """Write the log and the record anew; return how many objects were kept and left out."""
     deidentifier = Deidentifier(secrets.token_bytes(32))
     kept = left_out = 0
@@ -157,16 +194,29 @@ def _copy(
             _flush(journal, waiting)
             header = _event(record.header, renumbered, renamed)
             journal.append_event(record.kind, header, len(journal.records))
-            if record.kind is Kind.START and header["run"] in runs:
-                begun = runs[header["run"]]
+            if record.kind is Kind.START and header["run"] in recorded.runs:
+                begun = recorded.runs[header["run"]]
                 journal.run_began(begun.run, begun.bundle, begun.classes, begun.repetition_time_s)
         _flush(journal, waiting)
-        for numbered in outcomes:
+        for numbered in recorded.outcomes:
             journal.record(replace(numbered, session=journal.session))
-            journal.stamp(numbered.sequence, numbered.outcome.stamps.recorded_ns)
-        for ended in (r.run for r in runs.values() if r.ended):
+            outcome = numbered.outcome
+            late = isinstance(outcome, Decision) and outcome.late
+            journal.stamp(numbered.sequence, outcome.stamps.recorded_ns, late=late)
+        for served in recorded.servings:
+            journal.served(_anonymous(served))
+        for event in recorded.presented:
+            journal.present(event)
+        for ended in (r.run for r in recorded.runs.values() if r.ended):
             journal.run_ended(ended)
     return kept, left_out
+
+
+def _anonymous(served: Serving) -> Serving:
+    """Return under what a session was served, without places: folders are named after people."""
+    settings = {name: served.settings[name] for name in SETTINGS if name in served.settings}
+    kind = str(served.settings.get("source", "")).partition(":")[0]
+    return replace(served, settings={**settings, "source": f"{kind}:"})
 
 
 def _counted(file: BinaryIO, records: list[Record]) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from rtdecode.journal.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
 from rtdecode.journal.journal import Appended, Journal, Receipt, RunInfo
 from rtdecode.journal.presented import Presented
-from rtdecode.journal.reading import RecordedRun, Session, read_session
+from rtdecode.journal.reading import RecordedRun, Session, Tally, read_session
 from rtdecode.journal.serving import Serving
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "RunInfo",
     "Serving",
     "Session",
+    "Tally",
     "newest_checkpoint",
     "read_session",
     "write_checkpoint",

@@ -37,6 +37,6 @@ def explained(folder: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise RunError(
-            f"the session's record in {folder} cannot be written ({error}); make room on the disk "
-            "and start again with the same session folder"
+            f"the session's record in {folder} cannot be written ({error}); make room on the disk, "
+            "or have it mended, and start again with the same session folder"
         ) from error

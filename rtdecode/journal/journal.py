@@ -1,12 +1,13 @@
 """A session's folder: the pack of what came in, and an SQLite record of what was made of it."""
 
 import hashlib
+import logging
 import secrets
 import sqlite3
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,15 +18,9 @@ import msgspec
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.journal import presented, serving
 from rtdecode.journal.guard import explained, locked
+from rtdecode.journal.rows import outcome_of
 from rtdecode.pack import Entry, Kind, Pack, Record, Records, sync_folder
-from rtdecode.types import Decision, Outcome
-from rtdecode.wire import (
-    DecisionMessage,
-    Numbered,
-    SkippedMessage,
-    outcome_from_message,
-    outcome_to_message,
-)
+from rtdecode.wire import Numbered, outcome_to_message
 
 PACK = "objects.pack"
 RECORD = "session.sqlite"
@@ -49,7 +44,13 @@ CREATE TABLE IF NOT EXISTS marks (
 CREATE TABLE IF NOT EXISTS notices (
     record INTEGER PRIMARY KEY, run INTEGER NOT NULL, kind TEXT NOT NULL,
     text TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS tallies (
+    run INTEGER PRIMARY KEY, objects INTEGER NOT NULL, unreadable INTEGER NOT NULL,
+    left_out INTEGER NOT NULL, conflicts INTEGER NOT NULL) STRICT;
 """
+
+
+log = logging.getLogger(__name__)
 
 
 class Receipt(StrEnum):
@@ -103,8 +104,9 @@ class Journal:
         except OSError as error:
             raise ConfigError(f"session folder {folder} cannot be made: {error}") from error
         self._mutex = threading.Lock()
-        self._unstamped: list[tuple[int, int]] = []
-        self._late: list[tuple[int]] = []
+        self._stamps: dict[int, tuple[int, bool]] = {}
+        """Of outcomes, by their numbers: when they were durable and whether that was late; written
+        with the next outcome."""
         with ExitStack() as opening, explained(folder):
             opening.enter_context(closing(locked(folder / LOCK)))
             self._seen: set[bytes] = set()
@@ -260,11 +262,11 @@ class Journal:
         """
         content = msgspec.json.encode(outcome_to_message(numbered.outcome)).decode()
         row = (numbered.sequence, numbered.run, numbered.index, content)
-        with explained(self.folder):
+        with explained(self.folder), self._record:  # which is one transaction, or nothing
             self._record.execute("BEGIN")
             self._stamp()
             self._record.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?, NULL)", row)
-            self._record.execute("COMMIT")
+        self._stamps = {}
         # Linux lets open files be deleted: what is written to them is lost when they are closed.
         if not (self.folder / RECORD).exists():
             raise RunError(
@@ -274,9 +276,7 @@ class Journal:
 
     def stamp(self, sequence: int, recorded_ns: int, *, late: bool = False) -> None:
         """Note when an outcome had become durable; written together with the next one."""
-        self._unstamped.append((recorded_ns, sequence))
-        if late:
-            self._late.append((sequence,))
+        self._stamps[sequence] = (recorded_ns, late)
 
     def last_sequence(self) -> int:
         """Return the newest outcome's number, 0 where there is none."""
@@ -289,17 +289,19 @@ class Journal:
 
     def outcomes(self, since: int = 0, limit: int = -1) -> list[Numbered]:
         """Return the outcomes after sequence number `since`, oldest first."""
-        self._stamp()
         rows = self._record.execute(
             "SELECT run, sequence, outcome, recorded_ns, late.sequence IS NOT NULL "
             "FROM outcomes LEFT JOIN late USING (sequence) "
             "WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (since, limit),
         )
-        return [
-            Numbered(self.session, run, sequence, _outcome(text, recorded_ns, late=bool(late)))
-            for run, sequence, text, recorded_ns, late in rows
-        ]
+        found = []
+        for run, sequence, text, written_ns, written_late in rows:
+            # Not written first: what a failing disk still holds can be read.
+            recorded_ns, late = self._stamps.get(sequence, (written_ns, bool(written_late)))
+            outcome = outcome_of(text, recorded_ns, late=late)
+            found.append(Numbered(self.session, run, sequence, outcome))
+        return found
 
     def mark(self, run: int, sequence: int, text: str) -> None:
         """Put an operator's remark into the record."""
@@ -321,6 +323,14 @@ class Journal:
                 "INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?)", (record, run, kind, text)
             )
 
+    def tally(
+        self, run: int, *, objects: int, unreadable: int, left_out: int, conflicts: int
+    ) -> None:
+        """Note what a run's objects were, once it is over or the service stops."""
+        row = (run, objects, unreadable, left_out, conflicts)
+        with explained(self.folder):
+            self._record.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?)", row)
+
     def notices(self, run: int) -> list[tuple[str, str]]:
         """Return kind and text of a run's notices, in the log's order."""
         query = "SELECT kind, text FROM notices WHERE run = ? ORDER BY record"
@@ -328,8 +338,12 @@ class Journal:
 
     def close(self) -> None:
         """Close everything and let go of the folder."""
-        with self._resources, explained(self.folder):
-            self._stamp()
+        with self._resources:
+            try:
+                self._stamp()
+            except sqlite3.Error as error:
+                # Nobody waits for these; whatever is worse has been told.
+                log.warning("when the last outcomes were recorded cannot be written (%s)", error)
 
     def _see(self, record: Record) -> None:
         if record.kind is Kind.OBJECT:
@@ -342,9 +356,10 @@ class Journal:
 
     def _stamp(self) -> None:
         query = "UPDATE outcomes SET recorded_ns = ? WHERE sequence = ?"
-        self._record.executemany(query, self._unstamped)
-        self._record.executemany("INSERT OR IGNORE INTO late VALUES (?)", self._late)
-        self._unstamped, self._late = [], []
+        stamps = self._stamps.items()
+        self._record.executemany(query, [(at_ns, number) for number, (at_ns, _) in stamps])
+        late = [(number,) for number, (_, is_late) in stamps if is_late]
+        self._record.executemany("INSERT OR IGNORE INTO late VALUES (?)", late)
 
 
 def _make(folder: Path) -> None:
@@ -354,13 +369,3 @@ def _make(folder: Path) -> None:
     for path in (folder, *made):
         with suppress(PermissionError):  # it was there before, and may not be listed
             sync_folder(path.parent)
-
-
-def _outcome(content: str, recorded_ns: int | None, *, late: bool) -> Outcome:
-    message = msgspec.json.decode(content, type=DecisionMessage | SkippedMessage)
-    outcome = outcome_from_message(message)
-    if late and isinstance(outcome, Decision):
-        outcome = replace(outcome, late=True)
-    if recorded_ns is None:
-        return outcome
-    return replace(outcome, stamps=replace(outcome.stamps, recorded_ns=recorded_ns))

@@ -2,12 +2,14 @@
 
 A program tells an event when it happens, or with an onset by its own clock. Of the first kind the
 record holds the moment alone: the onset in the run follows from when the run's volumes came, which
-is known better the more of them there are (`rtdecode.record.events`).
+is known better the more of them there are (decision 81).
 """
 
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from rtdecode.journal.rows import holds
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS presented (
@@ -33,19 +35,21 @@ class Presented:
     """Since the acquisition of the run's first volume began; `None`: when it was told."""
     duration_s: float | None
     """`None` where it is not known."""
-    serving: int = 0
-    """Which start of the service it was told to, from 1; the clocks of two need not agree."""
+    serving: int | None = None
+    """Which start of the service it was told to, from 1; the clocks of two need not agree. `None`
+    before it is on record: the newest."""
 
 
 def write(record: sqlite3.Connection, event: Presented) -> None:
-    """Put an event into a session's record, under the newest serving."""
+    """Put an event into a session's record, under its serving or the newest one."""
     record.execute(
         "INSERT INTO presented (run, sequence, serving, told_utc, told_ns, trial_type, onset_s, "
-        "duration_s) VALUES (?, ?, (SELECT coalesce(max(serving), 0) FROM servings), ?, ?, ?, ?, "
-        "?)",
+        "duration_s) VALUES (?, ?, coalesce(?, (SELECT coalesce(max(serving), 0) FROM servings)), "
+        "?, ?, ?, ?, ?)",
         (
             event.run,
             event.sequence,
+            event.serving,
             datetime.now(UTC).isoformat(),
             event.told_ns,
             event.trial_type,
@@ -57,8 +61,7 @@ def write(record: sqlite3.Connection, event: Presented) -> None:
 
 def read(record: sqlite3.Connection) -> list[Presented]:
     """Return a session's events as they were told; sessions of earlier versions have none."""
-    query = "SELECT 1 FROM sqlite_master WHERE name = 'presented'"
-    if record.execute(query).fetchone() is None:
+    if not holds(record, "presented"):
         return []
     rows = record.execute(
         "SELECT run, sequence, told_ns, trial_type, onset_s, duration_s, serving FROM presented "

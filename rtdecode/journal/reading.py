@@ -1,20 +1,29 @@
 """A session's folder read without changing it, also where nothing may be written."""
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from rtdecode.errors import ConfigError
 from rtdecode.journal import presented, serving
 from rtdecode.journal.presented import Presented
+from rtdecode.journal.rows import holds, outcome_of
 from rtdecode.journal.serving import Serving
 from rtdecode.pack import Kind, Record, scan
 from rtdecode.types import Outcome
-from rtdecode.wire import DecisionMessage, SkippedMessage, outcome_from_message
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a run's objects were."""
+
+    objects: int
+    unreadable: int
+    left_out: int
+    conflicts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +32,28 @@ class RecordedRun:
 
     run: int
     start: Record
+    bundle: str
+    """Digest of the bundle that decided."""
+    classes: tuple[str, ...]
+    repetition_time_s: float
+    """The bundle's; `nan` where the service died before it was noted."""
     ended: bool
     first: int
     """The sequence number of its first outcome."""
     outcomes: Sequence[Outcome]
-    """In order; without the time of their recording."""
+    """In order; while a service writes, the newest lacks the time of its recording."""
+    notices: Sequence[tuple[str, str]]
+    """Kind and text of what the operator was told, in order."""
+    tally: Tally | None
+    """`None` until the run is over or its service has stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """What a session's folder holds."""
 
+    session: str
+    """Its identity, which is random."""
     pack: Path
     records: Sequence[Record]
     runs: Sequence[RecordedRun]
@@ -54,14 +74,13 @@ def read_session(folder: Path) -> Session:
     try:
         with closing(_opened(folder / "session.sqlite")) as record:
             record.execute("BEGIN")  # one view of it all
-            runs = dict(record.execute("SELECT run, ended_utc IS NOT NULL FROM runs"))
-            rows = record.execute("SELECT run, sequence, outcome FROM outcomes ORDER BY sequence")
-            outcomes: dict[int, list[Outcome]] = {}
-            first: dict[int, int] = {}
-            for run, sequence, content in rows:
-                message = msgspec.json.decode(content, type=DecisionMessage | SkippedMessage)
-                outcomes.setdefault(run, []).append(outcome_from_message(message))
-                first.setdefault(run, sequence)
+            (session,) = record.execute(
+                "SELECT value FROM facts WHERE name = 'session'"
+            ).fetchone() or ("",)
+            noted = _runs(record)
+            outcomes, first = _outcomes(record)
+            notices = _notices(record)
+            tallies = _tallies(record)
             servings = serving.read(record)
             told = presented.read(record)
         with pack.open("rb") as file:
@@ -73,16 +92,62 @@ def read_session(folder: Path) -> Session:
             "with --session"
         ) from error
     starts = {r.header["run"]: r for r in records if r.kind is Kind.START}
-    return Session(
-        pack,
-        records,
-        [
-            RecordedRun(run, start, bool(runs.get(run)), first.get(run, 0), outcomes.get(run, []))
-            for run, start in starts.items()
-        ],
-        servings,
-        told,
+    runs = [
+        RecordedRun(
+            run=run,
+            start=start,
+            bundle=str(start.header["bundle"]),
+            classes=tuple(map(str, start.header.get("classes", ()))),
+            repetition_time_s=noted[run][0] if run in noted else math.nan,
+            ended=run in noted and noted[run][1],
+            first=first.get(run, 0),
+            outcomes=outcomes.get(run, []),
+            notices=notices.get(run, []),
+            tally=tallies.get(run),
+        )
+        for run, start in starts.items()
+    ]
+    return Session(session, pack, records, runs, servings, told)
+
+
+def _runs(record: sqlite3.Connection) -> dict[int, tuple[float, bool]]:
+    """Return repetition time and whether it has ended, by run."""
+    rows = record.execute("SELECT run, repetition_time_s, ended_utc IS NOT NULL FROM runs")
+    return {run: (math.nan if tr_s is None else tr_s, bool(ended)) for run, tr_s, ended in rows}
+
+
+def _outcomes(record: sqlite3.Connection) -> tuple[dict[int, list[Outcome]], dict[int, int]]:
+    """Return outcomes and the first one's sequence number, by run."""
+    late = set()
+    if holds(record, "late"):
+        late = {sequence for (sequence,) in record.execute("SELECT sequence FROM late")}
+    rows = record.execute(
+        "SELECT run, sequence, outcome, recorded_ns FROM outcomes ORDER BY sequence"
     )
+    outcomes: dict[int, list[Outcome]] = {}
+    first: dict[int, int] = {}
+    for run, sequence, content, recorded_ns in rows:
+        outcome = outcome_of(content, recorded_ns, late=sequence in late)
+        outcomes.setdefault(run, []).append(outcome)
+        first.setdefault(run, sequence)
+    return outcomes, first
+
+
+def _notices(record: sqlite3.Connection) -> dict[int, list[tuple[str, str]]]:
+    notices: dict[int, list[tuple[str, str]]] = {}
+    if holds(record, "notices"):
+        for run, kind, text in record.execute(
+            "SELECT run, kind, text FROM notices ORDER BY record"
+        ):
+            notices.setdefault(run, []).append((kind, text))
+    return notices
+
+
+def _tallies(record: sqlite3.Connection) -> dict[int, Tally]:
+    if not holds(record, "tallies"):
+        return {}
+    rows = record.execute("SELECT run, objects, unreadable, left_out, conflicts FROM tallies")
+    return {run: Tally(*counts) for run, *counts in rows}
 
 
 def _opened(path: Path) -> sqlite3.Connection:

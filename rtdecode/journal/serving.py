@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from rtdecode import __version__
+from rtdecode.journal.rows import holds
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS servings (
@@ -27,7 +28,7 @@ class Serving:
     bundle: str
     """The bundle's digest."""
     settings: dict[str, Any]
-    """The service's, as JSON has them; nothing of the participant's."""
+    """The service's, as JSON has them, and under `libraries` the versions of what decides."""
     version: str = __version__
     """Of rtdecode."""
     system: str = f"{platform.system()} {platform.machine()}"
@@ -51,8 +52,7 @@ def write(record: sqlite3.Connection, serving: Serving) -> None:
 
 def read(record: sqlite3.Connection) -> list[Serving]:
     """Return a session's servings, oldest first; sessions of earlier versions name none."""
-    query = "SELECT 1 FROM sqlite_master WHERE name = 'servings'"
-    if record.execute(query).fetchone() is None:
+    if not holds(record, "servings"):
         return []
     rows = record.execute(
         "SELECT sequence, bundle, settings, version, system FROM servings ORDER BY serving"

@@ -2,5 +2,6 @@
 
 from rtdecode.ledger.expected import Expected, voxel_mm
 from rtdecode.ledger.ledger import Ledger, Receipt
+from rtdecode.ledger.placement import centre, orientation
 
-__all__ = ["Expected", "Ledger", "Receipt", "voxel_mm"]
+__all__ = ["Expected", "Ledger", "Receipt", "centre", "orientation", "voxel_mm"]

@@ -3,7 +3,7 @@
 from rtdecode.service.resuming import resumable
 from rtdecode.service.serve import serve
 from rtdecode.service.settings import Decoder, Endpoints, ExitSummary, ServiceSettings
-from rtdecode.service.verify import Difference, Verified, verify
+from rtdecode.service.verify import Difference, Verified, computed_with, verify
 
 __all__ = [
     "Decoder",
@@ -12,6 +12,7 @@ __all__ = [
     "ExitSummary",
     "ServiceSettings",
     "Verified",
+    "computed_with",
     "resumable",
     "serve",
     "verify",

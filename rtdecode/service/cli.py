@@ -182,4 +182,24 @@ def _serve(settings: "ServiceSettings", pipeline: "Pipeline", name: str, *, as_j
         )
         if summary.fault:
             typer.echo(f"fault: {summary.fault}", err=True)
+    _write_record(settings.session)
     raise typer.Exit(summary.exit_code)
+
+
+def _write_record(session: Path) -> None:
+    """Write tables and report beside the session; what fails there is told, and harms nothing."""
+    from rtdecode.journal import read_session
+    from rtdecode.record import write_beside
+
+    try:
+        if not any(run.outcomes for run in read_session(session).runs):
+            return
+        written = write_beside(session)
+    except Exception as error:  # noqa: BLE001 - the run is over and on disk, whatever this is
+        typer.echo(
+            f"no report was written ({type(error).__name__}: {error}); the session is complete, "
+            f"and rtdecode export {session} --bids FOLDER writes one",
+            err=True,
+        )
+    else:
+        typer.echo(f"report: {written.report}", err=True)

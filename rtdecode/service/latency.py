@@ -4,24 +4,11 @@ from collections import deque
 
 import numpy as np
 
-from rtdecode.types import Stamps
+from rtdecode.types import STAGES, Stamps
 from rtdecode.wire import StageLatency
 
 REMEMBERED = 1000
 """Volumes: ten minutes at 0.6 s."""
-STAGES = {
-    "journal": ("received_ns", "journalled_ns"),
-    "parse": ("journalled_ns", "parsed_ns"),
-    "realign": ("parsed_ns", "realigned_ns"),
-    "resample": ("realigned_ns", "resampled_ns"),
-    "smooth": ("resampled_ns", "smoothed_ns"),
-    "normalise": ("smoothed_ns", "normalised_ns"),
-    "decode": ("normalised_ns", "decided_ns"),
-    "record": ("decided_ns", "recorded_ns"),
-    "total": ("received_ns", "recorded_ns"),
-}
-"""Between which stamps a stage lies. `parse` includes the wait for the decoder behind earlier
-volumes, `realign` that for an earlier volume that is missing."""
 
 
 class Latencies:

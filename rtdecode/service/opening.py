@@ -39,7 +39,7 @@ def check(settings: ServiceSettings) -> None:
     except ConfigError as error:
         problems += error.problems
     try:
-        _check_source(settings.source, settings.session)
+        check_source(settings.source, settings.session)
     except ConfigError as error:
         problems += error.problems
     if settings.runs not in get_args(Runs) or settings.dummies < 0:
@@ -58,7 +58,14 @@ def check(settings: ServiceSettings) -> None:
         raise ConfigError(problems)
 
 
-def _check_source(source: str, session: Path) -> None:
+def check_source(source: str, session: Path) -> None:
+    """Refuse a source that is none, or that the session's folder lies in.
+
+    Raises
+    ------
+    ConfigError
+        The message names the forms that a source has.
+    """
     kind, _, path = source.partition(":")
     if source.startswith(SCHEME):
         parse_address(source.removeprefix(SCHEME))

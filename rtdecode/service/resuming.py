@@ -1,6 +1,9 @@
 """What a session says of its service, and whether its unfinished run can be gone on with."""
 
+import platform
+from contextlib import suppress
 from dataclasses import fields
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,8 @@ import msgspec
 from rtdecode.errors import ConfigError
 from rtdecode.journal import Serving, read_session
 from rtdecode.service.settings import ServiceSettings
+
+_DECIDING = ("onnxruntime-gpu", "onnxruntime", "numba", "numpy", "imagecodecs", "pydicom", "pyzmq")
 
 
 def serving_of(settings: ServiceSettings, bundle: str, sequence: int) -> Serving:
@@ -20,7 +25,17 @@ def serving_of(settings: ServiceSettings, bundle: str, sequence: int) -> Serving
     kind, _, rest = settings.source.partition(":")
     if kind == "folder":
         told["source"] = f"folder:{Path(rest).resolve()}"
+    told["libraries"] = _libraries()
     return Serving(sequence, bundle, msgspec.to_builtins(told, enc_hook=str))
+
+
+def _libraries() -> dict[str, str]:
+    """Return the versions of what takes part in a decision, for the record."""
+    versions = {"python": platform.python_version()}
+    for package in _DECIDING:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
 
 
 def resumable(folder: Path) -> tuple[ServiceSettings, Path, str]:

@@ -146,6 +146,7 @@ class Runner:
         """Leave an open run as it is, to be gone on with."""
         if self.is_open:
             self.checkpoint()
+            self._journal.tally(self.run, **asdict(self.objects.counts))
         self._go(Event.SHUTDOWN)
 
     def fault(self, what: str) -> None:
@@ -168,6 +169,7 @@ class Runner:
             self._go(Event.RESUME)
         elif record.kind is Kind.END:
             self._close()
+            self._journal.tally(self.run, **asdict(self.objects.counts))
             self._journal.run_ended(self.run)
             self._go(Event.END)
         if not self._ledger.pending:
@@ -360,6 +362,7 @@ class Runner:
             self._close()
             if self.outcomes.behind:
                 raise RunError(_damaged(self.run, self.outcomes))
+            self._journal.tally(self.run, **asdict(self.objects.counts))
         self._start(record)
         log.warning("another series has begun: run %d", self.run)
 

@@ -35,6 +35,7 @@ from rtdecode.signals import stopped_by_signals
 from rtdecode.sources import Context, RecordingSource
 from rtdecode.wire import (
     Done,
+    EchoRequest,
     EndRequest,
     EventRequest,
     MarkRequest,
@@ -276,6 +277,8 @@ class _Service:
                 return self._present(request)
             case SnapshotRequest(since=since):
                 return snapshot(self._journal, runner, since, self._shown)
+            case EchoRequest():
+                return Done(detail="no test is under way")
             case ShutdownRequest():
                 self._stop.set()
                 return Done(detail="the service stops")

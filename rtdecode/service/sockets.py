@@ -12,6 +12,8 @@ from rtdecode.wire import (
     MAX_CONTROL_BYTES,
     OUTCOME_TOPIC,
     STATUS_TOPIC,
+    TEST_TOPIC,
+    LinkTest,
     Numbered,
     Refused,
     Reply,
@@ -111,6 +113,10 @@ class Sockets:
     def publish_status(self, status: Status) -> None:
         """Tell every subscriber where the service stands."""
         self._outcomes.send_multipart([STATUS_TOPIC, encode(status)])
+
+    def publish_test(self, test: LinkTest) -> None:
+        """Ask every subscriber for an echo."""
+        self._outcomes.send_multipart([TEST_TOPIC, encode(test)])
 
     def answer(self, handle: Callable[[Request], Reply]) -> None:
         """Answer the requests that have come in; what is not understood is refused."""

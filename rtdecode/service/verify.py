@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from rtdecode.clock import SystemClock
 from rtdecode.journal import Journal, RecordedRun, Serving, Session, read_session
@@ -81,6 +81,19 @@ def verify(
         )
         told(results[-1])
     return results
+
+
+def computed_with(folder: Path) -> tuple[Literal["cpu", "cuda"], int]:
+    """Return on what a session was decided last, and by how many threads; else CPU and one.
+
+    Raises
+    ------
+    ConfigError
+        It is no session's folder.
+    """
+    servings = read_session(folder).servings
+    settings = servings[-1].settings if servings else {}
+    return "cuda" if settings.get("provider") == "cuda" else "cpu", settings.get("threads", 1)
 
 
 def _computed(

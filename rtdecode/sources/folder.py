@@ -4,13 +4,15 @@ On a local disk the system tells of new files; a network share, where it does no
 computers write, is looked at again and again. A file is handed over when it is whole, which covers
 renaming into place and slow writing alike. One that is not is tried again as it grows, and a stated
 time after it last changed it is handed over as it is, so that the loss is reported; should it be
-completed later, it is handed over again.
+completed later, it is handed over again. A folder that goes away, as that of an unmounted share
+does, is waited for.
 """
 
 import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -116,6 +118,33 @@ class FolderSource:
 
     def batches(self, stop: Event) -> Iterator[Sequence[Arrival]]:
         """Yield files as they become whole, until `stop` is set."""
+        watched = _which(self._path)
+        while not stop.is_set():
+            if watched is None:
+                watched = self._wait(stop)
+                continue
+            # It may go at any moment, which a watcher says by stopping.
+            with suppress(FileNotFoundError):
+                yield from self._watch(watched, stop)
+            before, watched = watched, _which(self._path)
+            if watched not in {None, before}:
+                log.warning(
+                    "another folder is where the source folder was, such as the empty one below a "
+                    "share that was unmounted; it is watched now"
+                )
+
+    def _wait(self, stop: Event) -> tuple[int, int] | None:
+        """Wait until there is a folder again."""
+        log.warning("the source folder is gone and waited for: see to the share, or the export")
+        while not stop.wait(POLL_MS / 1e3):
+            found = _which(self._path)
+            if found is not None:
+                log.warning("the source folder is there again")
+                return found
+        return None
+
+    def _watch(self, watched: tuple[int, int], stop: Event) -> Iterator[Sequence[Arrival]]:
+        """Yield files as they become whole, as long as the folder is the one that is watched."""
         rescan_ns = 0
         # The watcher is running when it first yields, so no file falls between it and the listing.
         for changes in watchfiles.watch(
@@ -133,6 +162,9 @@ class FolderSource:
             for _, name in changes:
                 self._note(name, now_ns)
             if now_ns >= rescan_ns:
+                # Of a folder that took its place the watcher tells nothing.
+                if _which(self._path) != watched:
+                    return
                 self._list(str(self._path), now_ns)
                 rescan_ns = now_ns + int(RESCAN_S * 1e9)
             yield from self._whole(stop)
@@ -250,6 +282,15 @@ class FolderSource:
     def _later(waiting: _Waiting, now_ns: int) -> None:
         waiting.next_try_ns = now_ns + int(waiting.delay_s * 1e9)
         waiting.delay_s = min(2 * waiting.delay_s, LAST_RETRY_S)
+
+
+def _which(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another of its name; `None` where there is none."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _read(path: Path, size: int) -> bytes:

@@ -40,7 +40,7 @@ def listening(endpoint: str, *, guarded: bool) -> str:
     if not (guarded or _is_local(host)):
         raise ConfigError(
             f"endpoint {endpoint!r}: other computers can reach this address, which needs CURVE "
-            "keys: make them (rtdecode keys new) and give their folder (--keys), or use this "
+            "keys; make them (rtdecode keys new) and give their folder (--keys), or use this "
             "computer's own address, 127.0.0.1"
         )
     return f"tcp://{host}:{port}"

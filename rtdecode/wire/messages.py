@@ -17,6 +17,7 @@ SCHEMA = 1
 """Major version; a change that an older reader would misread raises it."""
 OUTCOME_TOPIC = b"outcome"
 STATUS_TOPIC = b"status"
+TEST_TOPIC = b"test"
 OUTCOMES_PORT, CONTROL_PORT, INGEST_PORT = 7801, 7802, 7803
 MAX_CONTROL_BYTES = 1 << 16
 """Of a request; all are small."""
@@ -160,6 +161,15 @@ class Refused(_Message, frozen=True, kw_only=True, tag="refused", tag_field="rep
 Reply = Status | Snapshot | Done | Refused
 
 
+Nonce = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class LinkTest(_Message, frozen=True, kw_only=True):
+    """Published under the topic `test` by `rtdecode check`: no outcome, to be echoed at once."""
+
+    nonce: Nonce
+
+
 class StatusRequest(_Message, frozen=True, kw_only=True, tag="status", tag_field="request"):
     """Ask for a `Status`."""
 
@@ -203,6 +213,12 @@ class SnapshotRequest(_Message, frozen=True, kw_only=True, tag="snapshot", tag_f
     since: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
 
 
+class EchoRequest(_Message, frozen=True, kw_only=True, tag="echo", tag_field="request"):
+    """Answer a `LinkTest`: it came, and by this way answers go."""
+
+    nonce: Nonce
+
+
 class ShutdownRequest(_Message, frozen=True, kw_only=True, tag="shutdown", tag_field="request"):
     """Stop the service; an unfinished run goes on when its session is opened again."""
 
@@ -216,6 +232,7 @@ Request = (
     | MarkRequest
     | EventRequest
     | SnapshotRequest
+    | EchoRequest
     | ShutdownRequest
 )
 

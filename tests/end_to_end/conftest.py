@@ -75,6 +75,35 @@ def stand_in_script() -> Path:
     return STAND_IN
 
 
+@pytest.fixture(scope="session")
+def scanned(tmp_path_factory) -> Path:
+    """Return a folder with what a user has: a run as DICOM, its events, and (random) weights."""
+    import torch
+
+    from calibration import simulation
+    from calibration.networks import DeepLight
+    from calibration.weights import Description, save_deeplight
+
+    folder = tmp_path_factory.mktemp("scanned")
+    chosen = [s for s in simulation.default_states() if s.trial_type in {"left_hand", "places"}]
+    activation = simulation.ActivationSettings(bold_percent=8.0, block_spread=0.1)
+    settings = simulation.ParticipantSettings(tuple(chosen), activation)
+    participant = simulation.make_participant(simulation.load_template(), settings, 1)
+    protocol = simulation.EpiProtocol((40, 40, 28), (5.5, 5.5, 5.0), repetition_time_s=2.0)
+    design = simulation.RunDesign(blocks_per_state=4, block_s=12.0, rest_s=8.0, protocol=protocol)
+    run = simulation.simulate_run(participant, design, seed=3)
+    simulation.write_dicom(run, folder / "dicom")
+    simulation.write_events(run.events, folder / "events.tsv")
+    grid = (23, 28, 23)
+    affine = ((-8.0, 0, 0, 90.0), (0, 8.0, 0, -126.0), (0, 0, 8.0, -72.0), (0, 0, 0, 1.0))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        network = DeepLight(grid, 2)
+    about = Description(grid, ("one", "two"), "random", affine, layers=(4,))
+    save_deeplight(network, folder / "net.safetensors", about)
+    return folder
+
+
 @dataclass
 class Running:
     """A service in a thread."""

@@ -13,10 +13,11 @@ from rtdecode import dicom, raw
 from rtdecode.cli import main
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.export import Deidentifier, export_session, session
-from rtdecode.journal import Journal
+from rtdecode.journal import Journal, read_session
 from rtdecode.ledger import Expected
 from rtdecode.pack import Kind
 from rtdecode.player import IngestSink
+from rtdecode.record import presented_events
 from rtdecode.service import serve
 from rtdecode.wire import IngestHeader, IngestReply, decode, encode
 
@@ -46,6 +47,8 @@ def recorded(start, scanner, make_scanner, canaries):
                 again = canaries.identify(scanner.slice(0, 0)).replace(b"100000.0", b"100001.0")
                 sink.put("again", again)
         control.mark(f"{canaries.NAME} coughed")
+        control.event("left hand", 1.5, 3.0)
+        control.event("rest")
         sink.flush()
     return service.finish()
 
@@ -60,7 +63,7 @@ def test_a_copy_names_nobody_and_replays_alike(
     assert set(canaries.TELLTALES) <= set(canaries.found(log.read_bytes()))
     exported = export_session(settings.session, tmp_path / "shared")
     assert (exported.runs, exported.objects, exported.outcomes) == (1, 21, 6)
-    assert (exported.left_out, exported.marks_left_out) == (2, 1)
+    assert (exported.left_out, exported.marks_left_out, exported.notices_left_out) == (2, 1, 1)
     assert contents(settings.session) == before
     for path in (tmp_path / "shared").rglob("*"):
         if path.is_file():
@@ -80,6 +83,7 @@ def test_a_copy_is_a_session_of_its_own(recorded, settings, tmp_path):
     with Journal(settings.session) as one, Journal(tmp_path / "shared") as other:
         assert [o.outcome for o in one.outcomes()] == [o.outcome for o in other.outcomes()]
         assert one.session != other.session
+        assert other.notices(1) == []
         events = [
             [(r.kind, r.header.get("index")) for r in j.records if r.kind is not Kind.OBJECT]
             for j in (one, other)
@@ -88,6 +92,13 @@ def test_a_copy_is_a_session_of_its_own(recorded, settings, tmp_path):
         parsed = [dicom.parse(other.body(r), "x") for r in other.records if r.kind is Kind.OBJECT]
     assert len({p.series.digest for p in parsed}) == 1
     assert recorded.run == 1
+    before, after = (read_session(s) for s in (settings.session, tmp_path / "shared"))
+    assert after.presented == before.presented
+    assert len(after.presented) == 2
+    assert presented_events(after) == presented_events(before)
+    assert [s.version for s in after.servings] == [s.version for s in before.servings]
+    assert after.servings[0].settings["source"] == "zmq:"
+    assert not {"bundle", "keys", "outcomes", "control"} & set(after.servings[0].settings)
 
 
 def test_what_cannot_be_exported_leaves_nothing(recorded, settings, tmp_path, monkeypatch):
@@ -114,8 +125,14 @@ def test_the_command_exports_only_what_names_nobody(recorded, settings, tmp_path
     """Without --deidentify it refuses and says what to do instead."""
     assert recorded.exit_code == 0
     arguments = ["export", str(settings.session), "--out", str(tmp_path / "shared")]
-    assert main(arguments) == 2
-    assert "--deidentify" in capsys.readouterr().err
+    for wrong in (
+        arguments,
+        arguments[:2],
+        [*arguments[:2], "--deidentify"],
+        [*arguments, "--deidentify", "--subject", "01"],
+    ):
+        assert main(wrong) == 2
+        assert "--deidentify" in capsys.readouterr().err or "--subject" in wrong
     assert not (tmp_path / "shared").exists()
     assert main([*arguments, "--deidentify", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["objects"] == 21

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from rtdecode.cli import main
 from rtdecode.journal.journal import PACK
 from rtdecode.player import IngestSink
 
@@ -61,8 +62,10 @@ def test_no_identifier_leaves_the_pack(
     assert any(b"left out" in line for line in said)
     assert any(b"series 77" in line for line in said)
     assert [line for line in said if found(line)] == []
+    assert main(["export", str(settings.session), "--bids", str(settings.session / "bids")]) == 0
     files = written(settings.session)
-    assert {"endpoints.json", "session.sqlite"} <= set(files)
+    assert {"endpoints.json", "session.sqlite", "dataset_description.json"} <= set(files)
+    assert {"sub-unknown_task-nf_run-1_report.html"} <= set(files)
     assert {name: found(content) for name, content in files.items() if found(content)} == {}
 
 

@@ -10,7 +10,18 @@ import zmq
 
 from rtdecode.errors import ConfigError
 from rtdecode.player import IngestSink
-from rtdecode.wire import IngestHeader, IngestReply, WireError, encode
+from rtdecode.service.sockets import Sockets
+from rtdecode.types import Skipped, SkipReason
+from rtdecode.wire import (
+    ANY_PORT,
+    IngestHeader,
+    IngestReply,
+    Numbered,
+    Reply,
+    Request,
+    WireError,
+    encode,
+)
 
 GARBAGE = (
     b"",
@@ -189,3 +200,34 @@ def test_a_folder_that_is_not_there_or_holds_the_session_is_refused(start, tmp_p
         start(source=f"folder:{tmp_path / 'nowhere'}")
     with pytest.raises(ConfigError, match="lies inside the source folder"):
         start(source=f"folder:{tmp_path}")
+
+
+def test_a_subscriber_that_never_reads_holds_up_nobody():
+    """Its messages fill what the system holds, and are dropped then; others get theirs."""
+    told = numbered(detail="x" * 4000)
+    with (
+        zmq.Context() as context,
+        Sockets(context, ANY_PORT, ANY_PORT) as sockets,
+        connected(sockets.outcomes, zmq.SUB) as mute,
+        connected(sockets.outcomes, zmq.SUB) as reader,
+    ):
+        mute.subscribe(b"outcome")
+        while sockets.subscribers < 1:
+            sockets.answer(nothing)
+        for _ in range(20_000):  # 80 MB
+            sockets.publish(told)
+        reader.subscribe(b"outcome")
+        while sockets.subscribers < 2:
+            sockets.answer(nothing)
+        sockets.publish(told)
+        assert reader.recv_multipart()[0] == b"outcome"
+
+
+def numbered(detail: str) -> Numbered:
+    """Return an outcome with so much to say."""
+    return Numbered("0123456789ab", 1, 1, Skipped(0, SkipReason.GAP, detail))
+
+
+def nothing(_: Request) -> Reply:
+    """Answer nobody."""
+    raise AssertionError

@@ -95,19 +95,34 @@ class Serving:
         """Send objects one after the other, each once the one before is acknowledged."""
         if not self.ingest:
             return
-        with self._context.socket(zmq.DEALER) as socket:
-            socket.setsockopt(zmq.LINGER, 0)
-            socket.connect(self.ingest)
+        with self.connected() as socket:
             for content in objects:
-                digest = hashlib.sha256(content).hexdigest()
-                header = IngestHeader(kind="dicom", name="o.dcm", sha256=digest)
-                socket.send_multipart([encode(header), content])
-                while not socket.poll(100):
-                    if self.process.poll() is not None:
-                        return
-                reply = decode(socket.recv_multipart()[-1], IngestReply)
-                assert reply.receipt in {"journalled", "duplicate"}
-                self.acknowledged.append(content)
+                self.push(socket, content)
+                if not self.answered(socket, content):
+                    return
+
+    def connected(self) -> zmq.Socket[bytes]:
+        """Return a socket for `push`; whoever asks closes it."""
+        socket = self._context.socket(zmq.DEALER)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(self.ingest)
+        return socket
+
+    def push(self, socket: zmq.Socket[bytes], content: bytes) -> None:
+        """Send an object."""
+        digest = hashlib.sha256(content).hexdigest()
+        header = IngestHeader(kind="dicom", name="o.dcm", sha256=digest)
+        socket.send_multipart([encode(header), content])
+
+    def answered(self, socket: zmq.Socket[bytes], content: bytes) -> bool:
+        """Wait for an object's acknowledgement; say whether it came before the service's end."""
+        while not socket.poll(100):
+            if self.process.poll() is not None:
+                return False
+        reply = decode(socket.recv_multipart()[-1], IngestReply)
+        assert reply.receipt in {"journalled", "duplicate"}
+        self.acknowledged.append(content)
+        return True
 
     def finish(self) -> tuple[int, dict[str, str], str]:
         """Wait for its end; return its code, what it printed last and what it complained of."""

@@ -133,6 +133,58 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path, serve, small_disk
         Journal(folder / "session")
 
 
+@pytest.fixture
+def failing_disk(tmp_path):
+    """Return a mounted disk, and a function after which its system lets nobody write to it."""
+    image, path = tmp_path / "disk.img", tmp_path / "disk"
+    path.mkdir()
+    image.write_bytes(bytes(16 << 20))
+    for command in (
+        ["mkfs.ext4", "-q", str(image)],
+        ["mount", "-o", "loop", str(image), str(path)],
+    ):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            pytest.skip(f"there is no {command[0]} here to make a disk with")
+        if done.returncode:
+            pytest.skip(f"a disk cannot be mounted here: {done.stderr.strip()}")
+
+    def fail() -> None:
+        # What the kernel does by itself where it finds the disk damaged.
+        subprocess.run(["mount", "-o", "remount,abort", str(path)], check=True)
+
+    def mend() -> None:
+        subprocess.run(["umount", str(path)], check=True)
+        subprocess.run(["fsck.ext4", "-p", str(image)], capture_output=True, check=False)
+        subprocess.run(["mount", "-o", "loop", str(image), str(path)], check=True)
+
+    yield path, fail, mend
+    subprocess.run(["umount", str(path)], check=True)
+
+
+@pytest.mark.parametrize("before", [1, 3, 10])
+def test_a_disk_that_turns_read_only_in_mid_run_stops_it_and_loses_nothing(
+    serve, objects, unbroken, failing_disk, before
+):
+    """Nothing more is acknowledged; on the mended disk the run goes on to the same outcomes."""
+    disk, fail, mend = failing_disk
+    serving = serve(disk / "session")
+    serving.send(objects[:before])
+    fail()
+    serving.send(objects[before:])
+    code, told, err = serving.finish()
+    assert (code, told.get("state")) == (1, "faulted"), err
+    assert "cannot be written" in err, err
+    assert serving.acknowledged == objects[:before]
+    mend()
+    assert kept(disk / "session", serving.acknowledged)
+    again = serve(disk / "session")
+    again.send(objects)
+    code, told, err = again.finish()
+    assert (code, told.get("sha256")) == (0, unbroken), err
+
+
 @needs_unix_files
 def test_a_deleted_folder_stops_it_before_anything_more_is_acknowledged(tmp_path, serve, objects):
     """What is written to a deleted file is lost; nobody is told otherwise."""

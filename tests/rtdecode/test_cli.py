@@ -17,7 +17,7 @@ from rtdecode.cli import main
 from rtdecode.pack import Kind, scan
 from rtdecode.types import Volume
 
-COMMANDS = ("serve", "replay", "monitor", "adapt", "export", "calibrate")
+COMMANDS = ("check", "serve", "replay", "monitor", "adapt", "export", "calibrate")
 
 
 @pytest.fixture
@@ -249,6 +249,30 @@ def test_run_is_served_to_its_end(capsys, bundle, scan, tmp_path) -> None:
     summary = json.loads(out)
     assert (summary["decisions"], summary["skipped"], summary["unreadable"]) == (2, 4, 0)
     assert "ready: tiny (2 classes) on cpu, 1 thread" in err
+    report = tmp_path / "session" / "session_report.html"
+    assert f"report: {report}" in err
+    assert summary["outcomes_sha256"] in report.read_text("utf-8")
+    stem = tmp_path / "session/bids/sub-unknown/func/sub-unknown_task-nf_run-1"
+    assert stem.with_name(f"{stem.name}_desc-decoding_timeseries.tsv").is_file()
+
+
+def test_a_report_that_cannot_be_written_changes_nothing_of_the_run(
+    capsys, bundle, scan, tmp_path
+) -> None:
+    """It is told, with what writes it later; the summary and the exit code are the run's."""
+    export = tmp_path / "export"
+    export.mkdir()
+    for index in range(3):
+        (export / f"{index}.dcm").write_bytes(_mosaic(scan(index)))
+    (tmp_path / "session").mkdir()
+    (tmp_path / "session" / "bids").write_text("in the way")
+    arguments = ["serve", "--bundle", str(bundle.path), "--source", f"folder:{export}", *SOCKETS]
+    more = ["--session", str(tmp_path / "session"), "--volumes", "3", "--provider", "cpu"]
+    assert main([*arguments, *more, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["state"] == "ended"
+    assert "no report was written" in err
+    assert f"rtdecode export {tmp_path / 'session'} --bids" in err
 
 
 SOCKETS = [f"--{name}=tcp://127.0.0.1:*" for name in ("outcomes", "control", "ingest")]
@@ -299,6 +323,22 @@ def test_verifying_names_the_first_difference_and_its_causes(capsys, bundle, ser
     assert main([*arguments, "--json"]) == 1
     (told,) = json.loads(capsys.readouterr().out)
     assert told["difference"]["volume"] == 4
+
+
+def test_verifying_computes_as_was_recorded_unless_it_is_told_otherwise(
+    capsys, bundle, served
+) -> None:
+    """Provider and threads are the newest serving's; options come first."""
+    session = served(6)
+    with closing(sqlite3.connect(session / "session.sqlite")) as record, record:
+        record.execute("UPDATE servings SET settings = json_set(settings, '$.threads', 2)")
+        changed = "json_set(outcome, '$.window_volumes', 99)"
+        record.execute(f"UPDATE outcomes SET outcome = {changed} WHERE volume >= 4")  # noqa: S608
+    arguments = ["replay", "--verify", str(session), "--bundle", str(bundle.path)]
+    assert main(arguments) == 1
+    assert "threads" not in capsys.readouterr().out.partition("bundle, provider, threads")[0]
+    assert main([*arguments, "--threads", "1"]) == 1
+    assert "threads: recorded with 2, now 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("missing", ["objects.pack", "session.sqlite"])

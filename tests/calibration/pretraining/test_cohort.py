@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from calibration.pretraining.cohort import CohortSettings, Examples, batches, scan_cohort
+from calibration.pretraining.cohort import Examples, PretrainingCohort, batches, scan_cohort
 from calibration.pretraining.grid import GRID_SHAPE
 from calibration.progress import silent
 
 
 def test_a_cohort_is_scanned_and_labelled():
     """Everybody does some of the states, and every kept volume shows one of them."""
-    settings = CohortSettings(people=2, states=5, states_each=2, blocks_per_state=1, seed=3)
+    settings = PretrainingCohort(people=2, states=5, states_each=2, blocks_per_state=1, seed=3)
     told = []
     found = scan_cohort(settings, lambda *parts: told.append(parts))
     assert found.mask.shape == GRID_SHAPE

@@ -1,6 +1,7 @@
 """The watched folder."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -179,6 +180,41 @@ def test_a_broken_file_is_handed_over_after_its_time_and_again_when_mended(tmp_p
         patience_s=0.05,
     )
     assert [a.content for a in came] == [b"half", b"half and half."]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody move a watched folder")
+@pytest.mark.parametrize("force_polling", [False, True])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_folder_that_goes_away_is_waited_for(
+    tmp_path: Path, force_polling: bool, replaced: bool, caplog: pytest.LogCaptureFixture
+):
+    """As a share that is unmounted and mounted again; its files come once, new ones as before."""
+    folder, away = tmp_path / "in", tmp_path / "away"
+    folder.mkdir()
+
+    def change(came: int) -> None:
+        if came == 1:
+            folder.rename(away)
+            if replaced:
+                folder.mkdir()
+                (folder / "two").write_bytes(b"two.")
+            else:
+                threading.Thread(target=put_back).start()
+        elif came == 2:
+            (folder / "three").write_bytes(b"three.")
+
+    def put_back() -> None:
+        while "gone" not in caplog.text:
+            pass
+        away.rename(folder)
+        (folder / "two").write_bytes(b"two.")
+
+    (folder / "one").write_bytes(b"one.")
+    came = collect(folder, 3, change, force_polling=force_polling)
+
+    assert [a.name for a in came] == ["one", "two", "three"]
+    told = "another folder" if replaced else "there again"
+    assert told in caplog.text
 
 
 def test_it_is_behind_until_the_listing_is_through(tmp_path: Path):

@@ -1,0 +1,99 @@
+"""`rtdecode check`."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from rtdecode.client.endpoints import CONTROL, OUTCOMES
+from rtdecode.wire import INGEST_PORT
+
+INGEST = f"tcp://127.0.0.1:{INGEST_PORT}"
+STIMULUS_S = 60.0
+
+
+def check(
+    bundle: Annotated[Path, typer.Option(help="The decoder: a folder from `rtdecode calibrate`.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            help="Where volumes will come from: folder:PATH, dicom://HOST:PORT?aet=TITLE&from="
+            "TITLE,TITLE, zmq:, pyneal://HOST:PORT or recording:PATH."
+        ),
+    ],
+    session: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the session's record. [default: sessions/DATE-TIME]"),
+    ] = None,
+    provider: Annotated[
+        Literal["cpu", "cuda", "auto"], typer.Option(help="Where the network is to run.")
+    ] = "auto",
+    threads: Annotated[int, typer.Option(help="Network's threads on the CPU.", min=1)] = 1,
+    outcomes: Annotated[str, typer.Option(help="Where outcomes will be published.")] = OUTCOMES,
+    control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
+    ingest: Annotated[
+        str, typer.Option(help="Where objects are pushed to (source zmq:).")
+    ] = INGEST,
+    keys: Annotated[Path | None, typer.Option(help="Folder of the service's keys.")] = None,
+    minutes: Annotated[
+        float,
+        typer.Option(help="How much is going to be scanned, for the room on the disk.", min=0),
+    ] = 60.0,
+    stimulus: Annotated[
+        bool,
+        typer.Option("--stimulus", help="Wait for the stimulus program and try the link to it."),
+    ] = False,
+    wait_s: Annotated[float, typer.Option(help="How long --stimulus waits.", min=0)] = STIMULUS_S,
+    series: Annotated[
+        list[Path] | None,
+        typer.Option(help="A series scanned as a test, its folder or files, to be compared."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Try everything that a session needs, before the participant enters.
+
+    Give it the settings that rtdecode serve is going to get. It leaves nothing behind.
+
+    The exit code is 0 where nothing is red, else 1.
+
+    Example: rtdecode check --bundle bundle/ --source folder:/mnt/scanner --stimulus
+    """
+    import msgspec
+    from rich.console import Console
+
+    from rtdecode.check import Plan, ready, walk
+    from rtdecode.check.table import render
+    from rtdecode.service import ServiceSettings
+
+    settings = ServiceSettings(
+        session=session or Path("sessions") / time.strftime("%Y%m%d-%H%M%S"),
+        source=source,
+        outcomes=outcomes,
+        control=control,
+        ingest=ingest,
+        provider=provider,
+        threads=threads,
+        bundle=bundle,
+        keys=keys,
+    )
+    plan = Plan(
+        settings, bundle, provider, minutes, wait_s if stimulus else None, tuple(series or ())
+    )
+    console = Console(stderr=True)
+    with console.status("") as spinner:
+
+        def begin(name: str) -> None:
+            spinner.update(f"checking: {name} ...")
+
+        def announce(text: str) -> None:
+            console.print(text, style="bold", highlight=False)
+            spinner.update("waiting for the stimulus program ...")
+
+        findings = walk(plan, begin, announce)
+    if json:
+        typer.echo(msgspec.json.encode({"ready": ready(findings), "findings": findings}))
+    else:
+        shown = Console()
+        shown.print(render(findings, shown.width), highlight=False)
+    raise typer.Exit(0 if ready(findings) else 1)

@@ -1,0 +1,65 @@
+"""The findings as one table; no sockets and no clock."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from rtdecode.check.findings import Finding, Verdict
+
+_SIGNS = {
+    Verdict.GREEN: ("●  ok", "green"),
+    Verdict.YELLOW: ("▲  but", "yellow"),
+    Verdict.RED: ("✖  no", "bold red"),
+    Verdict.GREY: ("–", "bright_black"),
+}
+"""A shape and a word beside each colour, for those who do not see colours."""
+WIDEST = 110
+"""Lines longer than this are hard to read."""
+
+
+def render(findings: Sequence[Finding], width: int) -> RenderableType:
+    """Return the table and the verdict on all of it.
+
+    Parameters
+    ----------
+    findings
+        One row each.
+    width
+        Cells to fill at most.
+    """
+    table = Table(
+        box=box.HORIZONTALS,
+        border_style="bright_black",
+        show_header=False,
+        padding=(0, 1, 0, 0),
+        width=min(width, WIDEST),
+        pad_edge=False,
+        show_lines=True,
+    )
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1)
+    for finding in findings:
+        sign, style = _SIGNS[finding.verdict]
+        told = Text(finding.found)
+        if finding.remedy:
+            told.append(f"\n→ {finding.remedy}", "bold" if finding.verdict is Verdict.RED else "")
+        name_style = style if finding.verdict is Verdict.RED else "bold"
+        table.add_row(Text(sign, style), Text(finding.name, name_style), told)
+    return Group(table, _summary(findings))
+
+
+def _summary(findings: Sequence[Finding]) -> Text:
+    counts = Counter(finding.verdict for finding in findings)
+    if counts[Verdict.RED]:
+        return Text(f" ✖  not ready: {counts[Verdict.RED]} red", "bold red")
+    line = Text(" ●  ready", "bold green")
+    if counts[Verdict.YELLOW]:
+        line.append(f", and {counts[Verdict.YELLOW]} to know of", "yellow")
+    if counts[Verdict.GREY]:
+        line.append(f" ({counts[Verdict.GREY]} not tried)", "bright_black")
+    return line

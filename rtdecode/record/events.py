@@ -1,0 +1,161 @@
+"""Events as they were presented: from the session's record, or from a BIDS file."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rtdecode.errors import ConfigError
+from rtdecode.journal import Presented, RecordedRun, Session
+from rtdecode.types import Decision
+
+COLUMNS = ("onset", "duration", "trial_type")
+MISSING = "n/a"
+MAX_PAUSE_S = 3.0
+"""Events of one type that follow each other within this belong to one block."""
+SOURCES = {
+    "program": "told by the stimulus program, by its clock",
+    "service": "told without an onset: when it came, counted from the run's volumes; too early by "
+    "the shortest delay between a volume's last slice and its receipt",
+    "file": "read from a file that was given for the export",
+}
+"""Where an onset is from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of an events file."""
+
+    onset_s: float
+    """Since the acquisition of the run's first volume began."""
+    duration_s: float | None
+    """`None` where it is not known."""
+    trial_type: str
+    source: str
+    """One of `SOURCES`."""
+
+
+def presented_events(session: Session) -> tuple[dict[int, list[Event]], int]:
+    """Return each run's events in order of their onsets, and how many have none.
+
+    An event that was told without an onset has none where no volume came while the service that
+    was told it ran.
+    """
+    starts = {run.run: _starts_ns(session, run) for run in session.runs}
+    tr_ns = {run.run: _or_zero(run.repetition_time_s) * 1e9 for run in session.runs}
+    events: dict[int, list[Event]] = {}
+    unknown = 0
+    for told in session.presented:
+        run = max(told.run, 1)
+        for later in sorted(starts):
+            began_ns = starts[later].get(told.serving or 0, math.inf)
+            # The trigger, and what it starts, comes before the first volume.
+            if later > run and told.told_ns >= began_ns - tr_ns[later]:
+                run = later
+        onset_s = told.onset_s
+        if onset_s is None:
+            began_ns = starts.get(run, {}).get(told.serving or 0, math.nan)
+            onset_s = round((told.told_ns - began_ns) / 1e9, 3)
+        if math.isnan(onset_s):
+            unknown += 1
+            continue
+        events.setdefault(run, []).append(_event(told, onset_s))
+    for found in events.values():
+        found.sort(key=lambda event: event.onset_s)
+    return events, unknown
+
+
+def blocks(presented: Sequence[Event]) -> list[Event]:
+    """Return events with those of one type that follow each other made one, as calibration does.
+
+    An event whose duration is not known stays by itself.
+    """
+    found: list[Event] = []
+    for event in presented:
+        before = found[-1] if found else None
+        if (
+            before is None
+            or before.trial_type != event.trial_type
+            or before.duration_s is None
+            or event.duration_s is None
+            or event.onset_s > before.onset_s + before.duration_s + MAX_PAUSE_S
+        ):
+            found.append(event)
+            continue
+        end_s = max(before.onset_s + before.duration_s, event.onset_s + event.duration_s)
+        found[-1] = replace(before, duration_s=end_s - before.onset_s)
+    return found
+
+
+def _event(told: Presented, onset_s: float) -> Event:
+    source = "service" if told.onset_s is None else "program"
+    return Event(onset_s, told.duration_s, told.trial_type, source)
+
+
+def _starts_ns(session: Session, run: RecordedRun) -> dict[int, float]:
+    """Return when a run's first volume is taken to have begun, by the clock of each serving.
+
+    Volumes come late, never early: the earliest, as its acquisition has it, is nearest the truth.
+    """
+    starts: dict[int, float] = {}
+    tr_s = _or_zero(run.repetition_time_s)
+    for number, outcome in enumerate(run.outcomes):
+        stamps = outcome.stamps
+        if not (stamps.received_ns and stamps.journalled_ns):  # never came, or was read again
+            continue
+        acquired_s = outcome.acquired_s if isinstance(outcome, Decision) else math.nan
+        if math.isnan(acquired_s):
+            acquired_s = outcome.index * tr_s
+        began_ns = stamps.received_ns - (acquired_s + tr_s) * 1e9
+        serving = sum(s.sequence < run.first + number for s in session.servings)
+        starts[serving] = min(starts.get(serving, math.inf), began_ns)
+    return starts
+
+
+def _or_zero(value: float) -> float:
+    return 0.0 if math.isnan(value) else value
+
+
+def read_events(path: Path) -> list[Event]:
+    """Read onset, duration and trial type from a BIDS events file, in order of the onsets.
+
+    Raises
+    ------
+    ConfigError
+        Naming every row that is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as text: {error}") from error
+    rows = list(csv.reader(text.splitlines(), delimiter="\t"))
+    header = [name.strip() for name in rows[0]] if rows else []
+    if missing := [name for name in COLUMNS if name not in header]:
+        raise ConfigError(
+            f"{path} has no column {', '.join(missing)} in its first row; an events file of BIDS "
+            "is tab-separated and names them"
+        )
+    places = [header.index(name) for name in COLUMNS]
+    events: list[Event] = []
+    problems: list[str] = []
+    for number, row in enumerate(rows[1:], start=2):
+        if any(cell.strip() for cell in row):
+            try:
+                events.append(_parsed([row[place].strip() for place in places]))
+            except (IndexError, ValueError) as error:
+                problems.append(f"{path}, row {number}: {error}")
+    if problems:
+        raise ConfigError(problems)
+    return sorted(events, key=lambda event: event.onset_s)
+
+
+def _parsed(cells: Sequence[str]) -> Event:
+    onset, duration, trial_type = cells
+    onset_s = float(onset)
+    duration_s = None if duration in ("", MISSING) else float(duration)
+    if not math.isfinite(onset_s) or not (duration_s is None or 0 <= duration_s < math.inf):
+        raise ValueError(f"onset ({onset}) and duration ({duration}) must be seconds")
+    if not trial_type.isprintable() or not trial_type:
+        raise ValueError(f"trial_type ({trial_type!r}) must be printable characters")
+    return Event(onset_s, duration_s, trial_type, "file")

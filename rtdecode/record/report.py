@@ -1,0 +1,103 @@
+"""`session_report.html`: a session at a glance, for the operator, the reader and the reviewer."""
+
+from html import escape
+
+from rtdecode.record import summary
+from rtdecode.record.answers import answers
+from rtdecode.record.checklist import CITATION, FILLED, PARTLY, answered
+from rtdecode.record.decoder import decoder_sections
+from rtdecode.record.page import facts, page, section
+from rtdecode.record.running import run_sections
+from rtdecode.record.told import Told
+from rtdecode.record.words import count
+
+
+def report(told: Told) -> str:
+    """Return the page."""
+    runs = "1 run" if len(told.runs) == 1 else f"{len(told.runs)} runs"
+    lead = f"Session report of rtdecode · session {told.session.session} · {runs}"
+    parts = []
+    for run in told.runs:
+        parts += run_sections(told, run)
+    parts += decoder_sections(told.runs, told.manifests)
+    parts += _provenance(told)
+    parts.append(_checklist(told))
+    return page(told.labels.title, lead, parts)
+
+
+def _provenance(told: Told) -> list[str]:
+    servings = told.session.servings
+    rows = [("Session", told.session.session)]
+    for run in told.runs:
+        name = told.labels.stem(run.run).rpartition("_")[2]
+        rows.append((f"{name}: bundle", run.bundle))
+        rows.append((f"{name}: sha256 of the outcomes", summary.outcomes_sha256(run)))
+    parts = [section("Digests", "Equal runs have equal digests; rtdecode replay --verify computes "
+                     "every outcome again and compares.", facts(rows))]  # fmt: skip
+    for number, serving in enumerate(servings, start=1):
+        libraries = serving.settings.get("libraries", {})
+        settings = serving.settings
+        served = [
+            ("rtdecode", serving.version),
+            ("System", serving.system),
+            ("Libraries", ", ".join(f"{n} {v}" for n, v in libraries.items()) or "not recorded"),
+            ("Provider", f"{settings.get('provider') or 'not recorded'}, "
+             f"{count(settings.get('threads', 1), 'thread')}"),
+            ("Bundle", serving.bundle),
+            ("Source", str(settings.get("source", "")).partition(":")[0]),
+            ("Settings", ", ".join(f"{n} {_plain(settings[n])}" for n in _SETTINGS
+                                   if n in settings)),
+        ]  # fmt: skip
+        which = "Served with" if len(servings) == 1 else f"Served with, start {number}"
+        parts.append(section(which, f"From outcome {serving.sequence + 1} on.", facts(served)))
+    return ["<h2>Versions and hashes</h2>", *parts]
+
+
+# What names no place and nobody; paths and addresses may.
+_SETTINGS = (
+    "volumes",
+    "patience_s",
+    "deadline_s",
+    "late",
+    "runs",
+    "dummies",
+    "force_polling",
+    "checkpoint_volumes",
+)
+
+
+def _plain(value: object) -> str:
+    return (
+        "default"
+        if value is None
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+    )
+
+
+def _checklist(told: Told) -> str:
+    said = answers(told.session, told.runs, told.events, told.manifests)
+    rows, domain = [], ""
+    kinds = {FILLED: "filled", PARTLY: "partly"}
+    for one in answered(said):
+        item = one.item
+        if item.domain != domain:
+            domain = item.domain
+            rows.append(f'<tr><th colspan="3" scope="colgroup"><b>{escape(domain)}</b></th></tr>')
+        rest = (
+            f'<span class="rest">To add: {escape(one.answer.rest)}</span>'
+            if one.answer.rest
+            else ""
+        )
+        rows.append(
+            f'<tr><td class="id">{escape(item.number)}</td><td>{escape(item.wording)}</td>'
+            f'<td><span class="state {kinds.get(one.state, "open")}">{escape(one.state)}</span> '
+            f"{escape(one.answer.text)}{rest}</td></tr>"
+        )
+    note = (
+        f"The consensus on reporting and design of neurofeedback studies ({CITATION}), its items "
+        "in short. What a session's record knows is filled in; the rest is the experimenter's."
+    )
+    body = f'<table class="checklist"><tbody>{"".join(rows)}</tbody></table>'
+    return "<h2>CRED-nf checklist</h2>" + section("", note, body, long=True)

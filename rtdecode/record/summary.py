@@ -1,0 +1,210 @@
+"""A run in figures."""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtdecode.journal import RecordedRun, Serving, Session
+from rtdecode.record.events import Event, blocks
+from rtdecode.record.tables import latency_s
+from rtdecode.types import STAGES, Decision, Outcome, Skipped
+from rtdecode.wire import deterministic
+
+PERCENTILES = (50, 95, 99, 100)
+FD_MARKS_MM = (0.2, 0.5)
+"""Framewise displacement is often judged at these."""
+_Z = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Successive volumes without a decision, for one reason."""
+
+    first: int
+    last: int
+    reason: str
+    detail: str
+
+    @property
+    def volumes(self) -> int:
+        """How many."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEnds:
+    """What was decided at the ends of the blocks of classes that the decoder knows."""
+
+    right: int
+    blocks: int
+    """Those at whose end there was a decision."""
+    undecided: int
+    """Those at whose end there was none."""
+    mean_probability: float
+    """Of the presented class; `nan` without blocks."""
+    interval_95: tuple[float, float]
+    """Of the share that is right, by Wilson; blocks are taken to be independent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artefacts:
+    """How much the head moved, and how much was lost, while something was presented."""
+
+    trial_type: str
+    volumes: int
+    mean_fd_mm: float
+    mean_dvars_percent: float
+    unusable: int
+    """Volumes that did not count as evidence, or never came."""
+
+
+def times_s(run: RecordedRun) -> NDArray[np.float64]:
+    """Return when each volume's acquisition began, seconds since the run's first."""
+    tr_s = 1.0 if math.isnan(run.repetition_time_s) else run.repetition_time_s
+    return np.array([_acquired_s(outcome, tr_s) for outcome in run.outcomes])
+
+
+def _acquired_s(outcome: Outcome, tr_s: float) -> float:
+    if isinstance(outcome, Decision) and math.isfinite(outcome.acquired_s):
+        return outcome.acquired_s
+    return outcome.index * tr_s
+
+
+def outcomes_sha256(run: RecordedRun) -> str:
+    """Return the digest that the service printed at the run's end: all but the times."""
+    digest = hashlib.sha256()
+    for outcome in run.outcomes:
+        digest.update(deterministic(outcome))
+    return digest.hexdigest()
+
+
+def served(session: Session, run: RecordedRun) -> list[Serving]:
+    """Return the starts of the service that made a run's outcomes."""
+    last = run.first + len(run.outcomes) - 1
+    before = [s for s in session.servings if s.sequence < run.first]
+    during = [s for s in session.servings if run.first <= s.sequence < last]
+    return [*before[-1:], *during]
+
+
+def losses(run: RecordedRun) -> list[Loss]:
+    """Return every volume without a decision, successive ones of one reason together."""
+    found: list[Loss] = []
+    for outcome in run.outcomes:
+        if not isinstance(outcome, Skipped):
+            continue
+        loss = Loss(outcome.index, outcome.index, str(outcome.reason), outcome.detail)
+        if found and (found[-1].last + 1, found[-1].reason, found[-1].detail) == (
+            loss.first,
+            loss.reason,
+            loss.detail,
+        ):
+            loss = Loss(found.pop().first, loss.last, loss.reason, loss.detail)
+        found.append(loss)
+    return found
+
+
+def reasons(run: RecordedRun) -> Mapping[str, int]:
+    """Return how many volumes have no decision, by reason."""
+    return Counter(str(o.reason) for o in run.outcomes if isinstance(o, Skipped))
+
+
+def unusable(run: RecordedRun) -> Mapping[str, int]:
+    """Return how many volumes did not count as evidence, by reason."""
+    return Counter(why for o in run.outcomes if o.quality is not None for why in o.quality.why)
+
+
+def measure(run: RecordedRun, name: str) -> NDArray[np.float64]:
+    """Return a measure of quality for each volume, `nan` where there is none."""
+    values = [math.nan if o.quality is None else getattr(o.quality, name) for o in run.outcomes]
+    return np.array(values, dtype=np.float64)
+
+
+def latencies_ms(run: RecordedRun) -> dict[str, NDArray[np.float64]]:
+    """Return how long each stage took for the volumes that came live, in their order."""
+    found = {}
+    for stage in STAGES:
+        took = np.array([latency_s(o, stage) for o in run.outcomes if isinstance(o, Decision)])
+        found[stage] = 1e3 * took[np.isfinite(took)]
+    return found
+
+
+def block_ends(
+    run: RecordedRun, presented: Sequence[Event], lag_s: float = 0.0
+) -> BlockEnds | None:
+    """Return what was decided at the ends of blocks; `None` where no class was presented.
+
+    The decision of a block is that of the last volume whose acquisition began before its end.
+
+    Parameters
+    ----------
+    run
+        With its outcomes.
+    presented
+        What was presented in it.
+    lag_s
+        The response to a block is taken to come so much later than the block.
+    """
+    known = [e for e in blocks(presented) if e.trial_type in run.classes and e.duration_s]
+    if not known:
+        return None
+    time_s = times_s(run)
+    right, probabilities, undecided = 0, [], 0
+    for event in known:
+        end_s = event.onset_s + (event.duration_s or 0.0) + lag_s
+        # A volume that begins with the end is after it; clocks differ by less than this.
+        at = int(np.searchsorted(time_s, end_s - 1e-3)) - 1
+        outcome = run.outcomes[at] if at >= 0 and time_s[at] >= event.onset_s else None
+        if not isinstance(outcome, Decision):
+            undecided += 1
+            continue
+        right += outcome.label == event.trial_type
+        probabilities.append(outcome.probabilities[run.classes.index(event.trial_type)])
+    decided = len(probabilities)
+    mean = float(np.mean(probabilities)) if probabilities else math.nan
+    return BlockEnds(right, decided, undecided, mean, wilson(right, decided))
+
+
+def wilson(right: int, of: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share by Wilson (1927)."""
+    if not of:
+        return 0.0, 1.0
+    share, z2 = right / of, _Z**2
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = _Z * math.sqrt(share * (1 - share) / of + z2 / (4 * of**2)) / (1 + z2 / of)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def artefacts(run: RecordedRun, presented: Sequence[Event]) -> list[Artefacts]:
+    """Return motion and losses during each trial type's events, in order of appearance."""
+    time_s = times_s(run)
+    fd_mm, dvars = measure(run, "framewise_displacement"), measure(run, "dvars")
+    usable = np.array([o.quality is not None and o.quality.usable for o in run.outcomes])
+    found = []
+    for trial_type in dict.fromkeys(event.trial_type for event in presented):
+        inside = np.zeros(len(time_s), bool)
+        for event in presented:
+            if event.trial_type == trial_type and event.duration_s is not None:
+                end_s = event.onset_s + event.duration_s
+                inside |= (time_s >= event.onset_s) & (time_s < end_s)
+        if inside.any():
+            found.append(
+                Artefacts(
+                    trial_type,
+                    int(inside.sum()),
+                    mean(fd_mm[inside]),
+                    mean(dvars[inside]),
+                    int((inside & ~usable).sum()),
+                )
+            )
+    return found
+
+
+def mean(values: NDArray[np.float64]) -> float:
+    """Return the mean of what is a number; `nan` where nothing is."""
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else math.nan

@@ -1,0 +1,118 @@
+"""The pre-flight beside a service that is running, and before one that is not yet."""
+
+import re
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+import zmq
+
+from rtdecode.check import Finding, Plan, Verdict, walk
+from rtdecode.client import Outcomes
+from rtdecode.keys import allow, new_client, new_service
+from rtdecode.wire import Done, EchoRequest, Reply, decode, encode
+
+
+@pytest.fixture
+def rows(settings, tmp_path):
+    """Return a function that makes every check and gives the rows by name; there is no bundle."""
+
+    def made(announce=lambda _: None, **changes) -> dict[str, Finding]:
+        stimulus_s = changes.pop("stimulus_s", None)
+        plan = Plan(replace(settings, **changes), tmp_path / "none", "cpu", 10.0, stimulus_s)
+        return {finding.name: finding for finding in walk(plan, lambda _: None, announce)}
+
+    return made
+
+
+def test_ports_and_session_of_a_running_service_are_red(start, rows):
+    """The operator has forgotten an old one; it goes on undisturbed."""
+    service = start()
+    endpoints = service.endpoints
+    found = rows(outcomes=endpoints.outcomes, control=endpoints.control, stimulus_s=0.5)
+    for name in ("ports", "stimulus link"):
+        assert found[name].verdict is Verdict.RED
+        assert endpoints.outcomes in found[name].found
+        assert "another service may be running: stop it" in found[name].remedy
+    assert found["session folder"].verdict is Verdict.RED
+    assert "in use by another service" in found["session folder"].found
+    with service.control() as control:
+        assert control.status().state == "ready"
+    assert service.shut().exit_code == 0
+
+
+def test_the_service_starts_where_the_check_was(start, rows, scanner, export, settings):
+    """What was checked is free again, and a client that was tested there is served."""
+    tested: list[str] = []
+    found = rows(tested.append, stimulus_s=0.1)
+    assert found["ports"].verdict is Verdict.GREEN
+    assert found["session folder"].verdict is Verdict.GREEN
+    assert tested
+    assert not settings.session.exists()
+    service = start(volumes=1)
+    with service.outcomes() as outcomes:
+        export("0.dcm", scanner.mosaic(0))
+        assert [numbered.index for numbered in outcomes] == [0]
+    assert service.finish().decisions == 1
+
+
+def test_a_program_that_was_tested_is_served_without_a_restart(start, rows, scanner, export):
+    """It is started for the check, goes on waiting, and gets the run's outcomes only."""
+    endpoints: list[str] = []
+
+    def follow() -> list[int]:
+        with Outcomes(*endpoints, timeout_s=60.0) as outcomes:
+            return [numbered.index for numbered in outcomes]
+
+    with ThreadPoolExecutor(1) as pool:
+        running: list[Future[list[int]]] = []
+
+        def announce(text: str) -> None:
+            endpoints.extend(re.findall(r"tcp://[\d.]+:\d+", text))
+            running.append(pool.submit(follow))
+
+        found = rows(announce, stimulus_s=20.0)
+        assert found["stimulus link"].verdict is Verdict.GREEN
+        service = start(volumes=2, outcomes=endpoints[0], control=endpoints[1])
+        for index in range(2):
+            export(f"{index}.dcm", scanner.mosaic(index))
+        assert running[0].result(timeout=60) == [0, 1]
+    assert service.finish().decisions == 2
+
+
+def test_an_echo_that_comes_too_late_does_no_harm(start):
+    """The check is over and the service has its place: its client must not see a refusal."""
+    service = start()
+    with zmq.Context() as context, context.socket(zmq.REQ) as late:
+        late.setsockopt(zmq.LINGER, 0)
+        late.connect(service.endpoints.control)
+        late.send(encode(EchoRequest(nonce="9c1f")))
+        assert late.poll(20_000)
+        assert decode(late.recv(), Reply) == Done(detail="no test is under way")
+    assert service.shut().exit_code == 0
+
+
+def test_an_unfinished_run_is_told(start, rows, scanner, export):
+    """The service was stopped in mid-run; its session says what comes next."""
+    service = start()
+    with service.outcomes() as outcomes:
+        export("0.dcm", scanner.mosaic(0))
+        next(outcomes)
+    service.shut()
+    found = rows()["session folder"]
+    assert found.verdict is Verdict.YELLOW
+    assert "unfinished run 1 of 1 outcome: serving goes on with it" in found.found
+
+
+def test_keys_open_other_addresses(rows, tmp_path):
+    """Without them another address is red; with them it is said who may connect."""
+    address = "tcp://0.0.0.0:*"
+    found = rows(outcomes=address, control=address)["ports"]
+    assert found.verdict is Verdict.RED
+    assert "CURVE keys" in found.found
+    folder = new_service(tmp_path / "keys").parent
+    assert "allow one" in rows(keys=folder)["keys"].remedy
+    allow(folder, new_client(tmp_path / "client", "stimulus-pc"))
+    found = rows(outcomes=address, control=address, keys=folder)
+    assert found["keys"].verdict is found["ports"].verdict is Verdict.GREEN
+    assert found["keys"].found.endswith("allowed to connect: stimulus-pc")

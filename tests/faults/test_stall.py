@@ -1,0 +1,32 @@
+"""A service that stands still for a while, as a machine does that swaps or updates itself."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+from rtdecode.journal import Journal
+from rtdecode.types import Decision
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot stop a process from outside")
+@pytest.mark.parametrize("before", [0, 1, 7])
+def test_a_stalled_service_catches_up_to_the_same_outcomes(
+    tmp_path, serve, objects, unbroken, before
+):
+    """What came meanwhile is decided in order, none is skipped and nothing is lost."""
+    session = tmp_path / "session"
+    serving = serve(session)
+    serving.send(objects[:before])
+    os.kill(serving.process.pid, signal.SIGSTOP)
+    with serving.connected() as socket:
+        for content in objects[before:]:
+            serving.push(socket, content)
+        os.kill(serving.process.pid, signal.SIGCONT)
+        for content in objects[before:]:
+            assert serving.answered(socket, content)
+    code, told, err = serving.finish()
+    assert (code, told.get("state"), told.get("sha256")) == (0, "ended", unbroken), err
+    with Journal(session) as journal:
+        assert all(isinstance(numbered.outcome, Decision) for numbered in journal.outcomes())

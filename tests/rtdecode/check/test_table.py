@@ -1,0 +1,41 @@
+"""How the findings look."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from rtdecode.check.findings import Finding, Verdict
+from rtdecode.check.table import render
+
+FINDINGS = [
+    Finding("session folder", Verdict.GREEN, "word " * 40),
+    Finding("source", Verdict.YELLOW, "found something", "mend this"),
+    Finding("clock", Verdict.RED, "a problem\nand another", "do that"),
+    Finding("stimulus link", Verdict.GREY, "not tried [bold]at all[/bold]"),
+]
+
+
+def shown(findings, width: int) -> list[str]:
+    """Return the lines of a table in a terminal of so many columns."""
+    console = Console(width=width, file=io.StringIO())
+    console.print(render(findings, width), highlight=False)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_it_fits_the_terminal_and_says_everything(width):
+    """Verdicts in words beside their colours, remedies below what was found."""
+    lines = shown(FINDINGS, width)
+    text = "\n".join(lines)
+    assert max(map(len, lines)) <= min(width, 110)
+    for word in ("ok", "but", "no", "→ mend this", "→ do that", "and another", "[bold]"):
+        assert word in text
+    assert "not ready: 1 red" in lines[-1]
+
+
+def test_the_last_line_says_whether_to_go_on():
+    """And how many rows an operator should read."""
+    assert shown(FINDINGS[:1], 80)[-1].strip() == "●  ready"
+    others = [f for f in FINDINGS if f.verdict is not Verdict.RED]
+    assert shown(others, 80)[-1].strip() == "●  ready, and 1 to know of (1 not tried)"

@@ -1,0 +1,112 @@
+"""Figures of a run."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from rtdecode.journal import Serving
+from rtdecode.record import Event, summary
+from rtdecode.record.events import blocks
+from rtdecode.types import Quality, Skipped, SkipReason
+
+
+def test_losses_are_told_together_where_they_belong_together(make_run):
+    """Successive, for the same reason."""
+    told = [(x.first, x.last, x.reason, x.volumes) for x in summary.losses(make_run())]
+    assert told == [(0, 1, "not_ready", 2), (4, 4, "gap", 1)]
+    assert summary.reasons(make_run()) == {"not_ready": 2, "gap": 1}
+
+
+def test_blocks_are_judged_by_the_last_volume_before_their_end(make_run):
+    """A block whose last volume has no decision is counted apart; others' blocks are not."""
+    run = make_run()  # TR 2 s; faces at 2 and 3, a gap at 4, places from 5 to 7
+    presented = [
+        Event(4.0, 4.0, "faces", "file"),  # volumes 2 and 3
+        Event(6.0, 4.0, "places", "file"),  # 3 and 4, which is lost
+        Event(9.0, 1.0, "rest", "file"),
+        Event(10.0, 4.0, "places", "file"),  # 5 and 6
+        Event(12.0, 4.0, "faces", "file"),  # 6 and 7
+        Event(17.0, None, "faces", "file"),
+    ]
+    ends = summary.block_ends(run, presented)
+    assert (ends.right, ends.blocks, ends.undecided) == (2, 3, 1)
+    assert ends.mean_probability == pytest.approx((0.75 + 0.8 + 0.2) / 3)
+    assert summary.block_ends(run, presented[5:]) is None
+    later = summary.block_ends(run, presented[3:4], lag_s=2.0)
+    assert (later.right, later.blocks) == (1, 1)
+
+
+def test_stimuli_of_one_block_are_one_block():
+    """As in calibration: pauses of up to 3 s do not end it, unknown durations do."""
+    presented = [
+        Event(0.0, 0.9, "face", "file"),
+        Event(1.0, 0.9, "face", "file"),
+        Event(4.5, 0.5, "face", "file"),
+        Event(8.5, 0.5, "face", "file"),
+        Event(9.0, 1.0, "house", "file"),
+        Event(10.0, None, "house", "file"),
+        Event(11.0, 1.0, "house", "file"),
+    ]
+    told = [(e.onset_s, e.duration_s, e.trial_type) for e in blocks(presented)]
+    assert told == [
+        (0.0, 5.0, "face"),
+        (8.5, 0.5, "face"),
+        (9.0, 1.0, "house"),
+        (10.0, None, "house"),
+        (11.0, 1.0, "house"),
+    ]
+
+
+@pytest.mark.parametrize(("right", "of"), [(0, 5), (3, 12), (12, 12), (1, 1)])
+def test_the_interval_is_wilsons(right, of):
+    """As scipy computes it."""
+    interval = binomtest(right, of).proportion_ci(method="wilson")
+    assert summary.wilson(right, of) == pytest.approx((interval.low, interval.high))
+
+
+def test_artefacts_are_those_of_the_volumes_inside(make_run, make_decision):
+    """A volume that never came is no evidence, and has no displacement."""
+    moved = Quality(0.9, 2.0, 50.0, 0.0, usable=False, why=("motion",))
+    outcomes = [
+        make_decision(0),
+        make_decision(1, quality=moved),
+        Skipped(2, SkipReason.GAP),
+        make_decision(3),
+    ]
+    run = make_run(outcomes)
+    one, other = summary.artefacts(
+        run,
+        [
+            Event(0.0, 6.0, "a", "file"),
+            Event(6.0, 2.0, "b", "file"),
+            Event(50.0, 2.0, "after the run", "file"),
+        ],
+    )
+    assert (one.trial_type, one.volumes, one.unusable) == ("a", 3, 2)
+    assert (one.mean_fd_mm, one.mean_dvars_percent) == pytest.approx((0.5, 1.45))
+    assert (other.trial_type, other.volumes, other.unusable) == ("b", 1, 0)
+    assert summary.unusable(run) == {"motion": 1}
+
+
+def test_latencies_are_of_decisions_that_came_live(make_run):
+    """Every stage."""
+    took_ms = summary.latencies_ms(make_run())
+    assert took_ms["total"].tolist() == [8.0] * 5
+    assert took_ms["decode"].tolist() == [1.0] * 5
+
+
+def test_times_fall_back_to_the_repetition_time(make_run, make_decision):
+    """Of volumes that have no clock, or no decision."""
+    outcomes = [make_decision(0), Skipped(1, SkipReason.GAP), make_decision(2, acquired_s=math.nan)]
+    assert summary.times_s(make_run(outcomes)).tolist() == [0.0, 2.0, 4.0]
+
+
+def test_a_run_is_of_the_servings_that_made_its_outcomes(make_run, make_session):
+    """The one before its first, and those that began within it."""
+    servings = [Serving(at, "b", {"n": at}) for at in (0, 4, 12, 99)]
+    run = make_run(first=6)  # outcomes 6 to 13
+    found = summary.served(make_session(run, servings=servings), run)
+    assert [s.sequence for s in found] == [4, 12]
+    assert np.isnan(summary.mean(np.array([math.nan])))
