@@ -14,6 +14,7 @@ from rtdecode.adapters.cli import app as adapt
 from rtdecode.check.cli import check
 from rtdecode.client.cli import control
 from rtdecode.client.options import ClientKeys
+from rtdecode.display.cli import app as display
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.export.cli import export
 from rtdecode.keys.cli import app as keys_app
@@ -46,6 +47,7 @@ def build() -> typer.Typer:
     app.command()(control)
     app.add_typer(adapt, name="adapt")
     app.add_typer(keys_app, name="keys")
+    app.add_typer(display, name="display")
     app.command()(export)
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
         _add(app, entry)

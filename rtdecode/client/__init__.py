@@ -8,8 +8,9 @@ A working stimulus program::
         print(outcome.index, outcome.label, outcome.probabilities)
 """
 
+from rtdecode.client.asynchronous import AsyncOutcomes
 from rtdecode.client.control import Control
 from rtdecode.client.endpoints import CONTROL, OUTCOMES, session_endpoints
 from rtdecode.client.outcomes import Outcomes
 
-__all__ = ["CONTROL", "OUTCOMES", "Control", "Outcomes", "session_endpoints"]
+__all__ = ["CONTROL", "OUTCOMES", "AsyncOutcomes", "Control", "Outcomes", "session_endpoints"]

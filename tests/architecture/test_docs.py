@@ -43,9 +43,10 @@ def parse(words: list[str]) -> None:
     command = typer.main.get_command(build())
     context = command.make_context("rtdecode", list(words))
     while isinstance(command, TyperGroup):
-        name, command, rest = command.resolve_command(
-            context, [*context._protected_args, *context.args]
-        )
+        words = [*context._protected_args, *context.args]
+        if not words and command.invoke_without_command:
+            return  # a command that has others below it
+        name, command, rest = command.resolve_command(context, words)
         context = command.make_context(name, rest, parent=context)
 
 

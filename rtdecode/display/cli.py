@@ -1,0 +1,133 @@
+"""`rtdecode display`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtdecode.client.options import ClientKeys
+from rtdecode.errors import ConfigError
+
+PORT = 7820
+
+app = typer.Typer(
+    invoke_without_command=True,
+    help="Show feedback to the participant: a full-screen page, in a process of its own.\n\n"
+    "Open the page that it names in a browser on the projector's screen and press f. Ctrl-C ends "
+    "it, and the session goes on.\n\n"
+    "Example: rtdecode display --session sub-01_run-1 --protocol feedback.toml",
+)
+
+
+@app.callback()
+def display(
+    context: typer.Context,
+    session: Annotated[
+        Path | None, typer.Option(help="The session's folder; the record is kept there, too.")
+    ] = None,
+    protocol: Annotated[
+        Path | None, typer.Option(help="What is shown when: TOML or JSON, see docs/display.md.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Of the page, on this machine.", min=0)] = PORT,
+    code: Annotated[
+        str | None,
+        typer.Option(help="The participant's code in the randomisation table, where it is used."),
+    ] = None,
+    recorded: Annotated[
+        Path | None,
+        typer.Option(help="The recorded session for sham; with a table always, in every arm."),
+    ] = None,
+    keys: ClientKeys = None,
+) -> None:
+    """Show feedback to the participant."""
+    if context.invoked_subcommand is not None:
+        return
+    if session is None or protocol is None:
+        raise typer.BadParameter("give --session and --protocol")
+    from threading import Event
+
+    from rtdecode.display.run import show
+    from rtdecode.feedback import Recording, assigned, read_recordings, read_settings
+    from rtdecode.signals import stopped_by_signals
+
+    settings = read_settings(protocol)
+    blinded = settings.sham is not None
+    if blinded != (code is not None) or blinded != (recorded is not None):
+        raise ConfigError(
+            "--code and --recorded go with the `sham` of the settings: all of them, whichever the "
+            "participant's arm, or none"
+        )
+    arm = None
+    recordings: tuple[Recording, ...] = ()
+    if settings.sham is not None and code is not None and recorded is not None:
+        arm, recordings = assigned(settings.sham, code), read_recordings(recorded)
+    stop = Event()
+    with stopped_by_signals(stop):
+        show(
+            session,
+            settings,
+            port,
+            stop,
+            lambda text: typer.echo(text, err=True),
+            assigned=arm,
+            recordings=recordings,
+            keys=keys,
+        )
+
+
+@app.command()
+def randomise(
+    participants: Annotated[int, typer.Option(help="How many.", min=1)],
+    out: Annotated[Path, typer.Option(help="The table: participant and arm code.")],
+    key: Annotated[
+        Path | None,
+        typer.Option(help="What the codes mean (default: the table's name with .key.json)."),
+    ] = None,
+    arms: Annotated[
+        str, typer.Option(help="Those of the study, of real, yoked and shuffled.")
+    ] = "real,yoked",
+    block: Annotated[
+        int, typer.Option(help="Each arm equally often in every so many participants.", min=1)
+    ] = 4,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed draws the same; keep it as the key.", min=0)
+    ] = None,
+) -> None:
+    """Draw which participant gets real and which sham feedback.
+
+    Let somebody do it who does not run sessions, and keep the key from those who do.
+
+    Example: rtdecode display randomise --participants 40 --arms real,yoked --out table.tsv
+    """
+    from rtdecode.feedback import Blinding, write_assignment
+    from rtdecode.feedback import randomise as draw
+
+    rows, meaning = draw(participants, tuple(arms.split(",")), block, seed)  # type: ignore[arg-type]
+    files = Blinding(out, key or out.with_suffix(".key.json"))
+    write_assignment(rows, meaning, files)
+    typer.echo(f"{len(rows)} participants in {files.table}; what the codes mean is in {files.key}")
+
+
+@app.command()
+def unblind(
+    session: Annotated[Path, typer.Option(help="The session's folder.")],
+    key: Annotated[Path, typer.Option(help="The study's key.")],
+    out: Annotated[Path, typer.Option(help="The record as it was shown, a line of JSON each.")],
+) -> None:
+    """Say which feedback a participant had, and unseal the record of it.
+
+    Example: rtdecode display unblind --session sub-01_run-1 --key table.key.json --out shown.jsonl
+    """
+    import msgspec
+
+    from rtdecode.display.record import read_displayed
+    from rtdecode.feedback import read_key
+
+    lines = list(read_displayed(session, read_key(key)))
+    arms = {line.shown.arm for line in lines if line.shown is not None}
+    try:
+        with out.open("xb") as file:
+            file.writelines(msgspec.json.encode(line) + b"\n" for line in lines)
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written: {error.strerror}") from error
+    typer.echo(f"feedback was {' and '.join(sorted(arms))}; {len(lines)} lines in {out}")

@@ -1,0 +1,102 @@
+"""A stream of probabilities -> what of it is shown."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rtdecode.feedback.settings import FeedbackSettings, FirstVolumes
+from rtdecode.types import NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one decision comes to."""
+
+    level: float | None
+    """0 (empty) to 1 (full); `None` while there is no baseline."""
+    label: str
+    """The likeliest class, or `none`."""
+
+
+class Signal:
+    """Smooths, subtracts the baseline and scales; causal, one value a decision.
+
+    Parameters
+    ----------
+    settings
+        How.
+    classes
+        Names of the probabilities.
+    """
+
+    def __init__(self, settings: FeedbackSettings, classes: tuple[str, ...]) -> None:
+        self._settings = settings
+        self._classes = classes
+        self._weights = settings.weights(classes)
+        self._smooth: tuple[float, ...] | None = None
+        self._last_s = 0.0
+        self._sum, self._count = 0.0, 0
+
+    def step(self, probabilities: Sequence[float], acquired_s: float, *, at_rest: bool) -> Reading:
+        """Take one decision in.
+
+        Parameters
+        ----------
+        probabilities
+            One per class.
+        acquired_s
+            Of its volume, in the run.
+        at_rest
+            Whether the volume tells of rest.
+        """
+        self._learn_baseline(self._of(probabilities), at_rest=at_rest)
+        if self._smooth is None:
+            self._smooth = tuple(probabilities)
+        else:
+            share = _share(acquired_s - self._last_s, self._settings.smoothing_s)
+            pairs = zip(self._smooth, probabilities, strict=True)
+            self._smooth = tuple(old + share * (new - old) for old, new in pairs)
+        self._last_s = acquired_s
+        return Reading(self._level(self._of(self._smooth)), self._label(self._smooth))
+
+    def _of(self, probabilities: Sequence[float]) -> float:
+        return math.fsum(w * p for w, p in zip(self._weights, probabilities, strict=True))
+
+    def _learn_baseline(self, value: float, *, at_rest: bool) -> None:
+        match self._settings.baseline:
+            case "rest":
+                learn = at_rest
+            case FirstVolumes(first_volumes):
+                learn = self._count < first_volumes
+            case _:
+                learn = False
+        if learn:
+            self._sum += value
+            self._count += 1
+
+    @property
+    def _baseline(self) -> float | None:
+        match self._settings.baseline:
+            case "rest":
+                return self._sum / self._count if self._count else None
+            case FirstVolumes(first_volumes):
+                return self._sum / self._count if self._count == first_volumes else None
+            case value:
+                return value
+
+    def _level(self, value: float) -> float | None:
+        baseline = self._baseline
+        if baseline is None:
+            return None
+        low, high = self._settings.range
+        place = (self._settings.sign * (value - baseline) - low) / (high - low)
+        return min(1.0, max(0.0, place))
+
+    def _label(self, probabilities: Sequence[float]) -> str:
+        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        return self._classes[best] if probabilities[best] >= self._settings.threshold else NONE
+
+
+def _share(passed_s: float, time_constant_s: float) -> float:
+    """Return how far exponential smoothing follows in a time, 0 to 1."""
+    return 1.0 if time_constant_s <= 0 else -math.expm1(-max(0.0, passed_s) / time_constant_s)
