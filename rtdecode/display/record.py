@@ -2,8 +2,6 @@
 
 import base64
 import errno
-import hashlib
-import hmac
 import math
 import os
 import secrets
@@ -13,6 +11,8 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rtdecode.errors import ConfigError
 from rtdecode.feedback import Arm, Assigned, Frame, Key
@@ -20,7 +20,7 @@ from rtdecode.feedback import Arm, Assigned, Frame, Key
 DISPLAYED = "displayed.jsonl"
 _PAD_BYTES = 256
 """What is sealed has a length of so many bytes, or twice that ...: it tells nothing."""
-_NONCE_BYTES, _TAG_BYTES = 16, 32
+_NONCE_BYTES = 12
 
 
 class Hidden(msgspec.Struct, frozen=True):
@@ -52,10 +52,6 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """Where nobody is blinded."""
     sealed: str = ""
     """The same as a secret."""
-
-
-class _OtherKeyError(Exception):
-    """What is sealed was not sealed with this key, or not left as it was."""
 
 
 def line_of(frame: Frame, run_s: float, painted_unix_s: float | None = None) -> Line:
@@ -152,7 +148,7 @@ def read_displayed(session: Path, key: Key | None = None) -> Iterator[Line]:
             if key is not None and line.sealed:
                 hidden = _unseal(bytes.fromhex(key.secret), line.sealed)
                 line = msgspec.structs.replace(line, shown=hidden, sealed="")
-        except (msgspec.ValidationError, _OtherKeyError) as error:
+        except (msgspec.ValidationError, InvalidTag) as error:
             raise ConfigError(
                 f"{path}, line {number}: it is damaged, or sealed with another key"
             ) from error
@@ -165,20 +161,10 @@ def _seal(secret: bytes, hidden: Hidden) -> str:
     content = msgspec.json.encode(hidden)
     content = content.ljust(-(-len(content) // _PAD_BYTES) * _PAD_BYTES)
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    body = _mask(secret, nonce, content)
-    return base64.b64encode(nonce + body + hmac.digest(secret, nonce + body, "sha256")).decode()
+    return base64.b64encode(nonce + AESGCM(secret).encrypt(nonce, content, None)).decode()
 
 
 def _unseal(secret: bytes, sealed: str) -> Hidden:
     content = base64.b64decode(sealed)
-    nonce, body = content[:_NONCE_BYTES], content[_NONCE_BYTES:-_TAG_BYTES]
-    tag = hmac.digest(secret, nonce + body, "sha256")
-    if not hmac.compare_digest(tag, content[-_TAG_BYTES:]):
-        raise _OtherKeyError
-    return msgspec.json.decode(_mask(secret, nonce, body), type=Hidden)
-
-
-def _mask(secret: bytes, nonce: bytes, content: bytes) -> bytes:
-    """Add a keystream to `content`, or take it off again."""
-    stream = hashlib.shake_256(secret + nonce).digest(len(content))
-    return bytes(one ^ other for one, other in zip(content, stream, strict=True))
+    nonce, body = content[:_NONCE_BYTES], content[_NONCE_BYTES:]
+    return msgspec.json.decode(AESGCM(secret).decrypt(nonce, body, None), type=Hidden)

@@ -117,7 +117,7 @@ def read_key(path: Path) -> Key:
     key = None
     with suppress(OSError, ValueError, msgspec.MsgspecError):
         key = msgspec.json.decode(path.read_bytes(), type=Key)
-        key = key if len(bytes.fromhex(key.secret)) >= _SECRET_BYTES else None
+        key = key if len(bytes.fromhex(key.secret)) == _SECRET_BYTES else None
     if key is None:  # without the cause, which would quote the file
         raise ConfigError(f"{path} is no key of `rtdecode display randomise`, or cannot be read")
     return key

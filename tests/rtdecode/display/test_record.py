@@ -43,7 +43,7 @@ def test_a_sealed_record_tells_nothing_without_its_key(tmp_path, arm):
     assert not any(word in content for word in (*ARMS, "level", "label", "class"))
     sealed = list(read_displayed(tmp_path))
     assert {line.shown for line in sealed} == {None}
-    assert {len(line.sealed) for line in sealed} == {408}
+    assert {len(line.sealed) for line in sealed} == {380}
     assert len({line.sealed[:20] for line in sealed}) == 3, "a nonce is used twice"
     opened = list(read_displayed(tmp_path, KEY))
     assert [(o.shown.arm, o.shown.level, o.shown.label) for o in opened] == [
