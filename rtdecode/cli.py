@@ -13,6 +13,7 @@ from rtdecode import __version__
 from rtdecode.adapters.cli import app as adapt
 from rtdecode.client.cli import control
 from rtdecode.client.options import ClientKeys
+from rtdecode.dashboard.cli import dashboard
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.export.cli import export
 from rtdecode.keys.cli import app as keys_app
@@ -41,6 +42,7 @@ def build() -> typer.Typer:
     app.command()(resume)
     app.command()(replay)
     app.command()(monitor)
+    app.command()(dashboard)
     app.command()(control)
     app.add_typer(adapt, name="adapt")
     app.add_typer(keys_app, name="keys")

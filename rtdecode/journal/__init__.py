@@ -2,7 +2,7 @@
 
 from rtdecode.journal.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
 from rtdecode.journal.journal import Appended, Journal, Receipt, RunInfo
-from rtdecode.journal.reading import RecordedRun, Session, read_session
+from rtdecode.journal.reading import RecordedRun, Remarks, Session, read_remarks, read_session
 from rtdecode.journal.serving import Serving
 
 __all__ = [
@@ -11,10 +11,12 @@ __all__ = [
     "Journal",
     "Receipt",
     "RecordedRun",
+    "Remarks",
     "RunInfo",
     "Serving",
     "Session",
     "newest_checkpoint",
+    "read_remarks",
     "read_session",
     "write_checkpoint",
 ]
