@@ -37,8 +37,8 @@ def dashboard(
 ) -> None:
     """Show a session in the browser: run, decision, motion, signal, latency, ledger, slices.
 
-    It is a subscriber in a process of its own: it may start late, end or hang, and the service does not
-    notice. Stop it with Ctrl-C.
+    It is a subscriber in a process of its own: it may start late, end or hang, and the service does
+    not notice. Stop it with Ctrl-C.
 
     Example: rtdecode dashboard --session sub-01_run-1 --events sub-01_events.tsv
     """

@@ -92,9 +92,10 @@ def countdown(progress: Progress) -> str:
         notes.append(f"volume overdue by {-next_s:.0f} s")
     elif coming and "next" not in what:
         notes.append(f"volume in {max(0.0, next_s):.0f} s")
+    note = " · ".join(n for n in notes if n)
     return (
         f"<div class=big data-countdown={seconds:.1f}>{shown}</div><div class=block>{what}</div>"
-        f"<div class='caption{' late' if overdue else ''}'>{' · '.join(n for n in notes if n)}</div>"
+        f"<div class='caption{' late' if overdue else ''}'>{note}</div>"
     )
 
 
