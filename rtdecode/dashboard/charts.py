@@ -29,7 +29,15 @@ RULE = "rgba(127,139,153,0.22)"
 SHOWN_CLASSES = 8
 """With more, those are drawn that were likeliest lately."""
 LATELY = 60
-_MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+_MOTION = {
+    "trans_x": "x",
+    "trans_y": "y",
+    "trans_z": "z",
+    "rot_x": "pitch",
+    "rot_y": "roll",
+    "rot_z": "yaw",
+}
+"""Motion parameters, and what they are called in the chart's legend."""
 _DEGREES = 180 / math.pi
 _FONT = {"fontFamily": "Roboto, sans-serif", "fontSize": 14, "color": INK}
 
@@ -90,9 +98,9 @@ def motion(limit_mm: float | None, length_s: float) -> Options:
     """Return the chart of motion parameters, and of framewise displacement with its limits."""
     hues = ("#3b8fd0", "#3fa65a", "#e2544f")
     lines = [
-        _line(name, words(name), hues[n % 3], width=2, extra=_of(0))
+        _line(name, shown, hues[n % 3], width=2, extra=_of(0))
         | {"lineStyle": {"width": 2, "type": "solid" if n < 3 else "dashed"}}
-        for n, name in enumerate(_MOTION)
+        for n, (name, shown) in enumerate(_MOTION.items())
     ]
     marks = [_mark(value, f"{value:g}", "#c9a81f") for value in FD_MARKS_MM]
     if limit_mm is not None:
@@ -109,10 +117,10 @@ def motion(limit_mm: float | None, length_s: float) -> Options:
             "itemWidth": 12,
             "itemGap": 10,
             "textStyle": {**_FONT, "fontSize": 13},
-            "data": [words(name) for name in _MOTION],
+            "data": list(_MOTION.values()),
         },
         "grid": [
-            {"left": 48, "right": 62, "top": 50, "bottom": "52%"},
+            {"left": 48, "right": 62, "top": 46, "bottom": "53%"},
             {"left": 48, "right": 62, "top": "60%", "bottom": 26},
         ],
         "xAxis": [
@@ -214,7 +222,7 @@ def _area(block: Block, classes: Sequence[str]) -> list[Options]:
     tint = colour(list(classes).index(block.trial_type)) if known else INK
     return [
         {
-            "name": words(block.trial_type),
+            "name": words(block.trial_type).replace(" ", "\n"),
             "xAxis": block.onset_s,
             "itemStyle": {"color": tint, "opacity": 0.16},
             "label": {**_FONT, "position": "insideTop", "color": tint if known else INK},

@@ -142,7 +142,7 @@ class Page:
             self._show("ledger", panels.ledger(snapshot))
             self._show("log", panels.log(model.log_lines(snapshot, seen or Seen())))
             shown = seen is not None and seen.index >= 0
-            self._show("sliced", f"volume {seen.index}" if seen and shown else "")
+            self._show("sliced", f"volume {seen.index} · left is left" if seen and shown else "")
             self._show("slices", panels.slices(seen))
         self._redraw(plan, limit_mm)
         self._commands.follow(snapshot)

@@ -87,14 +87,14 @@ def countdown(progress: Progress) -> str:
         seconds, shown = next_s, f"{max(0, math.ceil(next_s))} s"
         what = "to the next volume"
     else:
-        return "<div class='big dim'>–:––</div><div class=block>&nbsp;</div>"
+        return "<div class='big dim'>–:––</div><div class=phase>&nbsp;</div>"
     if overdue:
         notes.append(f"volume overdue by {-next_s:.0f} s")
     elif coming and "next" not in what:
         notes.append(f"volume in {max(0.0, next_s):.0f} s")
     note = " · ".join(n for n in notes if n)
     return (
-        f"<div class=big data-countdown={seconds:.1f}>{shown}</div><div class=block>{what}</div>"
+        f"<div class=big data-countdown={seconds:.1f}>{shown}</div><div class=phase>{what}</div>"
         f"<div class='caption{' late' if overdue else ''}'>{note}</div>"
     )
 
@@ -115,13 +115,15 @@ def decision(snapshot: Snapshot, classes: Sequence[str]) -> str:
     tint = f"--class:{colour(best)};" if best >= 0 else ""
     tint = f" style='{tint}--letters:{max(5, len(decided.label))}'"
     note = _note(newest, decided)
+    caption = f"window of {decided.window_volumes} volumes"
+    caption += " · no class is likely enough" if none else ""
     return (
         f"<div class='decided{old}'{tint}><div class=said>"
         f"<div class='big label{' dim' if none else ''}' data-label='{escape(decided.label)}' "
         f"data-index={newest.index} data-decided={decided.index}>{escape(words(decided.label))}"
         f"</div></div><div class=probabilities>{_bars(decided, classes)}</div></div>"
         f"<div class='caption{' late' if note else ''}'>"
-        f"{escape(note or f'window of {decided.window_volumes} volumes')}</div>"
+        f"{escape(note or caption)}</div>"
     )
 
 
