@@ -94,7 +94,7 @@ def countdown(progress: Progress) -> str:
         notes.append(f"volume in {max(0.0, next_s):.0f} s")
     note = " · ".join(n for n in notes if n)
     return (
-        f"<div class=big data-countdown={seconds:.1f}>{shown}</div><div class=phase>{what}</div>"
+        f"<div class=big data-countdown={math.ceil(seconds)}>{shown}</div><div class=phase>{what}</div>"
         f"<div class='caption{' late' if overdue else ''}'>{note}</div>"
     )
 
@@ -132,8 +132,9 @@ def age(age_s: float, repetition_s: float | None, *, running: bool) -> str:
     if math.isnan(age_s):
         return ""
     late = running and repetition_s is not None and age_s > 2.5 * repetition_s
-    shown = f"{age_s:.1f} s" if age_s < 100 else _clock(age_s)
-    return f"<span class='{'late' if late else ''}' data-age={age_s:.2f}>{shown} old</span>"
+    # Whole seconds: read from afar, and nothing is painted again in between.
+    shown = "now" if age_s < 1 else f"{age_s:.0f} s old" if age_s < 100 else f"{_clock(age_s)} old"
+    return f"<span class='{'late' if late else ''}' data-age={int(age_s)}>{shown}</span>"
 
 
 def head(outcomes: Sequence[Outcome], limit_mm: float | None) -> str:

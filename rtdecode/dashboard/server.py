@@ -111,7 +111,13 @@ def _app(sources: Sources, report: Path | None) -> FastAPI:
         # A page of its own: nothing in it may command the service.
         return FileResponse(report, headers={"Content-Security-Policy": "sandbox allow-scripts"})
 
-    ui.run_with(app, reconnect_timeout=5.0, tailwind=False, show_welcome_message=False)
+    ui.run_with(
+        app,
+        reconnect_timeout=5.0,
+        tailwind=False,
+        show_welcome_message=False,
+        binding_refresh_interval=None,
+    )
     return app
 
 
