@@ -128,7 +128,14 @@ class Page:
         limit_mm = _limit_mm(sources.manifest)
         self._show("countdown", panels.countdown(progress))
         self._show("age", panels.age(age_s, repetition_s, running=progress.running))
-        drawn = (snapshot.status, snapshot.outcomes, snapshot.notes, seen, snapshot.trouble)
+        drawn = (
+            snapshot.status,
+            snapshot.outcomes,
+            snapshot.notes,
+            seen,
+            snapshot.dead,
+            snapshot.trouble,
+        )
         if not self._drawn or any(a is not b for a, b in zip(drawn, self._drawn, strict=True)):
             self._drawn = drawn
             classes = status.classes if status else ()

@@ -50,6 +50,11 @@ def about(snapshot: Snapshot, name: str) -> str:
 
 def state(snapshot: Snapshot, progress: Progress) -> str:
     """Return the run's state in big letters."""
+    if snapshot.dead:
+        return (
+            "<div class='big state-faulted' data-state=dead>dashboard fault</div><div class=caption>"
+            f"The service is not touched. Start the dashboard again. {escape(snapshot.dead)}</div>"
+        )
     status = snapshot.status
     if status is None:
         return (
@@ -94,8 +99,8 @@ def countdown(progress: Progress) -> str:
         notes.append(f"volume in {max(0.0, next_s):.0f} s")
     note = " · ".join(n for n in notes if n)
     return (
-        f"<div class=big data-countdown={math.ceil(seconds)}>{shown}</div><div class=phase>{what}</div>"
-        f"<div class='caption{' late' if overdue else ''}'>{note}</div>"
+        f"<div class=big data-countdown={math.ceil(seconds)}>{shown}</div>"
+        f"<div class=phase>{what}</div><div class='caption{' late' if overdue else ''}'>{note}</div>"
     )
 
 

@@ -130,6 +130,8 @@ def test_what_is_not_known_is_said(make_snapshot):
     )
     snapshot = make_snapshot(status=None, trouble="no service answers")
     assert "no service answers" in panels.state(snapshot, progress)
+    dead = make_snapshot(dead="KeyError: 'x'")
+    assert "KeyError: &#x27;x&#x27;" in panels.state(dead, progress)
     assert "not known" in panels.worth(None, report=False)
     assert "session's folder" in panels.slices(None)
     assert panels.age(math.nan, 2.0, running=True) == ""
