@@ -132,8 +132,13 @@ class Feed:
             source = stack.enter_context(Outcomes(outcomes, control, keys=self._address.keys))
             asked = stack.enter_context(Control(control, ANSWER_S, self._address.keys))
             asked_s = 0.0
+            published = source.status
             while not self._stop.is_set():
                 self._take(source)
+                if source.status is not None and source.status is not published:
+                    # A service's last word is not an answer: it is gone when one would ask.
+                    published = source.status
+                    self._learn(published)
                 self._carry_out(asked)
                 if time.monotonic() - asked_s >= STATUS_S:
                     asked_s = time.monotonic()
@@ -185,6 +190,9 @@ class Feed:
         except RtdecodeError as error:
             self._change(trouble=str(error))
             return
+        self._learn(status)
+
+    def _learn(self, status: Status) -> None:
         before = self.snapshot
         self._change(status=status, heard_ns=time.monotonic_ns(), trouble="")
         if (status.session, status.run) != (before.session, before.run):

@@ -9,7 +9,7 @@ from nicegui import ui
 from nicegui.elements.echart import EChart
 
 from rtdecode.bundle import Manifest
-from rtdecode.dashboard import charts, model, panels
+from rtdecode.dashboard import charts, model, panels, tables
 from rtdecode.dashboard.commands import Commands
 from rtdecode.dashboard.feed import Feed
 from rtdecode.dashboard.folder import Folder, Seen
@@ -67,11 +67,11 @@ class Page:
             self._place("worth")
             self._commands.looks()
         with ui.element("div").classes("board"):
-            self._panel("run", "Run", "state", live=True)
+            self._panel("run", "Run", "state")
             self._panel("countdown", "Countdown", "countdown")
             with self._section("decision", "Decision"):
                 self._place("age", "aside")
-                self._place("decision", live=True)
+                self._place("decision")
             self._chart("probabilities", "Probabilities")
             self._panel("slices", "Newest volume", "slices", aside="sliced")
             self._chart("motion", "Head motion", aside="head")
@@ -92,18 +92,15 @@ class Page:
             ui.html(title, sanitize=False, tag="h2")
         return section
 
-    def _panel(
-        self, name: str, title: str, content: str, *, aside: str = "", live: bool = False
-    ) -> None:
+    def _panel(self, name: str, title: str, content: str, *, aside: str = "") -> None:
         with self._section(name, title):
             if aside:
                 self._place(aside, "aside")
-            self._place(content, live=live)
+            self._place(content)
 
-    def _place(self, name: str, kind: str = "", *, live: bool = False) -> None:
+    def _place(self, name: str, kind: str = "") -> None:
         element = ui.html("", sanitize=False, tag="div").classes(f"{name} {kind}".strip())
-        element.props(f"data-panel={name}" + (" aria-live=polite" if live else ""))
-        self._html[name] = element
+        self._html[name] = element.props(f"data-panel={name}")
 
     def _chart(self, name: str, title: str, *, aside: str = "") -> None:
         with self._section(name, title):
@@ -145,9 +142,9 @@ class Page:
             self._show("decision", panels.decision(snapshot, classes))
             self._show("head", panels.head(snapshot.outcomes, limit_mm))
             self._show("signal", panels.signal(snapshot.outcomes))
-            self._show("latency", panels.latency(status))
-            self._show("ledger", panels.ledger(snapshot))
-            self._show("log", panels.log(model.log_lines(snapshot, seen or Seen())))
+            self._show("latency", tables.latency(status))
+            self._show("ledger", tables.ledger(snapshot))
+            self._show("log", tables.log(model.log_lines(snapshot, seen or Seen())))
             shown = seen is not None and seen.index >= 0
             self._show("sliced", f"volume {seen.index} · left is left" if seen and shown else "")
             self._show("slices", panels.slices(seen))

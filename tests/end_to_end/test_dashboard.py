@@ -301,10 +301,11 @@ def test_a_feed_follows_without_a_browser(start, export, scanner, settings):
         feed.command("mark", "seen")
         feed.command("resume")  # it is not paused
         until(lambda: len(feed.snapshot.notes) == 2)
+        service.shut()  # its last word comes, though nobody answers any more
+        until(lambda: feed.snapshot.status.state == "stopped")
     assert [note.kind for note in feed.snapshot.notes] == ["done", "refused"]
     assert [outcome.index for outcome in feed.snapshot.outcomes] == [0, 1, 2]
     assert not feed.snapshot.dead
-    service.shut()
 
 
 def test_a_feed_without_a_service_says_what_it_looks_for(tmp_path):
