@@ -15,10 +15,11 @@ HELP = (
     ("?", "these keys"),
     ("Tab, Enter, Esc", "move, press, close"),
 )
-_POSSIBLE: dict[str, tuple[Command, ...]] = {
+POSSIBLE: dict[str, tuple[Command, ...]] = {
     "idle": ("start",),
     "ended": ("start",),
     "ready": ("pause", "end"),
+    "calibrating": ("pause", "end"),
     "running": ("pause", "end"),
     "paused": ("resume", "end"),
 }
@@ -95,7 +96,7 @@ class Commands:
 
     def press(self, command: str) -> None:
         """Do what a button says, as far as the run's state allows it."""
-        possible = _POSSIBLE.get(self._state, ())
+        possible = POSSIBLE.get(self._state, ())
         if command == "start" and "start" in possible:
             self._feed.command("start")
         elif command == "pause" and ("pause" in possible or "resume" in possible):
@@ -111,7 +112,7 @@ class Commands:
         state = snapshot.status.state if snapshot.status else ""
         if state != self._state:
             self._state = state
-            possible = _POSSIBLE.get(state, ())
+            possible = POSSIBLE.get(state, ())
             self._buttons["start"].set_enabled("start" in possible)
             self._buttons["pause"].set_enabled("pause" in possible or "resume" in possible)
             self._buttons["end"].set_enabled("end" in possible)

@@ -81,7 +81,7 @@ def progress(snapshot: Snapshot, plan: Plan, now_ns: int) -> Progress:
         This computer's monotonic clock.
     """
     status = snapshot.status
-    running = status is not None and status.state in ("running", "paused")
+    running = status is not None and status.state in ("calibrating", "running", "paused")
     repetition_s = status.repetition_time_s if status and status.repetition_time_s else math.nan
     index = snapshot.outcomes[-1].index if snapshot.outcomes else -1
     since_s = max(0.0, (now_ns - snapshot.arrived_ns) / 1e9)

@@ -24,7 +24,7 @@ MOST_BARS = 6
 _STATE_WORDS = {
     "idle": "no run was begun",
     "ready": "waits for the first volume",
-    "calibrating": "calibrating",
+    "calibrating": "the statistics are being gathered, then it decides",
     "running": "decoding",
     "paused": "volumes are taken in, none is decided",
     "ended": "the run is over",
@@ -65,7 +65,8 @@ def state(snapshot: Snapshot, progress: Progress) -> str:
     share = 100 * min(1.0, progress.volumes / progress.of) if progress.of else 0
     bar = f"<div class=bar><i style='width:{share:.1f}%'></i></div>" if progress.of else ""
     return (
-        f"<div class='big state-{status.state}' data-state={status.state}>{status.state}</div>"
+        f"<div class='big state-{status.state}' style='--letters:{len(status.state)}' "
+        f"data-state={status.state}>{status.state}</div>"
         f"<div class=caption>{escape(words)}</div>"
         f"<div class=volumes data-volumes={progress.volumes}>volume <b>{progress.volumes}</b>{of}"
         f"</div>{bar}"

@@ -46,6 +46,13 @@ def test_a_clock_without_volumes_stops(make_snapshot, make_decision):
     assert late.of == 0
 
 
+def test_a_clock_runs_while_statistics_are_gathered(make_snapshot, make_skipped, make_status):
+    snapshot = make_snapshot([make_skipped(0)], status=make_status(state="calibrating"))
+    at = progress(snapshot, Plan(BLOCKS), 11 * SECOND_NS)
+    assert at.running
+    assert (at.run_s, at.next_s) == (3.0, 1.0)
+
+
 def test_a_run_that_is_over_has_no_next_volume(make_snapshot, make_decision, make_status):
     snapshot = make_snapshot([make_decision(9)], status=make_status(state="ended"))
     at = progress(snapshot, Plan(BLOCKS, 10), 11 * SECOND_NS)
