@@ -127,7 +127,11 @@ class Feed:
             self._change(dead=f"{type(error).__name__}: {error}")
 
     def _follow(self, outcomes: str, control: str) -> None:
-        """Follow one service, until it has moved or all is over."""
+        """Follow one service, until it has moved, or leaves a command without an answer.
+
+        What was sent and not answered goes with its socket: a service that comes back must not
+        carry out what the operator was told had failed.
+        """
         with ExitStack() as stack:
             source = stack.enter_context(Outcomes(outcomes, control, keys=self._address.keys))
             asked = stack.enter_context(Control(control, ANSWER_S, self._address.keys))
@@ -139,7 +143,8 @@ class Feed:
                     # A service's last word is not an answer: it is gone when one would ask.
                     published = source.status
                     self._learn(published)
-                self._carry_out(asked)
+                if not self._carry_out(asked):
+                    return
                 if time.monotonic() - asked_s >= STATUS_S:
                     asked_s = time.monotonic()
                     self._ask(asked)
@@ -200,7 +205,8 @@ class Feed:
         if status.detail and (before.status is None or before.status.detail != status.detail):
             self._note("status", status.detail)
 
-    def _carry_out(self, control: Control) -> None:
+    def _carry_out(self, control: Control) -> bool:
+        """Send the commands that wait; false where the service does not answer."""
         orders: dict[Command, Callable[[str], str]] = {
             "start": lambda _: control.start(),
             "pause": lambda _: control.pause(),
@@ -212,11 +218,14 @@ class Feed:
             try:
                 command, text = self._commands.get_nowait()
             except Empty:
-                return
+                return True
             try:
                 self._note("done", f"{command}: {orders[command](text)}")
+            except WireError as error:
+                self._note("refused", f"{command}: {error}")
             except RtdecodeError as error:
                 self._note("refused", f"{command}: {error}")
+                return False
 
     def _drop_commands(self, why: str) -> None:
         while not self._commands.empty():

@@ -318,6 +318,34 @@ def test_a_feed_without_a_service_says_what_it_looks_for(tmp_path):
     assert feed.snapshot.notes[0].kind == "refused"
 
 
+def test_a_command_to_a_service_that_is_away_is_not_carried_out_when_it_is_back(start, settings):
+    """Who was told that nobody answers must not see the run end minutes later."""
+    service = start()
+    with Feed(Address(settings.session, "", "")) as feed:
+        until(lambda: feed.snapshot.status is not None)
+        service.shut()
+        feed.command("end")
+        until(lambda: feed.snapshot.notes)
+        assert feed.snapshot.notes[-1].kind == "refused"
+        endpoints = service.endpoints
+        again = start(outcomes=endpoints.outcomes, control=endpoints.control)
+        until(lambda: feed.snapshot.status.state == "ready")
+        feed.command("mark", "after it")
+        until(lambda: feed.snapshot.notes[-1].kind == "done")
+        with again.control() as control:
+            assert control.status().state == "ready"
+    again.shut()
+
+
+def test_a_feed_that_dies_says_of_what(tmp_path, caplog):
+    """An error that nobody foresaw is shown, not swallowed."""
+    (tmp_path / "endpoints.json").write_text("[]", encoding="utf-8")
+    with Feed(Address(tmp_path, "", "")) as feed:
+        until(lambda: feed.snapshot.dead)
+    assert "AttributeError" in feed.snapshot.dead
+    assert "Traceback" in caplog.text
+
+
 def test_a_taken_port_is_a_refusal(start, dashboard, settings):
     """A second dashboard says so, and how to go on."""
     service = start()
