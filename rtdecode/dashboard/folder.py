@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -17,8 +18,12 @@ from rtdecode.journal import Remarks, read_remarks
 from rtdecode.journal.journal import PACK
 from rtdecode.types import Motion, Outcome, Volume
 
-LOOK_S = 0.7
-"""Of what comes faster, the newest is shown."""
+WAKE_S = 0.1
+LOOK_S = 3.0
+"""So often at least. Otherwise when a volume was decided: while it is, the decoder wants the
+processor for itself."""
+REST_S = 0.6
+"""So seldom at most: of what comes faster, the newest is shown."""
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +75,13 @@ class Folder:
 
     def _run(self) -> None:
         try:
-            while not self._stop.wait(LOOK_S):
+            outcomes, looked_s = self._feed.snapshot.outcomes, -LOOK_S
+            while not self._stop.wait(WAKE_S):
+                ago_s = time.monotonic() - looked_s
+                decided = self._feed.snapshot.outcomes is not outcomes
+                if ago_s < (REST_S if decided else LOOK_S):
+                    continue
+                outcomes, looked_s = self._feed.snapshot.outcomes, time.monotonic()
                 try:
                     self._look()
                 except FileNotFoundError:
