@@ -113,9 +113,9 @@ def motion(limit_mm: float | None, length_s: float) -> Options:
         **_common(),
         "legend": {
             **_legend(),
-            "left": 40,
-            "itemWidth": 12,
-            "itemGap": 10,
+            "left": 30,
+            "itemWidth": 10,
+            "itemGap": 8,
             "textStyle": {**_FONT, "fontSize": 13},
             "data": list(_MOTION.values()),
         },
@@ -225,7 +225,12 @@ def _area(block: Block, classes: Sequence[str]) -> list[Options]:
             "name": words(block.trial_type).replace(" ", "\n"),
             "xAxis": block.onset_s,
             "itemStyle": {"color": tint, "opacity": 0.16},
-            "label": {**_FONT, "position": "insideTop", "color": tint if known else INK},
+            "label": {
+                **_FONT,
+                "lineHeight": 16,
+                "position": "insideTop",
+                "color": tint if known else INK,
+            },
         },
         {"xAxis": block.end_s},
     ]

@@ -50,8 +50,12 @@ class Commands:
             ui.label("What is incomplete becomes skipped. The run cannot be continued.")
             with ui.row().classes("dialog-buttons"):
                 # The safe answer has the focus.
-                ui.button("Keep running", on_click=self._ending.close).props("flat autofocus")
-                ui.button("End the run", color="negative", on_click=self._end).props("id=end-it")
+                ui.button("Keep running", on_click=self._ending.close).props(
+                    "flat no-caps autofocus"
+                )
+                ui.button("End the run", color="negative", on_click=self._end).props(
+                    "no-caps id=end-it"
+                )
         with ui.dialog() as self._marking, ui.card().classes("dialog"):
             ui.label("Mark").classes("dialog-title")
             self._text = (
@@ -61,13 +65,13 @@ class Commands:
             )
             ui.label("It goes into the session's record: do not name the participant.")
             with ui.row().classes("dialog-buttons"):
-                ui.button("Cancel", on_click=self._marking.close).props("flat")
-                ui.button("Mark", on_click=self._mark)
+                ui.button("Cancel", on_click=self._marking.close).props("flat no-caps")
+                ui.button("Mark", on_click=self._mark).props("no-caps")
         with ui.dialog() as self._helping, ui.card().classes("dialog"):
             ui.label("Keys").classes("dialog-title")
             rows = "".join(f"<tr><td><kbd>{k}</kbd></td><td>{what}</td></tr>" for k, what in HELP)
             ui.html(f"<table>{rows}</table>", sanitize=False, tag="div")
-            ui.button("Close", on_click=self._helping.close).props("flat autofocus")
+            ui.button("Close", on_click=self._helping.close).props("flat no-caps autofocus")
 
     def looks(self) -> None:
         """Place the buttons of the page's head."""
