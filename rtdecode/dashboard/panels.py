@@ -20,7 +20,7 @@ from rtdecode.dashboard.model import (
 from rtdecode.metrics import verdict
 from rtdecode.types import NONE, Decision, Outcome, Skipped
 
-MOST_BARS = 6
+MOST_BARS = 5
 _STATE_WORDS = {
     "idle": "no run was begun",
     "ready": "waits for the first volume",
