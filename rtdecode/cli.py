@@ -14,6 +14,7 @@ from rtdecode.adapters.cli import app as adapt
 from rtdecode.check.cli import check
 from rtdecode.client.cli import control
 from rtdecode.client.options import ClientKeys
+from rtdecode.dashboard.cli import dashboard
 from rtdecode.display.cli import app as display
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.export.cli import export
@@ -44,6 +45,7 @@ def build() -> typer.Typer:
     app.command()(resume)
     app.command()(replay)
     app.command()(monitor)
+    app.command()(dashboard)
     app.command()(control)
     app.add_typer(adapt, name="adapt")
     app.add_typer(keys_app, name="keys")

@@ -226,8 +226,15 @@ class Pack:
         )
 
 
-def scan(file: BinaryIO) -> Iterator[Record]:
-    """Yield the whole, undamaged records from the start of `file`; stop at the first other.
+def scan(file: BinaryIO, offset: int = 0, number: int = 0) -> Iterator[Record]:
+    """Yield the whole, undamaged records of `file`; stop at the first other.
+
+    Parameters
+    ----------
+    file
+        An open pack.
+    offset, number
+        Where the first of them begins, and how many come before it.
 
     Raises
     ------
@@ -235,7 +242,6 @@ def scan(file: BinaryIO) -> Iterator[Record]:
         An undamaged record is of a kind that this version does not know.
     """
     size = file.seek(0, os.SEEK_END)
-    offset, number = 0, 0
     while offset + PREFIX.size <= size:
         file.seek(offset)
         magic, kind, header_length, body_length, checksum = PREFIX.unpack(_read(file, PREFIX.size))

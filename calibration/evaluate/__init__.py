@@ -4,7 +4,7 @@ from calibration.evaluate.figures import accuracy, least_right, log_loss, metric
 from calibration.evaluate.folds import GUARD_S, Fold, describe, folds, held_out
 from calibration.evaluate.permutation import PermutationTest, permutation_test
 from calibration.evaluate.streams import windows
-from calibration.evaluate.verdict import Verdict, verdict
+from rtdecode.metrics import Verdict, verdict
 
 __all__ = [
     "GUARD_S",

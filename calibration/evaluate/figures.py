@@ -8,7 +8,7 @@ from scipy.stats import binom, binomtest
 
 from calibration.dataset import Labels
 from calibration.evaluate.streams import windows
-from rtdecode.metrics import Accuracy, Metrics
+from rtdecode.metrics import LEVEL, Accuracy, Metrics
 from rtdecode.types import Bool, Float64
 
 DRAWS = 2000
@@ -16,7 +16,6 @@ DRAWS = 2000
 IN_A_ROW = 3
 """Right decisions that make a stable one."""
 BINS = 10
-LEVEL = 0.05
 
 
 def accuracy(evidence: Float64, labels: Labels, usable: Bool, window_volumes: int) -> Accuracy:

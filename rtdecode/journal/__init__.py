@@ -3,7 +3,14 @@
 from rtdecode.journal.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
 from rtdecode.journal.journal import Appended, Journal, Receipt, RunInfo
 from rtdecode.journal.presented import Presented
-from rtdecode.journal.reading import RecordedRun, Session, Tally, read_session
+from rtdecode.journal.reading import (
+    RecordedRun,
+    Remarks,
+    Session,
+    Tally,
+    read_remarks,
+    read_session,
+)
 from rtdecode.journal.serving import Serving
 
 __all__ = [
@@ -13,11 +20,13 @@ __all__ = [
     "Presented",
     "Receipt",
     "RecordedRun",
+    "Remarks",
     "RunInfo",
     "Serving",
     "Session",
     "Tally",
     "newest_checkpoint",
+    "read_remarks",
     "read_session",
     "write_checkpoint",
 ]

@@ -150,6 +150,40 @@ def _tallies(record: sqlite3.Connection) -> dict[int, Tally]:
     return {run: Tally(*counts) for run, *counts in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """What was noted beside a session's outcomes, without its objects or outcomes being read."""
+
+    serving: Serving | None
+    """The newest."""
+    marks: Sequence[tuple[int, int, str, str]]
+    """Run, sequence of the outcome before it, time (UTC, ISO 8601), text."""
+    notices: Sequence[tuple[int, str, str]]
+    """Run, kind and text, in the order of the objects that they are about."""
+
+
+def read_remarks(folder: Path) -> Remarks:
+    """Read marks, notices and the newest serving; cheap, while a service is writing.
+
+    Raises
+    ------
+    ConfigError
+        It is no session's folder, or cannot be read.
+    """
+    try:
+        with closing(_opened(folder / "session.sqlite")) as record:
+            record.execute("BEGIN")
+            servings = serving.read(record)
+            marks = record.execute("SELECT run, sequence, marked_utc, text FROM marks").fetchall()
+            notices = record.execute("SELECT run, kind, text FROM notices ORDER BY record")
+            return Remarks(servings[-1] if servings else None, marks, notices.fetchall())
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(
+            f"{folder} cannot be read as a session ({error}); give the folder that was served "
+            "with --session"
+        ) from error
+
+
 def _opened(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is missing")

@@ -79,6 +79,13 @@ def serve(
         Path | None,
         typer.Option(help="Folder of the service's keys: other computers may connect with theirs."),
     ] = None,
+    dashboard: Annotated[
+        bool,
+        typer.Option("--dashboard", help="Open `rtdecode dashboard` beside it, until it ends."),
+    ] = False,
+    events: Annotated[
+        Path | None, typer.Option(help="For --dashboard: the run's blocks, a BIDS events.tsv.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Decode volumes as they come, and publish one outcome for each.
@@ -94,6 +101,11 @@ def serve(
     from rtdecode.service import ServiceSettings
 
     logging.getLogger("rtdecode").setLevel(logging.INFO)
+    if dashboard and keys is not None:
+        raise ConfigError(
+            "--dashboard with --keys: the dashboard needs a client's keys; start it by itself: "
+            "rtdecode dashboard --session SESSION --keys A_CLIENTS_KEYS"
+        )
     loaded = bundles.load(bundle)
     pipeline = Pipeline(loaded, provider, threads)
     folder = session or Path("sessions") / time.strftime("%Y%m%d-%H%M%S")
@@ -115,7 +127,10 @@ def serve(
         bundle=bundle,
         keys=keys,
     )
-    _serve(settings, pipeline, loaded.manifest.name, as_json=json)
+    beside = ["dashboard", "--session", str(folder), "--bundle", str(bundle)] if dashboard else []
+    if beside and events is not None:
+        beside += ["--events", str(events)]
+    _serve(settings, pipeline, loaded.manifest.name, beside, as_json=json)
 
 
 def resume(
@@ -143,14 +158,22 @@ def resume(
         )
     # The one that `auto` had chosen: another would not give the same outcomes.
     pipeline = Pipeline(loaded, "cuda" if settings.provider == "cuda" else "cpu", settings.threads)
-    _serve(settings, pipeline, loaded.manifest.name, as_json=json)
+    _serve(settings, pipeline, loaded.manifest.name, [], as_json=json)
 
 
-def _serve(settings: "ServiceSettings", pipeline: "Pipeline", name: str, *, as_json: bool) -> None:
+def _serve(
+    settings: "ServiceSettings",
+    pipeline: "Pipeline",
+    name: str,
+    beside: list[str],
+    *,
+    as_json: bool,
+) -> None:
     import msgspec
 
     from rtdecode.service import Endpoints
     from rtdecode.service import serve as run_service
+    from rtdecode.service.beside import Beside
 
     deadline_s = settings.deadline_s or pipeline.repetition_time_s
     shown = "published marked late" if settings.late == "publish" else "withheld"
@@ -166,9 +189,12 @@ def _serve(settings: "ServiceSettings", pipeline: "Pipeline", name: str, *, as_j
             + (" --keys A_CLIENTS_KEYS" if settings.keys else ""),
             err=True,
         )
+        if beside:
+            companion.start()
 
     typer.echo("warming up (the first time compiles for some seconds) ...", err=True)
-    summary = run_service(settings, pipeline, on_ready=announce)
+    with Beside(beside) as companion:
+        summary = run_service(settings, pipeline, on_ready=announce)
     if as_json:
         typer.echo(msgspec.json.encode(msgspec.to_builtins(summary, enc_hook=str)))
     else:

@@ -15,6 +15,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
         "benchmark",
         "compare_noise",
         "compare_normalisers",
+        "dashboard_latency",
         "display_latency",
         "forward_folder",
         "fuzz_dicom",

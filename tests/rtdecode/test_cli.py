@@ -17,7 +17,7 @@ from rtdecode.cli import main
 from rtdecode.pack import Kind, scan
 from rtdecode.types import Volume
 
-COMMANDS = ("check", "serve", "replay", "monitor", "adapt", "export", "calibrate")
+COMMANDS = ("check", "serve", "replay", "monitor", "dashboard", "adapt", "export", "calibrate")
 
 
 @pytest.fixture

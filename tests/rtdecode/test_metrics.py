@@ -3,8 +3,7 @@
 import pytest
 from scipy.stats import binomtest
 
-from calibration.evaluate import verdict
-from rtdecode.metrics import Accuracy
+from rtdecode.metrics import Accuracy, verdict
 
 
 @pytest.fixture

@@ -1,0 +1,313 @@
+"""The charts: ECharts options, and the data that are sent when a volume comes."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rtdecode.dashboard.model import FD_MARKS_MM, Plan
+from rtdecode.dashboard.protocol import Block
+from rtdecode.types import Decision, Outcome
+
+Options = dict[str, Any]
+Points = list[list[float | None]]
+
+CLASS_COLOURS = (
+    "#3b8fd0",
+    "#f0862a",
+    "#3fa65a",
+    "#e2544f",
+    "#a878d4",
+    "#3fb5af",
+    "#c9a81f",
+    "#e874a0",
+    "#a9764f",
+    "#8592a3",
+)
+"""After Tableau 10; read on white and on black, and by most colour-blind eyes."""
+INK = "#7f8b99"
+RULE = "rgba(127,139,153,0.22)"
+SHOWN_CLASSES = 8
+"""With more, those are drawn that were likeliest lately."""
+LATELY = 60
+_MOTION = {
+    "trans_x": "x",
+    "trans_y": "y",
+    "trans_z": "z",
+    "rot_x": "pitch",
+    "rot_y": "roll",
+    "rot_z": "yaw",
+}
+"""Motion parameters, and what they are called in the chart's legend."""
+_DEGREES = 180 / math.pi
+_FONT = {"fontFamily": "Roboto, sans-serif", "fontSize": 14, "color": INK}
+
+
+def colour(number: int) -> str:
+    """Return the colour of a class."""
+    return CLASS_COLOURS[number % len(CLASS_COLOURS)]
+
+
+def words(name: str) -> str:
+    """Return a class or trial type as it is read."""
+    return name.replace("_", " ")
+
+
+def shown_classes(outcomes: Sequence[Outcome], classes: Sequence[str]) -> list[int]:
+    """Return which classes are drawn, in their order."""
+    if len(classes) <= SHOWN_CLASSES:
+        return list(range(len(classes)))
+    lately = [o.probabilities for o in outcomes if isinstance(o, Decision)][-LATELY:]
+    totals = [max((p[n] for p in lately), default=0.0) for n in range(len(classes))]
+    return sorted(sorted(range(len(classes)), key=lambda n: -totals[n])[:SHOWN_CLASSES])
+
+
+def probabilities(classes: Sequence[str], plan: Plan, length_s: float) -> Options:
+    """Return the chart of probabilities over the run's time, the task's blocks behind them."""
+    areas = [_area(block, classes) for block in plan.blocks]
+    behind: Options = {
+        "id": "blocks",
+        "type": "line",
+        "data": [],
+        "silent": True,
+        "markArea": {"silent": True, "data": areas},
+    }
+    lines = [
+        _line(f"class {n}", words(name), colour(n), width=3, extra={"xAxisIndex": 0})
+        for n, name in enumerate(classes)
+    ]
+    few = len(classes) <= SHOWN_CLASSES
+    return {
+        **_common(),
+        "legend": {**_legend(), "data": [words(n) for n in classes] if few else []},
+        "grid": {"left": 56, "right": 18, "top": 40, "bottom": 32},
+        "xAxis": _time_axis(length_s),
+        "yAxis": {**_axis(), "min": 0, "max": 1, "interval": 0.25, "axisLabel": _percent()},
+        "series": [behind, *lines],
+    }
+
+
+def filled(options: Options, data: Options) -> Options:
+    """Return a chart with its first data in it."""
+    points = {series["id"]: series["data"] for series in data["series"]}
+    series = [{**s, "data": points.get(s["id"], s["data"])} for s in options["series"]]
+    legend = {**options.get("legend", {}), **data.get("legend", {})}
+    return {**options, "series": series, **({"legend": legend} if legend else {})}
+
+
+def motion(limit_mm: float | None, length_s: float) -> Options:
+    """Return the chart of motion parameters, and of framewise displacement with its limits."""
+    hues = ("#3b8fd0", "#3fa65a", "#e2544f")
+    lines = [
+        _line(name, shown, hues[n % 3], width=2, extra=_of(0))
+        | {"lineStyle": {"width": 2, "type": "solid" if n < 3 else "dashed"}}
+        for n, (name, shown) in enumerate(_MOTION.items())
+    ]
+    marks = [_mark(value, f"{value:g}", "#c9a81f") for value in FD_MARKS_MM]
+    if limit_mm is not None:
+        marks.append(_mark(limit_mm, f"limit {limit_mm:g}", "#e2544f"))
+    displacement = _line("fd", "FD", INK, width=2, extra=_of(1)) | {
+        "areaStyle": {"opacity": 0.25},
+        "markLine": {"symbol": "none", "silent": True, "data": marks, "animation": False},
+    }
+    return {
+        **_common(),
+        "legend": {
+            **_legend(),
+            "left": 30,
+            "itemWidth": 10,
+            "itemGap": 8,
+            "textStyle": {**_FONT, "fontSize": 13},
+            "data": list(_MOTION.values()),
+        },
+        "grid": [
+            {"left": 48, "right": 62, "top": 46, "bottom": "53%"},
+            {"left": 48, "right": 62, "top": "60%", "bottom": 26},
+        ],
+        "xAxis": [
+            {**_time_axis(length_s), "gridIndex": 0, "axisLabel": {"show": False}, "name": ""},
+            {**_time_axis(length_s), "gridIndex": 1},
+        ],
+        "yAxis": [
+            {**_axis("mm, deg"), "gridIndex": 0, "splitNumber": 3, "scale": True},
+            {**_axis("FD, mm"), "gridIndex": 1, "splitNumber": 3, "min": 0},
+        ],
+        "series": [*lines, displacement],
+    }
+
+
+def quality(length_s: float) -> Options:
+    """Return the chart of DVARS, and of temporal SNR."""
+    return {
+        **_common(),
+        "grid": [
+            {"left": 48, "right": 14, "top": 32, "bottom": "55%"},
+            {"left": 48, "right": 14, "top": "60%", "bottom": 26},
+        ],
+        "xAxis": [
+            {**_time_axis(length_s), "gridIndex": 0, "axisLabel": {"show": False}, "name": ""},
+            {**_time_axis(length_s), "gridIndex": 1},
+        ],
+        "yAxis": [
+            {**_axis("DVARS, %"), "gridIndex": 0, "splitNumber": 3, "min": 0},
+            {**_axis("temporal SNR"), "gridIndex": 1, "splitNumber": 3, "scale": True},
+        ],
+        "series": [
+            _line("dvars", "DVARS", "#a878d4", width=2, extra=_of(0)),
+            _line("tsnr", "temporal SNR", "#3fb5af", width=2, extra=_of(1)),
+        ],
+    }
+
+
+def probability_data(
+    outcomes: Sequence[Outcome], classes: Sequence[str], repetition_s: float
+) -> Options:
+    """Return what changes of `probabilities` when a volume comes; gaps where none was decided."""
+    shown = shown_classes(outcomes, classes)
+    series = []
+    for n in range(len(classes)):
+        points: Points = []
+        if n in shown:
+            points = [
+                [_time(o, repetition_s), _round(o.probabilities[n])]
+                if isinstance(o, Decision)
+                else [_time(o, repetition_s), None]
+                for o in outcomes
+            ]
+        series.append({"id": f"class {n}", "data": points})
+    data: Options = {"series": series}
+    if len(classes) > SHOWN_CLASSES:
+        data["legend"] = {"data": [words(classes[n]) for n in shown]}
+    return data
+
+
+def motion_data(outcomes: Sequence[Outcome], repetition_s: float) -> Options:
+    """Return what changes of `motion` when a volume comes."""
+    series: list[Options] = []
+    for n, name in enumerate(_MOTION):
+        unit = 1.0 if n < 3 else _DEGREES
+        points: Points = [
+            [_time(o, repetition_s), _round(getattr(o.motion, name) * unit)]
+            for o in outcomes
+            if o.motion is not None
+        ]
+        series.append({"id": name, "data": points})
+    displacement = [(o, o.quality.framewise_displacement) for o in outcomes if o.quality]
+    series.append(
+        {"id": "fd", "data": [[_time(o, repetition_s), _round(v)] for o, v in displacement]}
+    )
+    return {"series": series}
+
+
+def quality_data(outcomes: Sequence[Outcome], repetition_s: float) -> Options:
+    """Return what changes of `quality` when a volume comes."""
+    known = [(_time(o, repetition_s), o.quality) for o in outcomes if o.quality is not None]
+    return {
+        "series": [
+            {"id": "dvars", "data": [[t, _round(q.dvars)] for t, q in known]},
+            {"id": "tsnr", "data": [[t, _round(q.temporal_snr)] for t, q in known]},
+        ]
+    }
+
+
+def _time(outcome: Outcome, repetition_s: float) -> float:
+    return round((outcome.index + 1) * repetition_s, 2)
+
+
+def _round(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
+
+
+def _area(block: Block, classes: Sequence[str]) -> list[Options]:
+    known = block.trial_type in classes
+    tint = colour(list(classes).index(block.trial_type)) if known else INK
+    return [
+        {
+            "name": words(block.trial_type).replace(" ", "\n"),
+            "xAxis": block.onset_s,
+            "itemStyle": {"color": tint, "opacity": 0.16},
+            "label": {
+                **_FONT,
+                "lineHeight": 16,
+                "position": "insideTop",
+                "color": tint if known else INK,
+            },
+        },
+        {"xAxis": block.end_s},
+    ]
+
+
+def _line(identity: str, name: str, tint: str, *, width: float, extra: Options) -> Options:
+    return {
+        "id": identity,
+        "name": name,
+        "type": "line",
+        "data": [],
+        "showSymbol": False,
+        "silent": True,
+        "connectNulls": False,
+        "color": tint,
+        "lineStyle": {"width": width},
+        **extra,
+    }
+
+
+def _of(grid: int) -> Options:
+    return {"xAxisIndex": grid, "yAxisIndex": grid}
+
+
+def _mark(value: float, label: str, tint: str) -> Options:
+    return {
+        "yAxis": value,
+        "lineStyle": {"color": tint, "type": "dashed", "width": 1.5},
+        "label": {**_FONT, "fontSize": 12, "color": tint, "formatter": label, "position": "end"},
+    }
+
+
+def _common() -> Options:
+    return {"animation": False, "textStyle": dict(_FONT)}
+
+
+def _legend() -> Options:
+    return {
+        "top": 0,
+        "left": 44,
+        "icon": "roundRect",
+        "itemWidth": 16,
+        "itemHeight": 4,
+        "itemGap": 16,
+        "selectedMode": False,
+        "textStyle": {**_FONT, "fontSize": 15},
+    }
+
+
+def _axis(name: str = "") -> Options:
+    return {
+        "type": "value",
+        "name": name,
+        "nameTextStyle": {**_FONT, "align": "left", "padding": [0, 0, 0, -34]},
+        "nameGap": 10,
+        "axisLabel": dict(_FONT),
+        "axisLine": {"show": False},
+        "splitLine": {"lineStyle": {"color": RULE}},
+    }
+
+
+def _time_axis(length_s: float) -> Options:
+    return {
+        "type": "value",
+        "min": 0,
+        "max": round(length_s, 1) if math.isfinite(length_s) else "dataMax",
+        "axisLabel": {
+            **_FONT,
+            "formatter": "{value} s",
+            "hideOverlap": True,
+            "showMaxLabel": False,
+        },
+        "axisLine": {"lineStyle": {"color": RULE}},
+        "axisTick": {"show": False},
+        "splitLine": {"show": False},
+    }
+
+
+def _percent() -> Options:
+    return {**_FONT, ":formatter": "v => `${v * 100} %`"}

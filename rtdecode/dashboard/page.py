@@ -1,0 +1,192 @@
+"""The page: where things stand, and what is refreshed when."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+
+from nicegui import ui
+from nicegui.elements.echart import EChart
+
+from rtdecode.bundle import Manifest
+from rtdecode.dashboard import charts, model, panels, tables
+from rtdecode.dashboard.commands import Commands
+from rtdecode.dashboard.feed import Feed
+from rtdecode.dashboard.folder import Folder, Seen
+from rtdecode.dashboard.protocol import Block
+
+REFRESH_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sources:
+    """What every page is made of."""
+
+    feed: Feed
+    folder: Folder | None
+    manifest: Manifest | None
+    blocks: tuple[Block, ...]
+    """Of the task; empty where nobody gave any."""
+    name: str
+    """Of the session, as the operator called it."""
+    same_computer: bool
+    report: bool
+    """Whether the bundle has a report to show."""
+
+    def plan(self) -> model.Plan:
+        """Return what is known of the run."""
+        serving = None if self.folder is None else self.folder.seen.remarks.serving
+        volumes = 0 if serving is None else int(serving.settings.get("volumes") or 0)
+        return model.Plan(self.blocks, volumes)
+
+
+class Page:
+    """One browser's page.
+
+    Parameters
+    ----------
+    sources
+        Where its contents come from.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._shown: dict[str, str] = {}
+        self._html: dict[str, ui.html] = {}
+        self._drawn: tuple[object, ...] = ()
+        self._charts: dict[str, EChart] = {}
+        self._charted: tuple[object, ...] = ()
+        self._commands = Commands(sources.feed, report=sources.report)
+        static = files("rtdecode.dashboard") / "static"
+        ui.add_css((static / "page.css").read_text(encoding="utf-8"))
+        ui.add_head_html(f"<script>{(static / 'page.js').read_text(encoding='utf-8')}</script>")
+        ui.html("", sanitize=False, tag="div").props("id=stale role=alert hidden")
+        with ui.element("header"):
+            ui.html("rtdecode", sanitize=False, tag="h1")
+            self._place("about")
+            self._place("worth")
+            self._commands.looks()
+        with ui.element("div").classes("board"):
+            self._panel("run", "Run", "state")
+            self._panel("countdown", "Countdown", "countdown")
+            with self._section("decision", "Decision"):
+                self._place("age", "aside")
+                self._place("decision")
+            self._chart("probabilities", "Probabilities")
+            self._panel("slices", "Newest volume", "slices", aside="sliced")
+            self._chart("motion", "Head motion", aside="head")
+            self._chart("quality", "Signal", aside="signal")
+            self._panel("latency", "Latency", "latency")
+            self._panel("ledger", "Ledger", "ledger")
+            self._panel("log", "Log", "log")
+        with ui.element("footer"):
+            self._commands.buttons()
+        self._commands.keyboard()
+        self._refresh()
+        ui.timer(REFRESH_S, self._refresh)
+
+    def _section(self, name: str, title: str) -> ui.element:
+        section = ui.element("section").classes(f"panel panel-{name}")
+        section.props(f'aria-label="{title}"')
+        with section:
+            ui.html(title, sanitize=False, tag="h2")
+        return section
+
+    def _panel(self, name: str, title: str, content: str, *, aside: str = "") -> None:
+        with self._section(name, title):
+            if aside:
+                self._place(aside, "aside")
+            self._place(content)
+
+    def _place(self, name: str, kind: str = "") -> None:
+        element = ui.html("", sanitize=False, tag="div").classes(f"{name} {kind}".strip())
+        self._html[name] = element.props(f"data-panel={name}")
+
+    def _chart(self, name: str, title: str, *, aside: str = "") -> None:
+        with self._section(name, title):
+            if aside:
+                self._place(aside, "aside")
+            self._charts[name] = ui.echart({"series": []}).classes("chart")
+            self._charts[name].props(f'role=img aria-label="{title} over time"')
+
+    def _show(self, name: str, content: str) -> None:
+        if self._shown.get(name) != content:
+            self._shown[name] = content
+            self._html[name].set_content(content)
+
+    def _refresh(self) -> None:
+        sources = self._sources
+        snapshot, plan = sources.feed.snapshot, sources.plan()
+        seen = None if sources.folder is None else sources.folder.seen
+        status, now_ns = snapshot.status, time.monotonic_ns()
+        repetition_s = status.repetition_time_s if status else None
+        progress = model.progress(snapshot, plan, now_ns)
+        age_s = model.decision_age_s(snapshot, now_ns, same_computer=sources.same_computer)
+        limit_mm = _limit_mm(sources.manifest)
+        self._show("countdown", panels.countdown(progress))
+        self._show("age", panels.age(age_s, repetition_s, running=progress.running))
+        drawn = (
+            snapshot.status,
+            snapshot.outcomes,
+            snapshot.notes,
+            seen,
+            snapshot.dead,
+            snapshot.trouble,
+        )
+        if not self._drawn or any(a is not b for a, b in zip(drawn, self._drawn, strict=True)):
+            self._drawn = drawn
+            classes = status.classes if status else ()
+            self._show("about", panels.about(snapshot, sources.name))
+            self._show("worth", panels.worth(sources.manifest, report=sources.report))
+            self._show("state", panels.state(snapshot, progress))
+            self._show("decision", panels.decision(snapshot, classes))
+            self._show("head", panels.head(snapshot.outcomes, limit_mm))
+            self._show("signal", panels.signal(snapshot.outcomes))
+            self._show("latency", tables.latency(status))
+            self._show("ledger", tables.ledger(snapshot))
+            self._show("log", tables.log(model.log_lines(snapshot, seen or Seen())))
+            shown = seen is not None and seen.index >= 0
+            self._show("sliced", f"volume {seen.index} · left is left" if seen and shown else "")
+            self._show("slices", panels.slices(seen))
+        self._redraw(plan, limit_mm)
+        self._commands.follow(snapshot)
+        silent_s = model.silent_s(snapshot, now_ns)
+        state = status.state if status else ""
+        ui.run_javascript(f"rtdecode.beat({silent_s:.2f}, '{state}')")
+
+    def _redraw(self, plan: model.Plan, limit_mm: float | None) -> None:
+        snapshot = self._sources.feed.snapshot
+        status = snapshot.status
+        if status is None:
+            return
+        repetition_s = status.repetition_time_s or 1.0
+        frame = (status.classes, plan, limit_mm, snapshot.session, snapshot.run)
+        fresh = not self._charted or self._charted[0] != frame
+        if not fresh and self._charted[1] is snapshot.outcomes:
+            return
+        self._charted = (frame, snapshot.outcomes)
+        outcomes = snapshot.outcomes
+        length_s = plan.length_s(repetition_s)
+        changes = {
+            "probabilities": charts.probability_data(outcomes, status.classes, repetition_s),
+            "motion": charts.motion_data(outcomes, repetition_s),
+            "quality": charts.quality_data(outcomes, repetition_s),
+        }
+        make: dict[str, Callable[[], charts.Options]] = {
+            "probabilities": lambda: charts.probabilities(status.classes, plan, length_s),
+            "motion": lambda: charts.motion(limit_mm, length_s),
+            "quality": lambda: charts.quality(length_s),
+        }
+        for name, data in changes.items():
+            chart = self._charts[name]
+            if fresh:
+                chart.options.clear()
+                chart.options.update(charts.filled(make[name](), data))
+                chart.update()
+            else:
+                # Only what is new for this volume's charts, not their whole make-up.
+                chart.run_chart_method("setOption", data)
+
+
+def _limit_mm(manifest: Manifest | None) -> float | None:
+    return None if manifest is None else manifest.preparation.framewise_displacement_limit_mm
