@@ -272,7 +272,8 @@ def check_events(events: list[Path], classes: str | None) -> None:
     ConfigError
         With every problem.
     """
-    from calibration.events import find_blocks, parse_classes, read_events
+    from calibration.events import find_blocks, parse_classes
+    from rtdecode.events import read_events
 
     types: list[str] = []
     for path in events:

@@ -14,7 +14,7 @@ from calibration.bundling import Made, write_bundle
 from calibration.choose import LAGS_S
 from calibration.compute import one_thread
 from calibration.dataset import TASK, label_volumes
-from calibration.events import Block, ClassSpec, find_blocks, parse_classes, read_events
+from calibration.events import Block, ClassSpec, find_blocks, parse_classes
 from calibration.fitting import Examples, Fitted, FittingSettings, fit_decoder
 from calibration.keeping import Kept, fingerprint
 from calibration.networks import NetworkEvidence, ReadOutSettings, StreamingDecoder
@@ -25,6 +25,7 @@ from calibration.registration import Registration, register
 from rtdecode import bundle
 from rtdecode.clock import SystemClock
 from rtdecode.errors import ConfigError
+from rtdecode.events import read_events
 from rtdecode.stages import Space
 from rtdecode.types import Float32, Volume
 

@@ -1,17 +1,15 @@
 """What the participant is to see when: the run's blocks."""
 
 import bisect
-import csv
 import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rtdecode.errors import ConfigError
+from rtdecode.events import read_events
 
 Role = Literal["rest", "fixation", "feedback"]
-_COLUMNS = ("onset", "duration", "trial_type")
 _SAME_S = 1e-6
 """Onsets and ends nearer than this are the same: files round them."""
 
@@ -100,20 +98,7 @@ def read_blocks(path: Path) -> tuple[Block, ...]:
     ConfigError
         Naming every row that is wrong.
     """
-    try:
-        rows = list(csv.DictReader(path.read_text("utf-8-sig").splitlines(), delimiter="\t"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: cannot be read as text: {error}") from error
-    if missing := [name for name in _COLUMNS if not rows or name not in rows[0]]:
-        raise ConfigError(f"{path}: no rows, or no column {', '.join(missing)}; it is a BIDS file")
-    blocks, problems = [], []
-    for line, row in enumerate(rows, start=2):
-        try:
-            onset_s, duration_s = float(row["onset"]), float(row["duration"])
-        except (TypeError, ValueError):
-            problems.append(f"{path}, row {line}: onset and duration are not seconds")
-            continue
-        blocks.append(Block(onset_s, duration_s, (row["trial_type"] or "").strip()))
-    if problems:
-        raise ConfigError(problems)
-    return tuple(sorted(blocks, key=lambda block: block.onset_s))
+    return tuple(
+        Block(event.onset_s, event.duration_s or 0.0, event.trial_type)
+        for event in read_events(path, lasting=True)
+    )

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from rtdecode.record.events import Event
+from rtdecode.events import Event
 
 WIDTH = 1000
 _LEFT, _RIGHT = 132, 14

@@ -1,19 +1,14 @@
 """Events as they were presented: from the session's record, or from a BIDS file."""
 
-import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from rtdecode.errors import ConfigError
+from rtdecode import events as files
 from rtdecode.journal import Presented, RecordedRun, Session
 from rtdecode.types import Decision
 
-COLUMNS = ("onset", "duration", "trial_type")
-MISSING = "n/a"
-MAX_PAUSE_S = 3.0
-"""Events of one type that follow each other within this belong to one block."""
 SOURCES = {
     "program": "told by the stimulus program, by its clock",
     "service": "told without an onset: when it came, counted from the run's volumes; too early by "
@@ -66,26 +61,9 @@ def presented_events(session: Session) -> tuple[dict[int, list[Event]], int]:
     return events, unknown
 
 
-def blocks(presented: Sequence[Event]) -> list[Event]:
-    """Return events with those of one type that follow each other made one, as calibration does.
-
-    An event whose duration is not known stays by itself.
-    """
-    found: list[Event] = []
-    for event in presented:
-        before = found[-1] if found else None
-        if (
-            before is None
-            or before.trial_type != event.trial_type
-            or before.duration_s is None
-            or event.duration_s is None
-            or event.onset_s > before.onset_s + before.duration_s + MAX_PAUSE_S
-        ):
-            found.append(event)
-            continue
-        end_s = max(before.onset_s + before.duration_s, event.onset_s + event.duration_s)
-        found[-1] = replace(before, duration_s=end_s - before.onset_s)
-    return found
+def blocks(presented: Sequence[Event]) -> tuple[files.Event, ...]:
+    """Return events with those of one type that follow each other made one, as calibration does."""
+    return files.joined([files.Event(e.onset_s, e.duration_s, e.trial_type) for e in presented])
 
 
 def _event(told: Presented, onset_s: float) -> Event:
@@ -125,37 +103,4 @@ def read_events(path: Path) -> list[Event]:
     ConfigError
         Naming every row that is wrong.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as text: {error}") from error
-    rows = list(csv.reader(text.splitlines(), delimiter="\t"))
-    header = [name.strip() for name in rows[0]] if rows else []
-    if missing := [name for name in COLUMNS if name not in header]:
-        raise ConfigError(
-            f"{path} has no column {', '.join(missing)} in its first row; an events file of BIDS "
-            "is tab-separated and names them"
-        )
-    places = [header.index(name) for name in COLUMNS]
-    events: list[Event] = []
-    problems: list[str] = []
-    for number, row in enumerate(rows[1:], start=2):
-        if any(cell.strip() for cell in row):
-            try:
-                events.append(_parsed([row[place].strip() for place in places]))
-            except (IndexError, ValueError) as error:
-                problems.append(f"{path}, row {number}: {error}")
-    if problems:
-        raise ConfigError(problems)
-    return sorted(events, key=lambda event: event.onset_s)
-
-
-def _parsed(cells: Sequence[str]) -> Event:
-    onset, duration, trial_type = cells
-    onset_s = float(onset)
-    duration_s = None if duration in ("", MISSING) else float(duration)
-    if not math.isfinite(onset_s) or not (duration_s is None or 0 <= duration_s < math.inf):
-        raise ValueError(f"onset ({onset}) and duration ({duration}) must be seconds")
-    if not trial_type.isprintable() or not trial_type:
-        raise ValueError(f"trial_type ({trial_type!r}) must be printable characters")
-    return Event(onset_s, duration_s, trial_type, "file")
+    return [Event(e.onset_s, e.duration_s, e.trial_type, "file") for e in files.read_events(path)]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from rtdecode.events import COLUMNS, MISSING
 from rtdecode.journal import RecordedRun
-from rtdecode.record.events import COLUMNS, MISSING, SOURCES, Event
+from rtdecode.record.events import SOURCES, Event
 from rtdecode.types import NONE, STAGES, Decision, Motion, Outcome, Quality, SkipReason
 
 REASONS = {

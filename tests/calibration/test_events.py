@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from calibration.events import find_blocks, parse_classes, read_events
+from calibration.events import find_blocks, parse_classes
 from rtdecode.errors import ConfigError
+from rtdecode.events import read_events
 
 GOOD = "onset\tduration\ttrial_type\n10\t1\tface\n11.5\t1\tface\n30\t12\thouse\n"
 
@@ -28,42 +29,6 @@ def test_events_of_one_type_in_quick_succession_make_one_block(tmp_path):
         ("face", 10.0, 12.5, 2),
         ("house", 30.0, 42.0, 4),
     ]
-
-
-def test_a_byte_order_mark_and_other_columns_do_no_harm(tmp_path):
-    """What a spreadsheet writes is read too."""
-    path = tmp_path / "events.tsv"
-    text = "trial_type\tresponse\tonset\tduration\r\nface\tn/a\t1\t2\r\n\r\nhouse\t3\t9\t2\r\n"
-    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-
-    assert [e.trial_type for e in read_events(path)] == ["face", "house"]
-
-
-def test_every_wrong_row_is_named_at_once(tmp_path):
-    """All faulty rows are reported together, by their line in the file."""
-    path = _written(tmp_path, GOOD + "abc\t1\tface\n50\t-1\tface\n60\t1\t\n70\t1\tface\n")
-
-    with pytest.raises(ConfigError) as caught:
-        read_events(path)
-
-    assert [f"row {n}" in p for n, p in zip((5, 6, 7), caught.value.problems, strict=True)] == [
-        True
-    ] * 3
-
-
-@pytest.mark.parametrize(
-    ("text", "remedy"),
-    [
-        (GOOD.replace("\t", ","), "comma-separated: save it with tabs"),
-        (GOOD.replace("trial_type", "condition"), "no column trial_type"),
-        ("onset\tduration\ttrial_type\n", "no event"),
-        ("", "no column onset, duration, trial_type"),
-    ],
-)
-def test_a_file_of_another_kind_gets_the_remedy(tmp_path, text, remedy):
-    """Commas, other columns and emptiness are told apart."""
-    with pytest.raises(ConfigError, match=remedy):
-        read_events(_written(tmp_path, text))
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from calibration.events import find_blocks, read_events
+from calibration.events import find_blocks
 from calibration.simulation.cohort import CohortSettings, states_of, write_cohort
 from rtdecode.cli import main
 from rtdecode.dicom import assemble
 from rtdecode.errors import ConfigError
+from rtdecode.events import read_events
 
 SMALL = CohortSettings(subjects=2, states=1, minutes=1.1, runs=1, repetition_time_s=2.0, seed=4)
 

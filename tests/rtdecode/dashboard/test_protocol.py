@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rtdecode.dashboard.protocol import Block, Moment, joined, moment, read_blocks
+from rtdecode.dashboard.protocol import Block, Moment, moment, read_blocks
 from rtdecode.errors import ConfigError
 
 BLOCKS = (Block("faces", 10.0, 20.0), Block("places", 20.0, 30.0), Block("faces", 45.0, 55.0))
@@ -27,11 +27,6 @@ def test_a_moment_says_what_is_on_and_what_follows(run_s, expected):
 
 def test_after_the_last_block_of_a_run_of_unknown_length_nothing_is_counted_down():
     assert moment(BLOCKS, 70.0, math.inf).left_s == math.inf
-
-
-def test_events_of_one_type_that_follow_closely_are_one_block():
-    trials = [Block("faces", 0.0, 1.0), Block("faces", 2.0, 3.0), Block("faces", 9.0, 10.0)]
-    assert joined(trials) == (Block("faces", 0.0, 3.0), Block("faces", 9.0, 10.0))
 
 
 def test_an_events_file_is_read_in_the_order_of_onsets(tmp_path):

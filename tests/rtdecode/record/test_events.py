@@ -1,8 +1,5 @@
 """Events as presented: told, counted from the volumes, read from files."""
 
-import pytest
-
-from rtdecode.errors import ConfigError
 from rtdecode.journal import Presented, Serving
 from rtdecode.record import Event, presented_events, read_events
 from rtdecode.types import Stamps
@@ -96,23 +93,3 @@ def test_a_file_of_bids_is_read(tmp_path):
     path = tmp_path / "events.tsv"
     path.write_text("trial_type\tonset\tresponse\tduration\nb\t4\tx\tn/a\n\na\t-1.5\ty\t2\n")
     assert read_events(path) == [Event(-1.5, 2.0, "a", "file"), Event(4.0, None, "b", "file")]
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("", "no column onset, duration, trial_type"),
-        ("onset,duration,trial_type\n1,2,a\n", "tab-separated"),
-        ("onset\tduration\ttrial_type\nnow\t2\ta\n", "row 2"),
-        ("onset\tduration\ttrial_type\nnan\t2\ta\n", "must be seconds"),
-        ("onset\tduration\ttrial_type\n1\t-2\ta\n", "must be seconds"),
-        ("onset\tduration\ttrial_type\n1\t2\n", "row 2"),
-        ("onset\tduration\ttrial_type\n1\t2\t\n", "printable"),
-    ],
-)
-def test_a_file_that_is_none_is_refused(tmp_path, text, problem):
-    """With the row and the rule."""
-    path = tmp_path / "events.tsv"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match=problem):
-        read_events(path)
