@@ -128,8 +128,8 @@ def motion(limit_mm: float | None, length_s: float) -> Options:
             {**_time_axis(length_s), "gridIndex": 1},
         ],
         "yAxis": [
-            {**_axis("mm, deg"), "gridIndex": 0, "splitNumber": 3, "scale": True},
-            {**_axis("FD, mm"), "gridIndex": 1, "splitNumber": 3, "min": 0},
+            {**_axis("mm, deg"), "gridIndex": 0, "splitNumber": 2, "scale": True},
+            {**_axis("FD, mm"), "gridIndex": 1, "splitNumber": 2, "min": 0},
         ],
         "series": [*lines, displacement],
     }
@@ -148,8 +148,8 @@ def quality(length_s: float) -> Options:
             {**_time_axis(length_s), "gridIndex": 1},
         ],
         "yAxis": [
-            {**_axis("DVARS, %"), "gridIndex": 0, "splitNumber": 3, "min": 0},
-            {**_axis("temporal SNR"), "gridIndex": 1, "splitNumber": 3, "scale": True},
+            {**_axis("DVARS, %"), "gridIndex": 0, "splitNumber": 2, "min": 0},
+            {**_axis("temporal SNR"), "gridIndex": 1, "splitNumber": 2, "scale": True},
         ],
         "series": [
             _line("dvars", "DVARS", "#a878d4", width=2, extra=_of(0)),
@@ -286,7 +286,7 @@ def _axis(name: str = "") -> Options:
         "name": name,
         "nameTextStyle": {**_FONT, "align": "left", "padding": [0, 0, 0, -34]},
         "nameGap": 10,
-        "axisLabel": dict(_FONT),
+        "axisLabel": {**_FONT, "hideOverlap": True},
         "axisLine": {"show": False},
         "splitLine": {"lineStyle": {"color": RULE}},
     }

@@ -94,6 +94,8 @@ def progress(snapshot: Snapshot, plan: Plan, now_ns: int) -> Progress:
             run_s += min(decided_after_s + since_s, 2 * repetition_s)
             next_s = repetition_s - since_s
     length_s = plan.length_s(repetition_s)
+    if not plan.volumes and (index + 1) * repetition_s > length_s:
+        length_s = math.inf  # it goes on after the last block, who knows for how long
     left_s = length_s - (0.0 if math.isnan(run_s) else run_s)
     left_s = math.inf if math.isnan(left_s) else left_s
     at = moment(plan.blocks, run_s, length_s) if plan.blocks and running and run_s >= 0 else None

@@ -92,7 +92,7 @@ def countdown(progress: Progress) -> str:
     else:
         return "<div class='big dim'>–:––</div><div class=phase>&nbsp;</div>"
     if overdue:
-        notes.append(f"volume overdue by {-next_s:.0f} s")
+        notes = [f"volume overdue by {-next_s:.0f} s"]
     elif coming and "next" not in what:
         notes.append(f"volume in {max(0.0, next_s):.0f} s")
     note = " · ".join(n for n in notes if n)

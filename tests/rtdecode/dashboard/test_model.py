@@ -67,6 +67,11 @@ def test_events_tell_how_long_a_run_takes_where_nobody_else_does(make_snapshot):
     assert (at.of, at.left_s) == (6, 12.0)
 
 
+def test_a_run_that_goes_on_after_its_events_has_no_known_end(make_snapshot, make_decision):
+    at = progress(make_snapshot([make_decision(7)]), Plan(BLOCKS), 10 * SECOND_NS)
+    assert (at.volumes, at.of, at.left_s) == (8, 0, math.inf)
+
+
 def test_nothing_known_is_no_countdown(make_snapshot):
     at = progress(make_snapshot(status=None), Plan(BLOCKS, 10), 10 * SECOND_NS)
     assert math.isnan(at.run_s)
