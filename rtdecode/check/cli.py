@@ -6,10 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from rtdecode.client.endpoints import CONTROL, OUTCOMES
-from rtdecode.wire import INGEST_PORT
+from rtdecode.client.endpoints import CONTROL, INGEST, OUTCOMES
 
-INGEST = f"tcp://127.0.0.1:{INGEST_PORT}"
 STIMULUS_S = 60.0
 
 

@@ -10,9 +10,9 @@ from rtdecode.check.findings import Finding, green
 from rtdecode.check.subject import Subject
 from rtdecode.errors import ConfigError
 from rtdecode.keys import Doorkeeper, listed
-from rtdecode.service.opening import open_keys
+from rtdecode.service.opening import open_keys, wrong_endpoints
 from rtdecode.service.sockets import Sockets
-from rtdecode.wire import listening, reachable
+from rtdecode.wire import reachable
 
 KEYS, PORTS = "keys", "ports"
 _OWN = "this computer only"
@@ -54,13 +54,7 @@ def check_keys(subject: Subject) -> Finding:
 def check_ports(subject: Subject) -> Finding:
     """Take the service's ports, and let go of them."""
     settings = subject.plan.settings
-    problems: list[str] = []
-    for endpoint in (settings.outcomes, settings.control, settings.ingest):
-        try:
-            listening(endpoint, guarded=settings.keys is not None)
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
+    if problems := wrong_endpoints(settings):
         raise ConfigError(problems)
     with opened(subject) as sockets:
         taken = (sockets.outcomes, sockets.control)

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 from rtdecode.errors import ConfigError
-from rtdecode.wire import CONTROL_PORT, OUTCOMES_PORT, reachable
+from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, reachable
 
-OUTCOMES = f"tcp://127.0.0.1:{OUTCOMES_PORT}"
-CONTROL = f"tcp://127.0.0.1:{CONTROL_PORT}"
+OUTCOMES, CONTROL, INGEST = (
+    f"tcp://127.0.0.1:{port}" for port in (OUTCOMES_PORT, CONTROL_PORT, INGEST_PORT)
+)
+"""Where a service listens unless told otherwise."""
 
 
 def session_endpoints(folder: Path) -> dict[str, str]:

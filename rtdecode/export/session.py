@@ -24,22 +24,6 @@ from rtdecode.pack import Entry, Kind, Record, of_run, read_body, scan
 from rtdecode.types import Decision, Stamps
 from rtdecode.wire import Numbered
 
-SETTINGS = (
-    "volumes",
-    "patience_s",
-    "deadline_s",
-    "late",
-    "runs",
-    "dummies",
-    "force_polling",
-    "file_patience_s",
-    "checkpoint_volumes",
-    "linger_s",
-    "provider",
-    "threads",
-    "libraries",
-)
-"""What a copy keeps of a service's settings: all but paths and addresses."""
 BATCH = 64
 """Objects made durable together."""
 
@@ -214,7 +198,7 @@ def _copy(pack: Path, folder: Path, recorded: _Recorded) -> tuple[int, int]:
 
 def _anonymous(served: Serving) -> Serving:
     """Return under what a session was served, without places: folders are named after people."""
-    settings = {name: served.settings[name] for name in SETTINGS if name in served.settings}
+    settings = {name: served.settings[name] for name in serving.NAMELESS if name in served.settings}
     kind = str(served.settings.get("source", "")).partition(":")[0]
     return replace(served, settings={**settings, "source": f"{kind}:"})
 

@@ -11,9 +11,10 @@ from rtdecode.journal.reading import (
     read_remarks,
     read_session,
 )
-from rtdecode.journal.serving import Serving
+from rtdecode.journal.serving import NAMELESS, Serving
 
 __all__ = [
+    "NAMELESS",
     "Appended",
     "Checkpoint",
     "Journal",

@@ -17,6 +17,22 @@ CREATE TABLE IF NOT EXISTS servings (
     version TEXT NOT NULL, system TEXT NOT NULL, bundle TEXT NOT NULL,
     settings TEXT NOT NULL) STRICT;
 """
+NAMELESS = (
+    "volumes",
+    "patience_s",
+    "deadline_s",
+    "late",
+    "runs",
+    "dummies",
+    "force_polling",
+    "file_patience_s",
+    "checkpoint_volumes",
+    "linger_s",
+    "provider",
+    "threads",
+    "libraries",
+)
+"""The settings that name no place and nobody; paths and addresses may."""
 
 
 @dataclass(frozen=True, slots=True)

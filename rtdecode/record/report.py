@@ -2,6 +2,7 @@
 
 from html import escape
 
+from rtdecode.journal import NAMELESS
 from rtdecode.record import summary
 from rtdecode.record.answers import answers
 from rtdecode.record.checklist import CITATION, FILLED, PARTLY, answered
@@ -45,25 +46,16 @@ def _provenance(told: Told) -> list[str]:
              f"{count(settings.get('threads', 1), 'thread')}"),
             ("Bundle", serving.bundle),
             ("Source", str(settings.get("source", "")).partition(":")[0]),
-            ("Settings", ", ".join(f"{n} {_plain(settings[n])}" for n in _SETTINGS
-                                   if n in settings)),
+            ("Settings", ", ".join(f"{n} {_plain(settings[n])}" for n in NAMELESS
+                                   if n in settings and n not in _SAID)),
         ]  # fmt: skip
         which = "Served with" if len(servings) == 1 else f"Served with, start {number}"
         parts.append(section(which, f"From outcome {serving.sequence + 1} on.", facts(served)))
     return ["<h2>Versions and hashes</h2>", *parts]
 
 
-# What names no place and nobody; paths and addresses may.
-_SETTINGS = (
-    "volumes",
-    "patience_s",
-    "deadline_s",
-    "late",
-    "runs",
-    "dummies",
-    "force_polling",
-    "checkpoint_volumes",
-)
+_SAID = ("provider", "threads", "libraries")
+"""Settings with a line of their own."""
 
 
 def _plain(value: object) -> str:

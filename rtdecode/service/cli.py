@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rtdecode.client.endpoints import CONTROL, OUTCOMES
+from rtdecode.client.endpoints import CONTROL, INGEST, OUTCOMES
 from rtdecode.errors import ConfigError
-from rtdecode.wire import INGEST_PORT
 
 if TYPE_CHECKING:
     from rtdecode.pipeline import Pipeline
     from rtdecode.service.settings import ServiceSettings
-
-INGEST = f"tcp://127.0.0.1:{INGEST_PORT}"
 
 
 def serve(

@@ -20,6 +20,17 @@ from rtdecode.wire import listening
 SOURCES = f"folder:PATH, {FORM}, zmq:, pyneal://HOST:PORT or recording:PATH"
 
 
+def wrong_endpoints(settings: ServiceSettings) -> list[str]:
+    """Return what is wrong with where the service is to listen, in words."""
+    problems: list[str] = []
+    for endpoint in (settings.outcomes, settings.control, settings.ingest):
+        try:
+            listening(endpoint, guarded=settings.keys is not None)
+        except ConfigError as error:
+            problems += error.problems
+    return problems
+
+
 def check(settings: ServiceSettings) -> None:
     """Refuse settings that cannot work, all at once.
 
@@ -28,12 +39,7 @@ def check(settings: ServiceSettings) -> None:
     ConfigError
         With every problem.
     """
-    problems: list[str] = []
-    for endpoint in (settings.outcomes, settings.control, settings.ingest):
-        try:
-            listening(endpoint, guarded=settings.keys is not None)
-        except ConfigError as error:
-            problems += error.problems
+    problems = wrong_endpoints(settings)
     try:
         open_keys(settings)
     except ConfigError as error:

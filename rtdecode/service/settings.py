@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from rtdecode.client.endpoints import CONTROL, INGEST, OUTCOMES
 from rtdecode.ledger import Expected
 from rtdecode.service.rules import Runs
 from rtdecode.types import Outcome, Skipped, State, Volume
-from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT
 
 
 class Decoder(Protocol):
@@ -60,9 +60,9 @@ class ServiceSettings:
     source: str
     """`folder:PATH`, `dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE`, `zmq:`,
     `pyneal://HOST:PORT` or `recording:PATH`."""
-    outcomes: str = f"tcp://127.0.0.1:{OUTCOMES_PORT}"
-    control: str = f"tcp://127.0.0.1:{CONTROL_PORT}"
-    ingest: str = f"tcp://127.0.0.1:{INGEST_PORT}"
+    outcomes: str = OUTCOMES
+    control: str = CONTROL
+    ingest: str = INGEST
     """Used by the source `zmq:` only."""
     volumes: int = 0
     """End the run and the service after this many; 0: when told."""
