@@ -63,7 +63,7 @@ def shown_classes(outcomes: Sequence[Outcome], classes: Sequence[str]) -> list[i
 
 def probabilities(classes: Sequence[str], plan: Plan, length_s: float) -> Options:
     """Return the chart of probabilities over the run's time, the task's blocks behind them."""
-    areas = [_area(block, classes) for block in plan.blocks]
+    areas = [_area(block, classes) for block in plan.blocks or plan.told]
     behind: Options = {
         "id": "blocks",
         "type": "line",

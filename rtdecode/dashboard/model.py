@@ -25,6 +25,8 @@ class Plan:
     blocks: tuple[Block, ...] = ()
     volumes: int = 0
     """0: not known."""
+    told: tuple[Block, ...] = ()
+    """What was presented so far, as stimulus programs told it."""
 
     def length_s(self, repetition_time_s: float) -> float:
         """Return how long a run takes; infinite where nobody said."""

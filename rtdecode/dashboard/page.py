@@ -13,7 +13,7 @@ from rtdecode.dashboard import charts, model, panels, tables
 from rtdecode.dashboard.commands import Commands
 from rtdecode.dashboard.feed import Feed
 from rtdecode.dashboard.folder import Folder, Seen
-from rtdecode.dashboard.protocol import Block
+from rtdecode.dashboard.protocol import Block, told_blocks
 
 REFRESH_S = 0.25
 
@@ -35,9 +35,12 @@ class Sources:
 
     def plan(self) -> model.Plan:
         """Return what is known of the run."""
-        serving = None if self.folder is None else self.folder.seen.remarks.serving
-        volumes = 0 if serving is None else int(serving.settings.get("volumes") or 0)
-        return model.Plan(self.blocks, volumes)
+        if self.folder is None:
+            return model.Plan(self.blocks)
+        remarks = self.folder.seen.remarks
+        settings = {} if remarks.serving is None else remarks.serving.settings
+        told = told_blocks(remarks.presented, self.feed.snapshot.run)
+        return model.Plan(self.blocks, int(settings.get("volumes") or 0), told)
 
 
 class Page:

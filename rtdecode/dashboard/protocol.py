@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtdecode.events import joined, read_events
+from rtdecode.events import Event, joined, read_events
+from rtdecode.journal import Presented
 
 REST = "rest"
 """What the time between two blocks is called."""
@@ -38,9 +39,24 @@ def read_blocks(path: Path) -> tuple[Block, ...]:
     ConfigError
         It cannot be read; the message names every row that is wrong.
     """
+    return _blocks(read_events(path, lasting=True))
+
+
+def told_blocks(presented: Sequence[Presented], run: int) -> tuple[Block, ...]:
+    """Return the blocks of a run that stimulus programs told, those with a known time."""
+    events = [
+        Event(told.onset_s, told.duration_s, told.trial_type)
+        for told in presented
+        # What is told before a run's first volume is of the run that follows.
+        if told.onset_s is not None and told.duration_s and max(told.run, 1) == run
+    ]
+    return _blocks(sorted(events, key=lambda event: event.onset_s))
+
+
+def _blocks(events: Sequence[Event]) -> tuple[Block, ...]:
     return tuple(
         Block(event.trial_type, event.onset_s, event.onset_s + (event.duration_s or 0.0))
-        for event in joined(read_events(path, lasting=True))
+        for event in joined(events)
     )
 
 

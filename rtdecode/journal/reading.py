@@ -160,10 +160,12 @@ class Remarks:
     """Run, sequence of the outcome before it, time (UTC, ISO 8601), text."""
     notices: Sequence[tuple[int, str, str]]
     """Run, kind and text, in the order of the objects that they are about."""
+    presented: Sequence[Presented] = ()
+    """What stimulus programs told, as it came."""
 
 
 def read_remarks(folder: Path) -> Remarks:
-    """Read marks, notices and the newest serving; cheap, while a service is writing.
+    """Read marks, notices, events and the newest serving; cheap, while a service is writing.
 
     Raises
     ------
@@ -176,7 +178,12 @@ def read_remarks(folder: Path) -> Remarks:
             servings = serving.read(record)
             marks = record.execute("SELECT run, sequence, marked_utc, text FROM marks").fetchall()
             notices = record.execute("SELECT run, kind, text FROM notices ORDER BY record")
-            return Remarks(servings[-1] if servings else None, marks, notices.fetchall())
+            return Remarks(
+                servings[-1] if servings else None,
+                marks,
+                notices.fetchall(),
+                presented.read(record),
+            )
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(
             f"{folder} cannot be read as a session ({error}); give the folder that was served "

@@ -47,6 +47,14 @@ def test_blocks_lie_behind_the_probabilities_in_the_colour_of_their_class():
     assert options["xAxis"]["max"] == 60.0
 
 
+def test_without_a_protocol_what_was_told_lies_behind():
+    told = (Block("faces", 0.0, 5.0),)
+    known = charts.probabilities(("faces",), Plan((Block("faces", 1.0, 2.0),), told=told), 60.0)
+    alone = charts.probabilities(("faces",), Plan(told=told), 60.0)
+    spans = [[a[0]["xAxis"] for a in o["series"][0]["markArea"]["data"]] for o in (known, alone)]
+    assert spans == [[1.0], [0.0]]
+
+
 def test_a_thousand_volumes_are_a_small_message(make_decision):
     outcomes = [make_decision(index, 1 / 3) for index in range(1000)]
     data = charts.probability_data(outcomes, ("faces", "right_hand"), 1.5)

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from rtdecode.dashboard.protocol import Block, Moment, moment, read_blocks
+from rtdecode.dashboard.protocol import Block, Moment, moment, read_blocks, told_blocks
 from rtdecode.errors import ConfigError
+from rtdecode.journal import Presented
 
 BLOCKS = (Block("faces", 10.0, 20.0), Block("places", 20.0, 30.0), Block("faces", 45.0, 55.0))
 
@@ -56,3 +57,21 @@ def test_a_file_without_events_is_refused(tmp_path, content):
         path.write_text(content, encoding="utf-8")
     with pytest.raises(ConfigError):
         read_blocks(path)
+
+
+def test_what_programs_tell_becomes_blocks_of_its_run():
+    """Those with a known time; what is told before the first run's first volume is of it."""
+
+    def told(run, trial_type, onset_s, duration_s=2.0):
+        return Presented(run, 0, 0, trial_type, onset_s, duration_s)
+
+    presented = [
+        told(0, "faces", 0.0),
+        told(1, "places", 20.0),
+        told(1, "faces", 3.0),
+        told(1, "cue", 9.0, None),
+        told(1, "cue", None),
+        told(2, "faces", 0.0),
+    ]
+    assert told_blocks(presented, 1) == (Block("faces", 0.0, 5.0), Block("places", 20.0, 22.0))
+    assert told_blocks(presented, 2) == (Block("faces", 0.0, 2.0),)
