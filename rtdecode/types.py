@@ -130,6 +130,10 @@ class Motion:
         return cls(*(float(p) for p in parameters))
 
 
+FD_MARKS_MM = (0.2, 0.5)
+"""Framewise displacement: the usual strict and lenient limits (Power et al. 2012, 2014)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quality:
     """How far a volume can be trusted."""

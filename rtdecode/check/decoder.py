@@ -11,6 +11,7 @@ from rtdecode.check.findings import Finding, Verdict, green, refused
 from rtdecode.check.subject import Subject
 from rtdecode.engine import has_cuda_device
 from rtdecode.errors import ConfigError
+from rtdecode.metrics import verdict
 from rtdecode.pipeline import Pipeline
 from rtdecode.types import Identity, Volume
 
@@ -19,8 +20,6 @@ VOLUMES, MAX_S = 40, 10.0
 MIN_VOLUMES = 10
 COMFORT = 0.5
 """Of the repetition time: beyond it, what else the computer does may make decisions late."""
-LEVEL = 0.05
-"""Of significance, as calibration has it."""
 BUNDLE, PROVIDER, SPEED = "bundle", "provider", "speed"
 
 
@@ -48,8 +47,7 @@ def check_bundle(subject: Subject) -> Finding:
         f"; {metrics.accuracy.block:.0%} of {metrics.n_blocks} held-out blocks were right (95 % "
         f"{low:.0%} to {high:.0%}), chance {metrics.chance:.0%}"
     )
-    # As calibration says go.
-    if metrics.p_value is None or metrics.p_value >= LEVEL or low <= metrics.chance:
+    if not verdict(metrics, manifest.classes).go:
         return Finding(
             BUNDLE,
             Verdict.YELLOW,

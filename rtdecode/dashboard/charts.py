@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rtdecode.dashboard.model import FD_MARKS_MM, Plan
+from rtdecode.dashboard.model import Plan
 from rtdecode.dashboard.protocol import Block
-from rtdecode.types import Decision, Outcome
+from rtdecode.types import FD_MARKS_MM, Decision, Outcome
 
 Options = dict[str, Any]
 Points = list[list[float | None]]

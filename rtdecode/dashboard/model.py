@@ -13,8 +13,6 @@ from rtdecode.types import Decision, Outcome, Quality, Skipped
 
 STALE_S = 1.5
 """After so much silence what is shown is old. The service is asked every 0.4 s."""
-FD_MARKS_MM = (0.2, 0.5)
-"""Framewise displacement: the usual strict and lenient limits (Power et al. 2012, 2014)."""
 LOG_LINES = 60
 
 

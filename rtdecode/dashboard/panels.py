@@ -12,13 +12,12 @@ from rtdecode.dashboard.charts import colour, words
 from rtdecode.dashboard.feed import Snapshot
 from rtdecode.dashboard.folder import Seen
 from rtdecode.dashboard.model import (
-    FD_MARKS_MM,
     Progress,
     newest_decision,
     newest_quality,
 )
 from rtdecode.metrics import verdict
-from rtdecode.types import NONE, Decision, Outcome, Skipped
+from rtdecode.types import FD_MARKS_MM, NONE, Decision, Outcome, Skipped
 
 MOST_BARS = 5
 _STATE_WORDS = {

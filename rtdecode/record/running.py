@@ -14,7 +14,7 @@ from rtdecode.record.page import facts, grid, section, tiles
 from rtdecode.record.tables import latency_s
 from rtdecode.record.told import Told
 from rtdecode.record.words import count, percent, shown
-from rtdecode.types import Decision
+from rtdecode.types import FD_MARKS_MM, Decision
 
 
 def run_sections(told: Told, run: RecordedRun) -> list[str]:
@@ -66,7 +66,7 @@ def _tiles(run: RecordedRun, presented: Sequence[Event], manifest: Manifest | No
             (
                 f"{fd_mm.mean():.2f} mm",
                 "framewise displacement, mean",
-                f"largest {fd_mm.max():.2f} mm; {_above(fd_mm, summary.FD_MARKS_MM[-1])}",
+                f"largest {fd_mm.max():.2f} mm; {_above(fd_mm, FD_MARKS_MM[-1])}",
             )
         )
     return tiles(figures)
@@ -145,12 +145,12 @@ def _motion(run: RecordedRun, manifest: Manifest | None, axis: Axis) -> str:
             axis,
             "Framewise displacement, mm",
             limit=limit_mm,
-            marks=summary.FD_MARKS_MM,
+            marks=FD_MARKS_MM,
         ),
         charts.lines([Line("DVARS", dvars)], time_s, axis, "DVARS, % of the mean signal"),
         charts.lines([Line("tSNR", snr)], time_s, axis, "Temporal SNR so far"),
     ]
-    marks = "; ".join(_above(fd_mm, mark) for mark in summary.FD_MARKS_MM)
+    marks = "; ".join(_above(fd_mm, mark) for mark in FD_MARKS_MM)
     rows = [
         ("Framewise displacement", f"mean {shown(summary.mean(fd_mm))} mm; {marks}"),
         ("DVARS", f"mean {shown(summary.mean(dvars))} %"),

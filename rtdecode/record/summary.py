@@ -16,8 +16,6 @@ from rtdecode.types import STAGES, Decision, Outcome, Skipped
 from rtdecode.wire import deterministic
 
 PERCENTILES = (50, 95, 99, 100)
-FD_MARKS_MM = (0.2, 0.5)
-"""Framewise displacement is often judged at these."""
 _Z = 1.959963984540054
 
 
