@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import pickletools
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -82,6 +83,24 @@ class ArrayUnpickler(pickle.Unpickler):
             raise ForbiddenError(f"the name {module_name}.{global_name}") from None
 
 
+def _refuse_buffers(body: bytes) -> None:
+    """Look at a pickle's instructions, without following them.
+
+    CPython's unpickler complains past every handler where a damaged file makes it read a bytearray
+    that is cut short; numpy arrays need none.
+
+    Raises
+    ------
+    ForbiddenError
+        It asks for a bytearray.
+    ValueError
+        It is no pickle.
+    """
+    for opcode, _, _ in pickletools.genops(body):
+        if opcode.name == "BYTEARRAY8":
+            raise ForbiddenError("a bytearray")
+
+
 def read_arrays(content: bytes, source: str) -> dict[str, Float32]:
     """Return the float32 arrays of an `.npy` file that holds a pickled dictionary.
 
@@ -107,6 +126,7 @@ def read_arrays(content: bytes, source: str) -> dict[str, Float32]:
     try:
         if not content.startswith(MAGIC):
             raise ValueError("it does not start as .npy version 1 does")
+        _refuse_buffers(content[body:])
         holder = ArrayUnpickler(io.BytesIO(content[body:]), encoding="latin1").load()
     except ForbiddenError as error:
         raise ConfigError(
