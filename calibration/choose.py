@@ -1,33 +1,42 @@
-"""Which decoder suits this person: lag, layer, deep or linear or both, by one rule.
+"""Which decoder suits this person: layer, deep or linear or both, by one rule.
 
 Every choice is made on held-out blocks of the data at hand. To know how good the whole procedure
 is, it is repeated inside each outer fold on the training side alone (nested cross-validation,
 Varma & Simon 2006), so that no block is ever decoded by a decoder that it had a say in choosing.
+
+Everything here is done for many assignments of classes to blocks at once: one is the truth, the
+others are those of the permutation test.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.dataset import Labels
+from calibration.discriminant import Arrangements, Side
 from calibration.evaluate import Fold, folds
-from calibration.heads import Candidate, PermutableLda, log_softmax
+from calibration.heads import (
+    Candidate,
+    Split,
+    held_out_logits,
+    log_softmax,
+    prepare_sides,
+    split_of,
+)
 from calibration.progress import Progress, silent
-from calibration.temperature import loss_per_block, temperature_of
 from rtdecode.errors import ConfigError
-from rtdecode.types import Float32, Float64
+from rtdecode.types import Float64
 
 Preference = Literal["best", "deep", "linear", "stack"]
 
-LAGS_S = (3.0, 4.0, 5.0, 6.0, 7.0)
-DEFAULT_LAG_S = 5.0
-SHARES = (0.25, 0.5, 0.75)
-"""Of the deep decoder in a stack."""
+SHARES = (0.5, 0.25, 0.75)
+"""Shares of the deep decoder in a stack, the default first."""
 STACK = "deep and linear together"
-LEAST_BLOCKS = 2
-"""Of each class, to hold one out."""
+MIN_BLOCKS = 2
+"""Blocks of each class that are needed to hold one out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,40 +45,41 @@ class Chosen:
 
     name: str
     parts: tuple[str, ...]
-    """Names of the candidates whose log-probabilities it sums."""
+    """The candidates whose logits are added."""
     weights: tuple[float, ...]
-    """What each one's are multiplied by: its share over its temperature. A candidate alone is
-    cooled too: folds that choose differently must speak at one scale, the compiled decoder's."""
+    """What each part's logits are multiplied by: its share over their root mean square. A candidate
+    alone is scaled too, so that folds that choose differently give evidence at one scale."""
     reason: str
 
     def combine(self, evidence: Mapping[str, Float64]) -> Float64:
-        """Return its log-probabilities, (n, K), from those of its parts."""
+        """Return its log-probabilities, (n, K), from the evidence of its parts."""
         pairs = zip(self.parts, self.weights, strict=True)
         return log_softmax(sum((w * evidence[part] for part, w in pairs), start=np.zeros(())))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Side:
-    """One outer fold: its training side's own folds, with what does not depend on the classes."""
+class _Folds:
+    """Folds of some rows, and what each candidate prepared for them."""
 
-    fold: Fold
-    inner: Mapping[str, PermutableLda] | None
-    """None: too few blocks to hold any out, so that the default is taken."""
+    rows: NDArray[np.int64]
+    """The row numbers of the examples that the folds decode."""
+    splits: tuple[Split, ...]
+    sides: Mapping[str, tuple[Side, ...]]
 
 
 class Nested:
-    """The whole choice, cross-validated: built once, run again for every permutation of labels.
+    """The whole choice, cross-validated: built once, run again for every assignment of classes.
 
     Parameters
     ----------
     candidates
-        The first is the default; each is fitted by shrinkage LDA.
+        The first of each kind is the default; each is a shrinkage discriminant.
     labels
         Of all volumes.
     preference
-        Which of them may be chosen.
+        Which of the candidates may be chosen.
     progress
-        Told how far the preparation has come.
+        Called with how far the preparation has come.
 
     Raises
     ------
@@ -85,217 +95,238 @@ class Nested:
         progress: Progress = silent,
     ) -> None:
         self.kinds = {candidate.name: candidate.kind for candidate in candidates}
+        self._names = list(self.kinds)
+        self._labels = labels
+        self._truth = labels.block_labels()[None]
         self._preference: Preference = preference
         if preference in {"deep", "linear"} and preference not in self.kinds.values():
             raise ConfigError(f"--decoder {preference}: there is no such candidate for these data")
         self.folds = folds(labels)
-        steps, done = len(candidates) * (1 + len(self.folds)), 0
-
-        def build(
-            rows: Labels, of: Sequence[Float32], within: tuple[Fold, ...]
-        ) -> dict[str, PermutableLda]:
-            nonlocal done
-            built = {}
-            for candidate, features in zip(candidates, of, strict=True):
-                built[candidate.name] = PermutableLda(features, rows, within, candidate.n_features)
-                done += 1
-                progress("prepare cross-validation", done, steps)
-            return built
-
-        everything = [candidate.features for candidate in candidates]
-        self._outer = build(labels, everything, self.folds)
-        self._sides: list[_Side] = []
-        for fold in self.folds:
-            rows = labels.take(fold.train)
-            if _blocks_of_rarest(rows) < LEAST_BLOCKS:
-                self._sides.append(_Side(fold, None))
-                done += len(candidates)
-                continue
-            train = [features[fold.train] for features in everything]
-            self._sides.append(_Side(fold, build(rows, train, folds(rows))))
-        progress("prepare cross-validation", steps, steps)
+        inner = [_inner_splits(labels, fold) for fold in self.folds]
+        outer = tuple(split_of(labels, fold) for fold in self.folds)
+        groups = [outer, *(splits for splits in inner if splits)]
+        prepared: list[dict[str, tuple[Side, ...]]] = [{} for _ in groups]
+        for done, candidate in enumerate(candidates):
+            progress("prepare cross-validation", done, len(candidates))
+            every = [split for splits in groups for split in splits]
+            sides = prepare_sides(candidate.features, labels, every, candidate.n_features)
+            first = 0
+            for splits, of in zip(groups, prepared, strict=True):
+                of[candidate.name] = sides[first : first + len(splits)]
+                first += len(splits)
+        progress("prepare cross-validation", len(candidates), len(candidates))
+        examples = np.flatnonzero(labels.chosen)
+        self._outer = _Folds(examples, outer, prepared[0])
+        later = iter(prepared[1:])
+        self._inner = [
+            _Folds(examples[fold.train[examples]], splits, next(later)) if splits else None
+            for fold, splits in zip(self.folds, inner, strict=True)
+        ]
 
     @property
     def nested(self) -> bool:
         """Whether the choice itself could be cross-validated."""
-        return all(side.inner is not None for side in self._sides)
+        return all(part is not None for part in self._inner)
 
-    def held_out(self, labels: Labels) -> Float64:
-        """Return the procedure's held-out log-probabilities, (volumes, K), for relabelled blocks.
+    def held_out(self, arrangements: Arrangements) -> Float64:
+        """Return the evidence of the whole procedure, each volume's from folds without it.
 
         Parameters
         ----------
-        labels
-            Those given first, or the same with other classes for the blocks.
+        arrangements
+            The class of each block in each assignment, (P, blocks).
+
+        Returns
+        -------
+        (P, n, K) logits, centred over classes
         """
-        evidence = self.evidence(labels)
-        result = np.full((len(labels.label), labels.n_classes), np.nan)
-        for side in self._sides:
-            rows = labels.take(side.fold.train)
-            inner = None
-            if side.inner is not None:
-                inner = {name: fit.held_out(rows) for name, fit in side.inner.items()}
-            outer = {n: e[side.fold.train] for n, e in evidence.items()}
-            chosen = self._choose(inner, outer, rows)
-            test = side.fold.test
-            result[test] = chosen.combine({n: e[test] for n, e in evidence.items()})
+        evidence = self._evidence(self._outer, arrangements)
+        result = np.full(evidence.shape[1:], np.nan)
+        for fold, inner in zip(self.folds, self._inner, strict=True):
+            rows = self._outer.rows[fold.train[self._outer.rows]]
+            known = evidence if inner is None else self._evidence(inner, arrangements)
+            weights = self._choose(known, rows, arrangements, by_default=inner is None)
+            result[:, fold.test] = np.einsum("pc,cpnk->pnk", weights, evidence[:, :, fold.test])
         return result
 
-    def evidence(self, labels: Labels) -> dict[str, Float64]:
-        """Return each candidate's held-out log-probabilities, (volumes, K)."""
-        return {name: fit.held_out(labels) for name, fit in self._outer.items()}
+    def true_evidence(self) -> Float64:
+        """Return the log-probabilities of the whole procedure for the true classes, (n, K)."""
+        return log_softmax(self.held_out(self._truth)[0])
 
-    def choose(self, labels: Labels) -> Chosen:
-        """Return what the rule prefers, all blocks considered.
+    def evidence(self) -> dict[str, Float64]:
+        """Return each candidate's held-out log-probabilities for the true classes, (n, K)."""
+        found = self._evidence(self._outer, self._truth)
+        return {name: log_softmax(found[c, 0]) for c, name in enumerate(self._names)}
+
+    def choose(self) -> Chosen:
+        """Return what the rule prefers for the true classes, all blocks considered.
 
         Where the choice itself could not be cross-validated, that is the default: the figures are
         then those of what is compiled.
         """
-        evidence = self.evidence(labels)
-        return self._choose(evidence if self.nested else None, evidence, labels)
+        evidence, rows = self._evidence(self._outer, self._truth), self._outer.rows
+        weights = self._choose(evidence, rows, self._truth, by_default=not self.nested)[0]
+        parts = tuple(int(c) for c in np.flatnonzero(weights))
+        names = tuple(self._names[c] for c in parts)
+        if len(parts) == 1:
+            reason = self._reason(evidence, rows, parts[0])
+            return Chosen(names[0], names, (float(weights[parts[0]]),), reason)
+        # The deep part comes first.
+        parts = tuple(sorted(parts, key=lambda c: self.kinds[self._names[c]] != "deep"))
+        names = tuple(self._names[c] for c in parts)
+        shares = [weights[c] * _scale(evidence[c], rows)[0] for c in parts]
+        how = "weighed on held-out blocks" if self.nested else "too few blocks to weigh them by"
+        reason = f"{names[0]} ({shares[0]:.0%}) and {names[1]}, {how}"
+        return Chosen(STACK, names, (float(weights[parts[0]]), float(weights[parts[1]])), reason)
+
+    def _evidence(self, part: _Folds, arrangements: Arrangements) -> Float64:
+        """Return each candidate's held-out logits, (C, P, n, K)."""
+        return np.stack(
+            [
+                held_out_logits(part.sides[name], part.splits, arrangements, self._labels)
+                for name in self._names
+            ]
+        )
 
     def _choose(
         self,
-        evidence: Mapping[str, Float64] | None,
-        outer: Mapping[str, Float64],
-        labels: Labels,
-    ) -> Chosen:
-        """Apply the rule to the evidence of inner folds, where there is any.
+        evidence: Float64,
+        rows: NDArray[np.int64],
+        arrangements: Arrangements,
+        *,
+        by_default: bool,
+    ) -> Float64:
+        """Apply the rule: return what each candidate's logits are multiplied by, (P, C).
 
-        Without, `outer` (of the same rows) still says how overconfident each part is, which is one
-        number; the shares of a stack are then equal.
+        Parameters
+        ----------
+        evidence
+            (C, P, n, K)
+        rows
+            The examples to choose by.
+        arrangements
+            (P, blocks)
+        by_default
+            Take the default: the evidence still says how large each candidate's logits are.
         """
-        allowed = [
-            name
-            for name, kind in self.kinds.items()
-            if kind == self._preference or self._preference in {"best", "stack"}
-        ]
+        scales = np.stack([_scale(one, rows) for one in evidence])
+        trials = np.arange(len(arrangements))
+        single = np.zeros((len(trials), len(self._names)))
+        allowed = self._allowed()
+        rates = self._rates(evidence, rows, arrangements)
+        best = np.full(len(trials), allowed[0])
+        if not by_default:
+            best = np.array(allowed)[_preferred(rates[allowed])]
+        single[trials, best] = 1 / scales[best, trials]
+        if self._preference in {"deep", "linear"} or len(set(self.kinds.values())) == 1:
+            return single
+        if by_default and self._preference == "best":
+            return single
+        pair = []
+        for kind in ("deep", "linear"):
+            mine = self._of_kind(kind)
+            place = np.zeros(len(trials), int) if by_default else _preferred(rates[mine])
+            pair.append(np.array(mine)[place])
+        parts = [evidence[c, trials][:, rows] / scales[c, trials][:, None, None] for c in pair]
+        shares = SHARES[:1] if by_default else SHARES
+        stacked = np.stack([share * parts[0] + (1 - share) * parts[1] for share in shares])
+        stack_rates = self._rates(stacked, np.arange(len(rows)), arrangements, rows)
+        taken = stack_rates.mean(axis=2).argmax(axis=0)
+        share = np.array(shares)[taken]
+        stack = np.zeros_like(single)
+        stack[trials, pair[0]] = share / scales[pair[0], trials]
+        stack[trials, pair[1]] = (1 - share) / scales[pair[1], trials]
         if self._preference == "stack":
-            if evidence is None:
-                return self._stack(outer, labels, parts=self._defaults(), shares=(0.5,))
-            return self._stack(evidence, labels, parts=self._best(evidence, labels))
-        if evidence is None:
-            return _single(allowed[0], outer, labels, "too few blocks to choose by: the default")
-        name, reason = _prefer(allowed, evidence, labels)
-        best = _single(name, evidence, labels, reason)
-        if self._preference != "best" or len(set(self.kinds.values())) == 1:
-            return best
-        stack = self._stack(evidence, labels, parts=self._best(evidence, labels))
-        with_stack = {**evidence, STACK: stack.combine(evidence)}
-        gain, error = _gain(with_stack[STACK], with_stack[best.name], labels)
-        return stack if gain > error else best
+            return stack
+        gain, error = _gain(stack_rates[taken, trials], rates[best, trials])
+        return np.where((gain > error)[:, None], stack, single)
 
-    def _defaults(self) -> tuple[str, ...]:
-        """Return the first candidate of each kind."""
-        return tuple(self._of_kind(kind)[0] for kind in ("deep", "linear"))
-
-    def _best(self, evidence: Mapping[str, Float64], labels: Labels) -> tuple[str, ...]:
-        """Return the candidate of each kind that the rule prefers."""
-        return tuple(
-            _prefer(self._of_kind(kind), evidence, labels)[0] for kind in ("deep", "linear")
-        )
-
-    def _of_kind(self, kind: str) -> list[str]:
-        return [name for name, each in self.kinds.items() if each == kind]
-
-    def _stack(
+    def _rates(
         self,
-        evidence: Mapping[str, Float64],
-        labels: Labels,
-        parts: tuple[str, ...],
-        shares: Sequence[float] = SHARES,
-    ) -> Chosen:
-        cooled = [temperature_of(evidence[part], labels) for part in parts]
-        best = min(
-            (
-                Chosen(STACK, parts, (share / cooled[0], (1 - share) / cooled[1]), "")
-                for share in shares
-            ),
-            key=lambda chosen: loss_per_block(chosen.combine(evidence), labels).mean(),
-        )
-        share = best.weights[0] * cooled[0]
-        how = "weighed on held-out blocks" if len(shares) > 1 else "too few blocks to weigh them by"
-        reason = f"{parts[0]} ({share:.0%}) and {parts[1]}, {how}"
-        return Chosen(STACK, best.parts, best.weights, reason)
+        evidence: Float64,
+        places: NDArray[np.int64],
+        arrangements: Arrangements,
+        rows: NDArray[np.int64] | None = None,
+    ) -> Float64:
+        """Return the share of each block's volumes that are decoded right, (C, P, blocks).
+
+        Parameters
+        ----------
+        evidence
+            (C, P, m, K)
+        places
+            Where the volumes are among the m.
+        arrangements
+            (P, blocks)
+        rows
+            The row numbers of these volumes, where they are not `places` themselves.
+        """
+        block = self._labels.block[places if rows is None else rows]
+        right = evidence[:, :, places].argmax(axis=3) == arrangements[:, block]
+        numbers, place = np.unique(block, return_inverse=True)
+        mean = np.zeros((len(block), len(numbers)))
+        mean[np.arange(len(block)), place] = 1 / np.bincount(place)[place]
+        rates: Float64 = right @ mean
+        return rates
+
+    def _reason(self, evidence: Float64, rows: NDArray[np.int64], c: int) -> str:
+        """Say why one candidate was chosen for the true classes."""
+        allowed = self._allowed()
+        if not self.nested:
+            return "too few blocks to choose by: the default"
+        if c == allowed[0]:
+            return "no other was better by a standard error"
+        rates = self._rates(evidence, rows, self._truth)
+        gain, _ = _gain(rates[c], rates[allowed[0]])
+        default = self._names[allowed[0]]
+        return f"decodes {gain[0]:.0%} more volumes of held-out blocks than {default}"
+
+    def _allowed(self) -> list[int]:
+        if self._preference in {"deep", "linear"}:
+            return self._of_kind(self._preference)
+        return list(range(len(self._names)))
+
+    def _of_kind(self, kind: str) -> list[int]:
+        return [c for c, name in enumerate(self._names) if self.kinds[name] == kind]
+
+
+def _inner_splits(labels: Labels, fold: Fold) -> tuple[Split, ...]:
+    """Return the folds of a training side, in row numbers of all rows; none if too few blocks."""
+    rows = labels.take(fold.train)
+    if _blocks_of_rarest(rows) < MIN_BLOCKS:
+        return ()
+    try:
+        inner = folds(rows)
+    except ConfigError:  # the guard between neighbours leaves some class without a block
+        return ()
+    place = np.flatnonzero(fold.train)
+    splits = (split_of(rows, one) for one in inner)
+    return tuple(Split(place[split.train], place[split.test]) for split in splits)
+
+
+def _scale(logits: Float64, rows: NDArray[np.int64]) -> Float64:
+    """Return the root mean square of logits (P, n, K) at some rows, (P,)."""
+    return np.sqrt((logits[:, rows] ** 2).mean(axis=(1, 2))) + np.finfo(float).tiny
+
+
+def _preferred(rates: Float64) -> NDArray[np.int64]:
+    """Apply the rule to single candidates, the default first: (C, P, blocks) to (P,)."""
+    gain, error = _gain(rates, rates[:1])
+    better = np.where(gain > error, gain, -np.inf)
+    return np.where((gain > error).any(axis=0), better.argmax(axis=0), 0)
+
+
+def _gain(ours: Float64, theirs: Float64) -> tuple[Float64, Float64]:
+    """Return how many more of a block's volumes we decode, and the standard error over blocks."""
+    difference = ours - theirs
+    error = difference.std(axis=-1, ddof=1) / np.sqrt(difference.shape[-1])
+    return difference.mean(axis=-1), error
 
 
 RULE = (
     "the default (first) candidate, unless another decodes more volumes of held-out blocks by more "
     "than one standard error of the paired difference over blocks; then the best of those"
 )
-
-
-def choose_lag(
-    evidence_at: Callable[[Labels], Float64], labels_at: Callable[[float], Labels]
-) -> tuple[float, str]:
-    """Choose the haemodynamic lag by how well task is told from rest in held-out blocks.
-
-    It does not ask which class a block has, so it need not be repeated for permuted labels.
-
-    Parameters
-    ----------
-    evidence_at
-        From task-against-rest labels to held-out log-probabilities (n, 2).
-    labels_at
-        From a lag in seconds to such labels.
-
-    Returns
-    -------
-    lag_s : float
-    reason : str
-    """
-    right: dict[float, Float64] = {}
-    for lag_s in LAGS_S:
-        try:
-            labels = labels_at(lag_s)
-            right[lag_s] = _right_per_block(evidence_at(labels), labels)
-        except ConfigError:
-            continue
-    if DEFAULT_LAG_S not in right:
-        return DEFAULT_LAG_S, "no rest to tell the task from: the default"
-    default = right[DEFAULT_LAG_S]
-    best_s, reason = DEFAULT_LAG_S, "no other lag told task from rest better by a standard error"
-    for lag_s, accuracy in right.items():
-        if len(accuracy) != len(default):
-            continue
-        difference = accuracy - default
-        error = difference.std(ddof=1) / np.sqrt(len(difference))
-        if difference.mean() > error and accuracy.mean() > right[best_s].mean():
-            best_s, reason = lag_s, "told task from rest best in held-out blocks"
-    return best_s, reason
-
-
-def _prefer(
-    names: Sequence[str], evidence: Mapping[str, Float64], labels: Labels
-) -> tuple[str, str]:
-    """Apply the rule to single candidates: which, and why."""
-    default = names[0]
-    gains = {
-        name: _gain(evidence[name], evidence[default], labels) for name in names if name != default
-    }
-    better = {name: gain for name, (gain, error) in gains.items() if gain > error}
-    if not better:
-        return default, "no other was better by a standard error"
-    best = max(better, key=lambda name: better[name])
-    return best, f"decodes {better[best]:.0%} more volumes of held-out blocks than {default}"
-
-
-def _single(name: str, evidence: Mapping[str, Float64], labels: Labels, reason: str) -> Chosen:
-    return Chosen(name, (name,), (1 / temperature_of(evidence[name], labels),), reason)
-
-
-def _gain(ours: Float64, theirs: Float64, labels: Labels) -> tuple[float, float]:
-    """Return how many more of a block's volumes we decode, and the standard error over blocks."""
-    difference = _right_per_block(ours, labels) - _right_per_block(theirs, labels)
-    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
-
-
-def _right_per_block(evidence: Float64, labels: Labels) -> Float64:
-    """Return the share of each block's volumes that are decoded right, (blocks,)."""
-    rows = np.flatnonzero(labels.chosen)
-    right = evidence[rows].argmax(axis=1) == labels.label[rows]
-    blocks, place = np.unique(labels.block[rows], return_inverse=True)
-    return np.bincount(place, weights=right, minlength=len(blocks)) / np.bincount(place)
 
 
 def _blocks_of_rarest(labels: Labels) -> int:

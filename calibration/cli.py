@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from rtdecode.types import Volume
 
 
+EXIT_NO_GO, EXIT_NOT_TESTED = 3, 4
+
+
 class Preference(StrEnum):
     """Which decoder to compile."""
 
@@ -96,7 +99,8 @@ def calibrate(
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="So long at most for choosing, comparing and judging once the run is there.",
+            help="Time limit for the permutation test and the comparisons once the run is there. "
+            "A test that does not end in time gives neither go nor no-go.",
             min=0.0,
         ),
     ] = None,
@@ -139,6 +143,9 @@ def calibrate(
 
     While the run is acquired: rtdecode calibrate --source folder:/export --volumes 156 --events
     events.tsv --out sub-01.bundle
+
+    The exit code is 0 for go, 3 for no-go and 4 for not tested (--minutes or Ctrl-C ended the
+    permutation test); the bundle is written in each case. It is 1 or 2 where there is no bundle.
     """
     runs, tables = run or [], events or []
     _check(runs, source, tables, zero_shot=zero_shot, earlier=earlier, volumes=volumes, out=out)
@@ -203,16 +210,30 @@ def calibrate(
                 budget=Budget(minutes, SystemClock(), enough),
             )
     if enough.is_set():
-        console.print("[yellow]cut short: what was not compared or permuted by then is left out[/]")
+        console.print(
+            "[yellow]stopped early: what was not tested or compared by then is left out[/]"
+        )
     if json:
         typer.echo(msgspec.json.encode(result.bundle.manifest))
-        return
-    tell(result, console)
+    else:
+        tell(result, console)
+    raise typer.Exit(_exit_code(result))
+
+
+def _exit_code(result: Calibrated) -> int:
+    """Return what a script reads: whether chance is excluded. Zero-shot claims nothing."""
+    from rtdecode.metrics import verdict
+
+    manifest = result.bundle.manifest
+    if manifest.metrics is None:
+        return 0
+    outcome = verdict(manifest.metrics, manifest.classes).outcome
+    return {"go": 0, "no-go": EXIT_NO_GO, "not tested": EXIT_NOT_TESTED}[outcome]
 
 
 def tell(result: Calibrated, console: Console) -> None:
     """Print what an operator wants to know, the verdict last."""
-    from calibration.evaluate import verdict
+    from rtdecode.metrics import DECODER_ROW_NOTE, decoder_row, verdict
 
     manifest = result.bundle.manifest
     path = result.bundle.path
@@ -232,23 +253,25 @@ def tell(result: Calibrated, console: Console) -> None:
     for column in ("held out", "kind", "blocks", "95 %", "windows", "volumes"):
         grid.add_column(column, justify="left" if column in {"held out", "kind"} else "right")
     chosen = () if result.fitted is None else result.fitted.chosen.parts
-    for one in manifest.metrics.comparison:
+    for place, one in enumerate((decoder_row(manifest.metrics), *manifest.metrics.comparison)):
         low, high = one.accuracy.interval_95_block
         grid.add_row(
             one.name,
-            one.kind,
+            f"{one.kind}, chosen" if one.name in chosen else one.kind,
             f"{one.accuracy.block:.0%}",
             f"{low:.0%}-{high:.0%}",
             f"{one.accuracy.window:.0%}",
             f"{one.accuracy.volume:.0%}",
-            style="bold" if one.name in chosen else "",
+            style="bold" if place == 0 else "",
         )
     console.print(grid)
     console.print(f"[grey58]{manifest.metrics.split}[/]")
+    console.print(f"[grey58]{DECODER_ROW_NOTE}[/]")
     for note in manifest.metrics.notes:
         console.print(f"[grey58]{note}[/]")
     found = verdict(manifest.metrics, manifest.classes)
-    console.print(f"[bold {'green' if found.go else 'red'}]{found.sentence}[/]")
+    colour = {"go": "green", "no-go": "red", "not tested": "yellow"}[found.outcome]
+    console.print(f"[bold {colour}]{found.sentence}[/]")
 
 
 @contextmanager

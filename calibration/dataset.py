@@ -157,6 +157,33 @@ def label_volumes(
     )
 
 
+def left_out(labels: Labels, usable: Bool) -> tuple[str, ...]:
+    """Name the blocks without any usable volume, with the reason, in words.
+
+    Parameters
+    ----------
+    labels
+        Of all volumes, usable or not.
+    usable
+        (n,) whether each volume counts as evidence.
+    """
+    found = []
+    for number, block in enumerate(labels.blocks):
+        rows = labels.block == number
+        if not rows.any() or usable[rows].any():
+            continue
+        first_usable_s = labels.acquired_s[(labels.run == block.run) & usable].min(initial=np.inf)
+        early = labels.acquired_s[rows].max() < first_usable_s
+        reason = (
+            "the statistics of the run were still being gathered"
+            if early
+            else "the head moved or the signal was lost in all of its volumes"
+        )
+        where = f"{block.onset_s:.0f} s of run {block.run + 1}"
+        found.append(f"left out: {block.trial_type} at {where}: {reason}")
+    return tuple(found)
+
+
 def _stretches(mask: Bool) -> list[tuple[int, int]]:
     """Return first and one past last of each unbroken stretch."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))

@@ -9,10 +9,11 @@ import numpy as np
 
 from calibration.baselines import above_chance, fast_baselines, slow_baselines, zero_shot
 from calibration.budget import Budget
-from calibration.choose import Chosen, Nested, Preference, choose_lag
+from calibration.choose import Chosen, Nested, Preference
 from calibration.compute import best_device
-from calibration.dataset import Labels
+from calibration.dataset import Labels, left_out
 from calibration.evaluate import (
+    Fold,
     accuracy,
     describe,
     folds,
@@ -23,15 +24,23 @@ from calibration.evaluate import (
     windows,
 )
 from calibration.features import RECURRENT, coarse_voxels, network_features
-from calibration.heads import VOXEL_SHARE, Candidate, Head, PermutableLda, fit_lda, log_softmax
+from calibration.heads import (
+    VOXEL_SHARE,
+    Candidate,
+    Head,
+    fit_lda,
+    held_out_logits,
+    log_softmax,
+    prepare_sides,
+    split_of,
+)
+from calibration.lag import choose_lag
 from calibration.networks import DeepLight
 from calibration.progress import Progress
 from calibration.read_outs import ReadOuts, fit_read_outs, fit_temperature
 from rtdecode.metrics import Compared, Metrics
 from rtdecode.types import Bool, Float32, Float64
 
-PERMUTATION_S = 30.0
-"""At most so long; the p-value then rests on fewer."""
 VOXELS = -1
 """Stands for the voxels themselves among the numbers of convolutions."""
 
@@ -66,6 +75,8 @@ class Examples:
     """(X, Y, Z)"""
     grid_affine: Float64
     repetition_time_s: float
+    notes: tuple[str, ...] = ()
+    """What the report should say of these data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +132,8 @@ def fit_decoder(
         The labels do not allow any block to be held out.
     """
     lag_s, lag_reason = _lag(examples, settings)
-    labels = examples.label(lag_s).only_usable(examples.usable)
+    every = examples.label(lag_s)
+    labels = every.only_usable(examples.usable)
     folds(labels)  # refuses before anything slow is done
 
     # --- what may decode, and which does ----------------------------------------------------------
@@ -142,8 +154,8 @@ def fit_decoder(
         for layer, name in name_of.items()
     ]
     nested = Nested(candidates, labels, settings.preference, progress)
-    chosen = nested.choose(labels)
-    evidence = nested.held_out(labels)
+    chosen = nested.choose()
+    evidence = nested.true_evidence()
 
     # --- what it is worth -------------------------------------------------------------------------
     read_outs = fit_read_outs(evidence, labels, examples.usable, examples.repetition_time_s)
@@ -156,18 +168,28 @@ def fit_decoder(
         read_outs.none_threshold,
         describe(labels, nested.folds) + ("" if nested.nested else "; choices by default"),
     )
-    if not budget.over:  # before comparing: go or no-go hangs on it
-        seconds = min(PERMUTATION_S, budget.left_s)
-        test = permutation_test(
-            nested.held_out, labels, settings.permutations, seconds, settings.seed, progress
-        )
-        worth = replace(worth, p_value=test.p_value, permutations=test.permutations)
+    # Before anything is compared: the verdict hangs on it.
+    test = permutation_test(
+        nested.held_out,
+        labels,
+        settings.permutations,
+        settings.seed,
+        progress,
+        cancelled=lambda: budget.over,
+    )
+    worth = replace(worth, p_value=test.p_value, permutations=test.permutations)
     comparison = list(_compare(nested, examples, labels, read_outs, features, network, states,
                                layers, settings, budget, progress))  # fmt: skip
     worth = replace(
         worth,
         comparison=tuple(comparison),
-        notes=(*worth.notes, *read_outs.notes, *above_chance(comparison, worth.chance)),
+        notes=(
+            *worth.notes,
+            *examples.notes,
+            *left_out(every, examples.usable),
+            *read_outs.notes,
+            *above_chance(comparison, worth.chance),
+        ),
     )
     of = {candidate.name: candidate for candidate in candidates}
     return Fitted(
@@ -189,10 +211,7 @@ def _lag(examples: Examples, settings: FittingSettings) -> tuple[float, str]:
     if settings.haemodynamic_lag_s is not None:
         return settings.haemodynamic_lag_s, "as asked for"
     coarse = coarse_voxels(examples.prepared, examples.mask, examples.grid_affine)
-    return choose_lag(
-        lambda labels: PermutableLda(coarse, labels, folds(labels)).held_out(labels),
-        lambda lag_s: examples.label_task(lag_s).only_usable(examples.usable),
-    )
+    return choose_lag(coarse, lambda lag: examples.label_task(lag).only_usable(examples.usable))
 
 
 def _compare(
@@ -218,7 +237,7 @@ def _compare(
         window = windows(cooled, labels, examples.usable, length)
         return Compared(name, kind, figures, log_loss(window, labels))
 
-    for name, evidence in nested.evidence(labels).items():
+    for name, evidence in nested.evidence().items():
         yield compared(name, nested.kinds[name], evidence)
     untrained = zero_shot(network, states, features[RECURRENT], labels)
     baselines = [] if untrained is None else [untrained]
@@ -243,24 +262,23 @@ def _learning(candidate: Candidate, labels: Labels) -> tuple[tuple[int, float, f
     """Return how held-out accuracy grows with the blocks of each class that are trained on."""
     of = labels.block_labels()
     parts = folds(labels)
-    most = min(
-        int(np.bincount(of[np.unique(labels.block[f.train & labels.chosen])]).min()) for f in parts
-    )
+    shown = [np.unique(labels.block[fold.train & labels.chosen]) for fold in parts]
+    most = min(int(np.bincount(of[blocks]).min()) for blocks in shown)
+    splits = []
+    for count in range(1, most + 1):
+        for fold, blocks in zip(parts, shown, strict=True):
+            first = [n for c in range(labels.n_classes) for n in blocks[of[blocks] == c][:count]]
+            train = fold.train & (np.isin(labels.block, first) | labels.rest)
+            splits.append(split_of(labels, Fold(fold.test & labels.chosen, train)))
+    sides = prepare_sides(candidate.features, labels, splits, candidate.n_features)
     curve = []
     for count in range(1, most + 1):
-        right: list[float] = []
-        for fold in parts:
-            shown = np.unique(labels.block[fold.train & labels.chosen])
-            kept = [n for c in range(labels.n_classes) for n in shown[of[shown] == c][:count]]
-            fewer = labels.only_usable(np.isin(labels.block, kept) | labels.rest)
-            train = fold.train & (fewer.chosen | fewer.rest)
-            head = fit_lda(candidate.features[train], fewer.take(train), candidate.n_features)
-            test = fold.test & labels.chosen
-            found = head.log_probabilities(candidate.features[test]).argmax(axis=1)
-            hits = found == labels.label[test]
-            right += [
-                float(hits[labels.block[test] == n].mean()) for n in np.unique(labels.block[test])
-            ]
-        error = float(np.std(right, ddof=1) / np.sqrt(len(right)))
-        curve.append((count, float(np.mean(right)), error))
+        here = slice((count - 1) * len(parts), count * len(parts))
+        logits = held_out_logits(sides[here], splits[here], of[None], labels)[0]
+        rows = np.flatnonzero(labels.chosen)
+        right = logits[rows].argmax(axis=1) == labels.label[rows]
+        blocks, place = np.unique(labels.block[rows], return_inverse=True)
+        rates = np.bincount(place, weights=right) / np.bincount(place)
+        error = float(np.std(rates, ddof=1) / np.sqrt(len(blocks)))
+        curve.append((count, float(np.mean(rates)), error))
     return tuple(curve)

@@ -1,5 +1,6 @@
 """Calibration from top to bottom: labelled runs in, a compiled decoder out."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 from calibration.assemble import evidence_of
 from calibration.budget import Budget
 from calibration.bundling import Made, write_bundle
-from calibration.choose import LAGS_S
 from calibration.compute import one_thread
 from calibration.dataset import TASK, label_volumes
 from calibration.events import Block, ClassSpec, find_blocks, parse_classes
 from calibration.fitting import Examples, Fitted, FittingSettings, fit_decoder
 from calibration.keeping import Kept, fingerprint
+from calibration.lag import LAGS_S
 from calibration.networks import NetworkEvidence, ReadOutSettings, StreamingDecoder
 from calibration.preparing import Preparing, prepare
 from calibration.pretrained import Pretrained
@@ -188,7 +189,14 @@ def examples_of(
         mask=space.mask,
         grid_affine=space.grid_affine,
         repetition_time_s=repetition_time_s,
+        notes=_blocks_of_other_types(kept.blocks, spec),
     )
+
+
+def _blocks_of_other_types(runs: Sequence[Sequence[Block]], spec: ClassSpec) -> tuple[str, ...]:
+    others = Counter(b.trial_type for blocks in runs for b in blocks if b.trial_type not in spec.of)
+    counts = ", ".join(f"{name} ({count})" for name, count in sorted(others.items()))
+    return (f"left out by --classes: blocks of {counts}",) if others else ()
 
 
 def zero_shot_decoder(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 LEVEL = 0.05
 """Of significance."""
@@ -73,25 +73,58 @@ class Metrics:
 class Verdict(NamedTuple):
     """Whether to go on to feedback, in one line that an operator can act on."""
 
-    go: bool
+    outcome: Literal["go", "no-go", "not tested"]
+    """`not tested` is neither: there was no time for the permutation test."""
     sentence: str
+
+    @property
+    def go(self) -> bool:
+        """Whether chance is excluded."""
+        return self.outcome == "go"
 
 
 def verdict(metrics: Metrics, classes: Sequence[str]) -> Verdict:
-    """Say go where chance is excluded by permutation and by the blocks' interval, else no-go."""
+    """Say go where chance is excluded by permutation and by the blocks' interval.
+
+    Otherwise no-go; without a permutation test, neither.
+    """
     low, high = metrics.accuracy.interval_95_block
     p_value = metrics.p_value
-    go = p_value is not None and p_value < LEVEL and low > metrics.chance
+    outcome: Literal["go", "no-go", "not tested"] = "no-go"
+    if p_value is None:
+        outcome = "not tested"
+    elif p_value < LEVEL and low > metrics.chance:
+        outcome = "go"
     what = " vs ".join(classes) if len(classes) == 2 else ", ".join(classes)
-    p = "p not computed" if p_value is None else f"p = {p_value:.2g}"
+    p = "" if p_value is None else f", {p_in_words(p_value, metrics.permutations)}"
     sentence = (
         f"{what}: {metrics.accuracy.block:.0%} of {metrics.n_blocks} blocks (95 % {low:.0%} to "
-        f"{high:.0%}), chance {metrics.chance:.0%}, {p}: {'go' if go else 'no-go'}"
+        f"{high:.0%}), chance {metrics.chance:.0%}{p}: {outcome}"
     )
-    if go:
-        return Verdict(go, sentence)
-    if p_value is None:
-        return Verdict(go, f"{sentence}; no time to test it against chance: give more --minutes")
-    if metrics.accuracy.block <= metrics.chance + 0.05:
-        return Verdict(go, f"{sentence}; nothing above chance: check events, motion and overlay")
-    return Verdict(go, f"{sentence}; not established by so few blocks: scan another run (--from)")
+    if outcome == "not tested":
+        sentence += " against chance: calibrate again without --minutes and Ctrl-C"
+    elif outcome == "no-go" and metrics.accuracy.block <= metrics.chance + 0.05:
+        sentence += "; nothing above chance: check events, motion and overlay"
+    elif outcome == "no-go":
+        sentence += "; not established by so few blocks: scan another run (--from)"
+    return Verdict(outcome, sentence)
+
+
+def p_in_words(p_value: float, permutations: int) -> str:
+    """Return a p-value as text: `p <= 0.001` where no permutation did as well as the truth."""
+    # A sample counts the true arrangement once more, so that its p is never below this.
+    if abs(p_value * (1 + permutations) - 1) < 1e-9:
+        return f"p <= {p_value:.1g}"
+    return f"p = {p_value:.2g}"
+
+
+def decoder_row(metrics: Metrics) -> Compared:
+    """Return the decoder itself as a row to set above the candidates it was chosen from."""
+    return Compared("the decoder", "choice included", metrics.accuracy, metrics.log_loss)
+
+
+DECODER_ROW_NOTE = (
+    "The first row is the decoder: its choice among the candidates was repeated without the blocks "
+    "that it is scored on. The rows of the candidates leave that choice out, so the best of them "
+    "looks a little better than it is."
+)

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calibration.demo.report import Latency, Report
-from rtdecode.metrics import Metrics
+from rtdecode.metrics import Metrics, p_in_words
 
 NEXT = (
     (
@@ -96,7 +96,7 @@ def _against(metrics: Metrics) -> str:
     plain = [each for each in metrics.comparison if each.kind == "linear"]
     best = max(plain, key=lambda each: each.accuracy.volume, default=None)
     beside = "" if best is None else f"{best.name} {best.accuracy.volume:.0%} of volumes"
-    p_value = "" if metrics.p_value is None else f"p = {metrics.p_value:.2g}"
+    p_value = "" if metrics.p_value is None else p_in_words(metrics.p_value, metrics.permutations)
     return "; ".join(filter(None, (beside, p_value)))
 
 

@@ -1,6 +1,10 @@
-"""Could it be chance? Permutation of the blocks' labels before everything else."""
+"""Could it be chance? The blocks' classes are permuted before everything else.
+
+How many permutations there are is fixed. The same data and seed give the same p on every machine.
+"""
 
 from collections.abc import Callable, Iterator
+from itertools import chain, islice, product
 from math import factorial, prod
 from typing import NamedTuple
 
@@ -8,28 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.dataset import Labels
+from calibration.discriminant import Arrangements
 from calibration.progress import Progress, silent
-from rtdecode.clock import Clock, SystemClock
 from rtdecode.types import Float64
+
+BATCH = 100
+"""Arrangements that the pipeline is given at a time."""
+
+Pipeline = Callable[[Arrangements], Float64]
+"""From the classes of the blocks in each arrangement (P, blocks) to held-out evidence (P, n, K)."""
 
 
 class PermutationTest(NamedTuple):
     """How often chance did as well."""
 
-    p_value: float
+    p_value: float | None
+    """`None` where the test was cancelled: fewer permutations would be another test."""
     permutations: int
     exact: bool
     """Whether every arrangement was tried, and not a sample."""
 
 
 def permutation_test(
-    pipeline: Callable[[Labels], Float64],
+    pipeline: Pipeline,
     labels: Labels,
     permutations: int,
-    seconds: float,
     seed: int,
     progress: Progress = silent,
-    clock: Clock | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> PermutationTest:
     """Repeat the whole pipeline with the classes of the blocks permuted within each run.
 
@@ -40,75 +50,77 @@ def permutation_test(
     Parameters
     ----------
     pipeline
-        From labels to held-out log-probabilities (n, K), every choice included.
+        Every choice that calibration makes by the classes of the blocks is inside.
     labels
         The true ones.
-    permutations, seconds
-        How many at most, and how long.
+    permutations
+        How many to try.
     seed
         Of the sampling.
     progress
-        Told how far it has come.
-    clock
-        What measures the time.
+        Called with how many are done.
+    cancelled
+        Whether there is no more time; asked between batches.
     """
-    clock = clock or SystemClock()
-    until_ns = clock.monotonic_ns() + int(seconds * 1e9)
-    of = labels.block_labels()
-    true = _statistic(pipeline(labels), labels)
+    truth = labels.block_labels()
     runs = np.array([block.run for block in labels.blocks])
-    arrangements, exact = _arrangements(of, runs, permutations, seed)
-    hits = tried = 0
-    for done, arrangement in enumerate(arrangements, start=1):
-        relabelled = labels.with_block_labels(arrangement)
-        hits += _statistic(pipeline(relabelled), relabelled) >= true - 1e-9
-        tried += 1
-        progress("permute blocks", done, permutations)
-        if clock.monotonic_ns() >= until_ns:
-            exact = False
-            break
-    progress("permute blocks", permutations, permutations)
+    arrangements, count, exact = _arrangements(truth, runs, permutations, seed)
+    true = _statistics(pipeline, truth[None], labels)[0]
+    hits = done = 0
+    while done < count:
+        if cancelled():
+            return PermutationTest(None, 0, exact=False)
+        batch = np.array(list(islice(arrangements, BATCH)))
+        hits += int((_statistics(pipeline, batch, labels) >= true - 1e-9).sum())
+        done += len(batch)
+        progress("permute blocks", done, count)
     # The true arrangement is among the exact ones; a sample counts it once more.
-    p_value = hits / tried if exact else (1 + hits) / (1 + tried)
-    return PermutationTest(p_value, tried, exact)
+    return PermutationTest(hits / count if exact else (1 + hits) / (1 + count), count, exact)
 
 
-def _statistic(evidence: Float64, labels: Labels) -> float:
+def _statistics(pipeline: Pipeline, arrangements: Arrangements, labels: Labels) -> Float64:
+    """Return the balanced accuracy of held-out volumes in each arrangement, (P,)."""
     rows = np.flatnonzero(labels.chosen)
-    right = evidence[rows].argmax(axis=1) == labels.label[rows]
-    counts = np.bincount(labels.label[rows], minlength=labels.n_classes)
-    hits = np.bincount(labels.label[rows], weights=right, minlength=labels.n_classes)
-    return float((hits / np.maximum(counts, 1)).mean())
+    truth = arrangements[:, labels.block[rows]]
+    right = pipeline(arrangements)[:, rows].argmax(axis=2) == truth
+    rates = []
+    for c in range(labels.n_classes):
+        shown = truth == c
+        rates.append((right & shown).sum(axis=1) / np.maximum(shown.sum(axis=1), 1))
+    return np.mean(rates, axis=0)
 
 
 def _arrangements(
-    of: NDArray[np.int64], runs: NDArray[np.int64], most: int, seed: int
-) -> tuple[Iterator[NDArray[np.int64]], bool]:
-    shown = np.flatnonzero(of >= 0)
-    if len(np.unique(runs[shown])) == 1:
-        counts = np.bincount(of[shown])
-        if factorial(len(shown)) // prod(factorial(int(n)) for n in counts) <= most:
-            return (_placed(of, shown, each) for each in _distinct(list(counts))), True
-    return _sampled(of, runs, shown, most, seed), False
+    truth: NDArray[np.int64], runs: NDArray[np.int64], most: int, seed: int
+) -> tuple[Iterator[NDArray[np.int64]], int, bool]:
+    """Return arrangements, how many there are, and whether these are all."""
+    shown = np.flatnonzero(truth >= 0)
+    places = [shown[runs[shown] == run] for run in np.unique(runs[shown])]
+    counts = [np.bincount(truth[place]).tolist() for place in places]
+    every = prod(factorial(sum(n)) // prod(factorial(k) for k in n) for n in counts)
+    if every <= most:
+        orders = product(*(list(_distinct(n)) for n in counts))
+        where = np.concatenate(places)
+        return (_placed(truth, where, list(chain(*order))) for order in orders), every, True
+    return _sampled(truth, places, most, seed), most, False
 
 
 def _sampled(
-    of: NDArray[np.int64], runs: NDArray[np.int64], shown: NDArray[np.int64], most: int, seed: int
+    truth: NDArray[np.int64], places: list[NDArray[np.int64]], most: int, seed: int
 ) -> Iterator[NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     for _ in range(most):
-        permuted = of.copy()
-        for run in np.unique(runs[shown]):
-            here = shown[runs[shown] == run]
-            permuted[here] = rng.permutation(of[here])
+        permuted = truth.copy()
+        for place in places:
+            permuted[place] = rng.permutation(truth[place])
         yield permuted
 
 
 def _placed(
-    of: NDArray[np.int64], shown: NDArray[np.int64], arrangement: list[int]
+    truth: NDArray[np.int64], where: NDArray[np.int64], order: list[int]
 ) -> NDArray[np.int64]:
-    permuted = of.copy()
-    permuted[shown] = arrangement
+    permuted = truth.copy()
+    permuted[where] = order
     return permuted
 
 

@@ -20,9 +20,19 @@ def colour(n: int) -> str:
 
 
 def accuracies(compared: Sequence[Compared], chosen: Sequence[str], chance: float) -> str:
-    """Draw each decoder's accuracy of blocks and of volumes with its interval, and chance."""
+    """Draw each decoder's accuracy of blocks and of volumes with its interval, and chance.
+
+    Parameters
+    ----------
+    compared
+        The decoder itself first, then candidates and baselines.
+    chosen
+        The candidates that it is made of.
+    chance
+        One in so many classes.
+    """
     longest = max((len(one.name) for one in compared), default=0)
-    left, right, row, top = max(250, 80 + 8 * longest), 112, 30, 34
+    left, right, row, top = max(300, 130 + 8 * longest), 112, 30, 34
     span = WIDTH - left - right
     height = top + row * len(compared) + 30
     parts = [
@@ -31,10 +41,11 @@ def accuracies(compared: Sequence[Compared], chosen: Sequence[str], chance: floa
     ]
     for n, one in enumerate(compared):
         y = top + row * n + row / 2
-        strong = ' class="strong"' if one.name in chosen else ""
+        strong = ' class="strong"' if n == 0 else ""
+        kind = f"{one.kind}, chosen" if one.name in chosen else one.kind
         parts.append(
             f'<text x="{left - 14}" y="{y + 4:.1f}" text-anchor="end"{strong}>{escape(one.name)}'
-            f'</text><text x="14" y="{y + 4:.1f}" class="quiet">{escape(one.kind)}</text>'
+            f'</text><text x="14" y="{y + 4:.1f}" class="quiet">{escape(kind)}</text>'
         )
         figures = (
             (one.accuracy.block, one.accuracy.interval_95_block, -5, "block"),

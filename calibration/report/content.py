@@ -15,7 +15,7 @@ from calibration.registration import Registration
 from calibration.relevance import explained, relevance
 from calibration.report import charts, page, pictures
 from rtdecode.bundle import Manifest
-from rtdecode.metrics import Metrics
+from rtdecode.metrics import DECODER_ROW_NOTE, Metrics, decoder_row, p_in_words
 from rtdecode.stages import Space
 from rtdecode.types import Float64, Prepared
 
@@ -84,13 +84,15 @@ def _headline(manifest: Manifest, fitted: Fitted | None) -> str:
             "open",
         )
     found = verdict(fitted.metrics, fitted.labels.classes)
-    return page.verdict(found.sentence, "GO" if found.go else "NO-GO", "go" if found.go else "stop")
+    kind = {"go": "go", "no-go": "stop", "not tested": "open"}[found.outcome]
+    return page.verdict(found.sentence, found.outcome.upper(), kind)
 
 
 def _figures(fitted: Fitted, metrics: Metrics, kept: Kept) -> list[str]:
     labels, classes = fitted.labels, fitted.labels.classes
     read_outs = fitted.read_outs
-    compared = charts.accuracies(metrics.comparison, fitted.chosen.parts, metrics.chance)
+    rows = (decoder_row(metrics), *metrics.comparison)
+    compared = charts.accuracies(rows, fitted.chosen.parts, metrics.chance)
     key = (
         '<p class="note"><span class="key" style="--dot:var(--c0)">blocks, Wilson interval</span>'
         '<span class="key" style="--dot:var(--c1)">volumes, bootstrap over blocks</span></p>'
@@ -109,9 +111,9 @@ def _figures(fitted: Fitted, metrics: Metrics, kept: Kept) -> list[str]:
     return [
         page.section(
             "How well each decoder does on blocks it was not fitted to",
-            f"{metrics.split}; {metrics.n_blocks} blocks, {metrics.n_volumes} volumes. Bold: what "
-            "was chosen. Controls know nothing of the brain, or have learnt nothing, and show what "
-            "the design alone gives away.",
+            f"{metrics.split}; {metrics.n_blocks} blocks, {metrics.n_volumes} volumes. "
+            f"{DECODER_ROW_NOTE} Controls know nothing of the brain, or have learnt nothing. They "
+            "show what the design alone gives away.",
             compared + key,
         ),
         page.section(
@@ -146,9 +148,9 @@ def _numbers(fitted: Fitted, metrics: Metrics) -> list[tuple[str, str]]:
     def with_interval(value: float, interval: tuple[float, float]) -> str:
         return f"{value:.0%} (95 % {interval[0]:.0%} to {interval[1]:.0%})"
 
-    p_value = "not computed" if metrics.p_value is None else (
-        f"{metrics.p_value:.2g}, {metrics.permutations} permutations of the blocks' classes before "
-        "the whole procedure"
+    p_value = "not tested" if metrics.p_value is None else (
+        f"{p_in_words(metrics.p_value, metrics.permutations)}, {metrics.permutations} permutations "
+        "of the blocks' classes before the whole procedure"
     )  # fmt: skip
     return [
         ("decoder", f"{fitted.chosen.name}: {fitted.chosen.reason}"),
@@ -156,7 +158,7 @@ def _numbers(fitted: Fitted, metrics: Metrics) -> list[tuple[str, str]]:
         ("decision windows", with_interval(accuracy.window, accuracy.interval_95_window)),
         ("volumes", with_interval(accuracy.volume, accuracy.interval_95_volume)),
         ("chance", f"{metrics.chance:.0%}"),
-        ("p", p_value),
+        ("against chance", p_value),
         ("log-loss", f"{metrics.log_loss:.2f} (knowing nothing: {-np.log(metrics.chance):.2f})"),
         ("Brier score", f"{metrics.brier:.2f} (knowing nothing: {1 - metrics.chance:.2f})"),
         ("calibration error", f"{metrics.expected_calibration_error:.0%}"),

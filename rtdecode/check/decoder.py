@@ -47,12 +47,17 @@ def check_bundle(subject: Subject) -> Finding:
         f"; {metrics.accuracy.block:.0%} of {metrics.n_blocks} held-out blocks were right (95 % "
         f"{low:.0%} to {high:.0%}), chance {metrics.chance:.0%}"
     )
-    if not verdict(metrics, manifest.classes).go:
+    outcome = verdict(metrics, manifest.classes).outcome
+    if outcome != "go":
+        remedy = {
+            "no-go": "scan another run and calibrate with it (--from)",
+            "not tested": "calibrate again and let the permutation test end",
+        }[outcome]
         return Finding(
             BUNDLE,
             Verdict.YELLOW,
-            f"{found}: not established, no-go by calibration's rule",
-            "scan another run and calibrate with it (--from), or see the bundle's report.html",
+            f"{found}: not established, {outcome} by calibration's rule",
+            f"{remedy}, or see the bundle's report.html",
             figures,
         )
     return green(BUNDLE, found, figures)

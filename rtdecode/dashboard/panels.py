@@ -189,7 +189,8 @@ def worth(manifest: Manifest | None, *, report: bool) -> str:
             f"<span class=sentence>{escape(manifest.rule)}</span>{link}"
         )
     found = verdict(manifest.metrics, manifest.classes)
-    word, kind = ("GO", "go") if found.go else ("NO-GO", "no-go")
+    word = found.outcome.upper()
+    kind = "unknown" if found.outcome == "not tested" else found.outcome
     said = escape(found.sentence)
     return (
         f"<span class='chip chip-{kind}' data-go={kind}>{word}</span>"

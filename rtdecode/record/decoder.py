@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rtdecode.bundle import Manifest
 from rtdecode.journal import RecordedRun
-from rtdecode.metrics import Accuracy, Compared, Metrics
+from rtdecode.metrics import Accuracy, Compared, Metrics, p_in_words
 from rtdecode.record.page import facts, grid, section
 from rtdecode.record.words import count, percent, shown
 
@@ -87,7 +87,8 @@ def _accuracy(manifest: Manifest) -> str:
     ]
     head = ("decoder", "blocks", "95 % interval", "windows", "volumes", "95 % interval", "log loss")
     p_value = "not tested" if metrics.p_value is None else (
-        f"{metrics.p_value:g} by {metrics.permutations} permutations of the blocks' labels"
+        f"{p_in_words(metrics.p_value, metrics.permutations)} by {metrics.permutations} "
+        "permutations of the blocks' labels"
     )  # fmt: skip
     told = [
         ("Chance", f"{percent(metrics.chance)}, one in {len(manifest.classes)}"),

@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import binomtest
 
-from rtdecode.metrics import Accuracy, verdict
+from rtdecode.metrics import Accuracy, p_in_words, verdict
 
 
 @pytest.fixture
@@ -46,7 +46,6 @@ def test_many_classes_are_listed(figures):
         (6, 0.14, "scan another run"),
         (4, 0.6, "nothing above chance: check events, motion and overlay"),
         (8, 0.06, "scan another run"),
-        (8, None, "give more --minutes"),
     ],
 )
 def test_no_go_says_what_to_do(figures, right, p_value, advice):
@@ -56,3 +55,30 @@ def test_no_go_says_what_to_do(figures, right, p_value, advice):
     assert not found.go
     assert "no-go" in found.sentence
     assert advice in found.sentence
+
+
+def test_without_a_permutation_test_it_is_neither(figures):
+    """Perfect blocks are no go, and no no-go either, before chance was tested."""
+    found = verdict(figures(20, 20, 2, None), ("a", "b"))
+
+    assert found.outcome == "not tested"
+    assert not found.go
+    assert "p =" not in found.sentence
+    assert found.sentence.endswith(
+        ": not tested against chance: calibrate again without --minutes and Ctrl-C"
+    )
+
+
+@pytest.mark.parametrize(
+    ("p_value", "permutations", "words"),
+    [
+        (1 / 1001, 1000, "p <= 0.001"),
+        (2 / 1001, 1000, "p = 0.002"),
+        (2 / 70, 70, "p = 0.029"),
+        (1 / 20, 19, "p <= 0.05"),
+        (1.0, 24, "p = 1"),
+    ],
+)
+def test_a_p_at_its_resolution_is_an_upper_limit(p_value, permutations, words):
+    """Where no permutation did as well, p is no larger than one in so many."""
+    assert p_in_words(p_value, permutations) == words

@@ -12,22 +12,6 @@ from calibration.evaluate.permutation import _distinct
 from calibration.heads import Candidate
 
 
-class Steps:
-    """A clock on which a second passes whenever it is looked at."""
-
-    def __init__(self):
-        self.now_ns = 0
-
-    def monotonic_ns(self):
-        """Return the time."""
-        self.now_ns += 1_000_000_000
-        return self.now_ns
-
-    def time_ns(self):
-        """Return the same."""
-        return self.monotonic_ns()
-
-
 class NearestMean:
     """Decides by the nearer class mean of the first feature."""
 
@@ -46,7 +30,13 @@ class NearestMean:
 def pipeline_on(features, labels):
     """Return a pipeline with the folds of the true labels, as calibration has."""
     split = folds(labels)
-    return lambda other: held_out(Candidate("c", "linear", features, NearestMean), other, split)
+    candidate = Candidate("c", "linear", features, NearestMean)
+
+    def pipeline(arrangements):
+        relabelled = [labels.with_block_labels(of) for of in arrangements]
+        return np.stack([held_out(candidate, other, split) for other in relabelled])
+
+    return pipeline
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=3))
@@ -65,7 +55,7 @@ def test_few_arrangements_are_all_tried(make_labels):
     labels = make_labels(["abbaabab"], pause_s=20.0)
     features = np.where(labels.label == 1, 1.0, 0.0).astype(np.float32)[:, None]
 
-    found = permutation_test(pipeline_on(features, labels), labels, 1000, 1e6, 0)
+    found = permutation_test(pipeline_on(features, labels), labels, 1000, 0)
 
     assert found.exact
     assert found.permutations == 70
@@ -77,11 +67,11 @@ def test_labels_stay_in_their_runs(make_labels):
     labels = make_labels(["aabb", "aaab"])
     seen = []
 
-    def pipeline(permuted):
-        seen.append(permuted.block_labels())
-        return np.zeros((len(labels.label), 2))
+    def pipeline(arrangements):
+        seen.extend(arrangements)
+        return np.zeros((len(arrangements), len(labels.label), 2))
 
-    found = permutation_test(pipeline, labels, 8, 1e6, 0)
+    found = permutation_test(pipeline, labels, 8, 0)
 
     assert not found.exact
     assert len(seen) == 9
@@ -89,16 +79,34 @@ def test_labels_stay_in_their_runs(make_labels):
     assert {int(arrangement[4:].sum()) for arrangement in seen} == {1}
 
 
-def test_time_limits_how_many_are_tried(make_labels):
-    """When time is over, p is of what was tried, and says so."""
-    labels = make_labels(["abbaabab"], pause_s=20.0)
+def test_few_arrangements_of_several_runs_are_all_tried(make_labels):
+    """Each order of the first run is tried with each order of the second: 6 times 4."""
+    labels = make_labels(["aabb", "aaab"])
+    seen = []
+
+    def pipeline(arrangements):
+        seen.extend(map(tuple, arrangements))
+        return np.zeros((len(arrangements), len(labels.label), 2))
+
+    found = permutation_test(pipeline, labels, 24, 0)
+
+    assert found == (1.0, 24, True)
+    assert len(set(seen)) == 24
+
+
+def test_a_test_that_is_cancelled_gives_no_p(make_labels):
+    """Fewer permutations would be another test, and depend on how fast the machine is."""
+    labels = make_labels(["abbaabab" * 2], pause_s=20.0)
     features = np.where(labels.label == 1, 1.0, 0.0).astype(np.float32)[:, None]
+    asked = []
 
-    found = permutation_test(pipeline_on(features, labels), labels, 1000, 5.0, 0, clock=Steps())
+    def cancelled():
+        asked.append(True)
+        return len(asked) > 2
 
-    assert found.permutations == 5
-    assert not found.exact
-    assert found.p_value >= 1 / 6
+    found = permutation_test(pipeline_on(features, labels), labels, 300, 0, cancelled=cancelled)
+
+    assert found == (None, 0, False)
 
 
 def test_p_is_uniform_where_labels_mean_nothing(make_labels, rng):
@@ -109,7 +117,7 @@ def test_p_is_uniform_where_labels_mean_nothing(make_labels, rng):
         shuffled = labels.with_block_labels(rng.permutation(labels.block_labels()))
         noise = rng.standard_normal((len(labels.label), 1)).cumsum(axis=0).astype(np.float32)
         pipeline = pipeline_on(noise, labels)
-        found.append(permutation_test(pipeline, shuffled, 19, 1e6, seed).p_value)
+        found.append(permutation_test(pipeline, shuffled, 19, seed).p_value)
 
     # Of 60 p-values that are uniform on 1/20 ... 20/20: 3, 15 and 30 expected, 3 standard errors.
     found = np.array(found)
