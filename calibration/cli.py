@@ -19,6 +19,7 @@ from rtdecode.wire import INGEST_PORT
 
 if TYPE_CHECKING:
     from calibration.recipe import Calibrated
+    from rtdecode.metrics import Metrics
     from rtdecode.types import Volume
 
 
@@ -217,18 +218,18 @@ def calibrate(
         typer.echo(msgspec.json.encode(result.bundle.manifest))
     else:
         tell(result, console)
-    raise typer.Exit(_exit_code(result))
+    raise typer.Exit(exit_code(result.bundle.manifest.metrics))
 
 
-def _exit_code(result: Calibrated) -> int:
+def exit_code(metrics: Metrics | None) -> int:
     """Return what a script reads: whether chance is excluded. Zero-shot claims nothing."""
     from rtdecode.metrics import verdict
 
-    manifest = result.bundle.manifest
-    if manifest.metrics is None:
+    if metrics is None:
         return 0
-    outcome = verdict(manifest.metrics, manifest.classes).outcome
-    return {"go": 0, "no-go": EXIT_NO_GO, "not tested": EXIT_NOT_TESTED}[outcome]
+    return {"go": 0, "no-go": EXIT_NO_GO, "not tested": EXIT_NOT_TESTED}[
+        verdict(metrics, ()).outcome
+    ]
 
 
 def tell(result: Calibrated, console: Console) -> None:

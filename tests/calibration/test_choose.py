@@ -140,48 +140,57 @@ def test_choosing_among_noise_is_not_rewarded(make_labels, rng):
     assert 0.38 < np.mean(right) < 0.6
 
 
+def plain_fit(features, split, rows, n_features):
+    """Return held-out log-probabilities by fitting each fold anew."""
+    fit = partial(fit_lda, n_features=n_features)
+    return held_out(Candidate("", "deep", features, fit), rows, split)
+
+
+def centred(evidence):
+    """Return logits about their mean over classes."""
+    return evidence - evidence.mean(axis=1, keepdims=True)
+
+
+def scale(evidence, rows):
+    """Return the root mean square of the examples' logits."""
+    return np.sqrt((centred(evidence)[rows.chosen] ** 2).mean())
+
+
+def rates(evidence, rows):
+    """Return the share of each block's volumes that are right."""
+    right = evidence.argmax(axis=1) == rows.label
+    return np.array([right[rows.block == n].mean() for n in np.unique(rows.block[rows.chosen])])
+
+
+def better(ours, theirs):
+    """Say whether one is better by a standard error, and by how much."""
+    gain = ours - theirs
+    return gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)), gain.mean()
+
+
+def prefer(among, evidence, rows):
+    """Return the candidate that the rule prefers."""
+    best, most = among[0], -1.0
+    for name in among[1:]:
+        wins, gain = better(rates(evidence[name], rows), rates(evidence[among[0]], rows))
+        if wins and gain > most:
+            best, most = name, gain
+    return best
+
+
 def one_by_one(candidates, true, labels, preference):
     """Return the procedure's evidence as the docstrings describe it, by loops and plain fits.
 
     The folds are those of the true classes.
     """
-
-    def out(features, split, rows, n_features):
-        return held_out(Candidate("", "deep", features, partial(fit_lda, n_features=n_features)),
-                        rows, split)  # fmt: skip
-
-    def rates(evidence, rows):
-        right = evidence.argmax(axis=1) == rows.label
-        return np.array([right[rows.block == n].mean() for n in np.unique(rows.block[rows.chosen])])
-
-    def centred(evidence):
-        return evidence - evidence.mean(axis=1, keepdims=True)
-
-    def scale(evidence, rows):
-        return np.sqrt((centred(evidence)[rows.chosen] ** 2).mean())
-
-    def better(ours, theirs):
-        gain = ours - theirs
-        return gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)), gain.mean()
-
-    def prefer(among, evidence, rows):
-        best, most = among[0], -1.0
-        for name in among[1:]:
-            wins, gain = better(rates(evidence[name], rows), rates(evidence[among[0]], rows))
-            if wins and gain > most:
-                best, most = name, gain
-        return best
-
     kinds = {c.name: c.kind for c in candidates}
-    evidence = {c.name: out(c.features, folds(true), labels, c.n_features) for c in candidates}
+    of_kind = {k: [n for n in kinds if kinds[n] == k] for k in ("deep", "linear")}
+    evidence = {c.name: plain_fit(c.features, folds(true), labels, 12) for c in candidates}
     result = np.full((len(labels.label), labels.n_classes), np.nan)
     for fold in folds(true):
         rows = labels.take(fold.train)
         within = folds(true.take(fold.train))
-        inner = {
-            c.name: out(c.features[fold.train], within, rows, c.n_features) for c in candidates
-        }
-        of_kind = {k: [n for n in kinds if kinds[n] == k] for k in ("deep", "linear")}
+        inner = {c.name: plain_fit(c.features[fold.train], within, rows, 12) for c in candidates}
         best = prefer(of_kind.get(preference, list(kinds)), inner, rows)
         weights = {best: 1 / scale(inner[best], rows)}
         if preference in {"best", "stack"}:

@@ -1,6 +1,9 @@
 """Calibration from a run to a bundle that serves, on a simulated participant and a coarse grid."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -20,11 +23,22 @@ from calibration.recipe import (
     preparing,
     zero_shot_decoder,
 )
-from calibration.simulation import write_events
+from calibration.simulation import (
+    ActivationSettings,
+    EpiProtocol,
+    ParticipantSettings,
+    RunDesign,
+    default_states,
+    load_template,
+    make_participant,
+    simulate_run,
+    write_events,
+)
 from rtdecode import bundle as bundles
 from rtdecode.clock import SystemClock
 from rtdecode.engine import Engine
 from rtdecode.errors import ConfigError
+from rtdecode.metrics import verdict
 from rtdecode.stages import Preparation, dilate
 from rtdecode.types import NONE, Prepared
 
@@ -219,6 +233,65 @@ def test_volumes_prepared_as_they_came_make_the_same_bundle(made, quick, tmp_pat
     assert live.bundle.decoder == whole.bundle.decoder
     for name, array in whole.bundle.initial_state.items():
         np.testing.assert_array_equal(live.bundle.initial_state[name], array)
+
+
+class SlowClock:
+    """A clock on which a minute passes whenever somebody looks at it."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def monotonic_ns(self) -> int:
+        """Return the time."""
+        self.now_ns += 60_000_000_000
+        return self.now_ns
+
+    def time_ns(self) -> int:
+        """Return the same."""
+        return self.monotonic_ns()
+
+
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """Keep a core busy."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as hog:
+        yield
+        hog.kill()
+
+
+def test_a_busy_machine_gives_the_same_verdict(made, quick, tmp_path) -> None:
+    """Beside other work and on a slow clock, the bundle is the same to its digest."""
+    quiet = calibrate([made.volumes], made.pretrained, [made.events], tmp_path / "quiet", quick)
+    with busy_core():
+        busy = calibrate(
+            [made.volumes], made.pretrained, [made.events], tmp_path / "busy", quick,
+            budget=Budget(1e6, SlowClock()),
+        )  # fmt: skip
+    assert busy.bundle.manifest.metrics.p_value == quiet.bundle.manifest.metrics.p_value
+    assert busy.bundle.manifest == quiet.bundle.manifest
+    assert busy.bundle.digest == quiet.bundle.digest
+
+
+def test_regulation_against_rest_is_a_go(made, tmp_path) -> None:
+    """One task and the pauses, 150 volumes, the commonest design: every permutation is done."""
+    states = tuple(s for s in default_states() if s.trial_type == "left_hand")
+    settings = ParticipantSettings(states, ActivationSettings(bold_percent=8.0, block_spread=0.1))
+    participant = make_participant(load_template(), settings, seed=1)
+    protocol = EpiProtocol((40, 40, 28), (5.5, 5.5, 5.0), repetition_time_s=2.0)
+    design = RunDesign(blocks_per_state=7, block_s=20.0, rest_s=19.0, protocol=protocol)
+    run = simulate_run(participant, design, seed=5)
+    volumes = list(run.volumes())
+    events = write_events(run.events, tmp_path / "events.tsv")
+    wanted = CalibrationSettings("regulation", rest=True, quick_registration=True)
+
+    found = calibrate([volumes], made.pretrained, [events], tmp_path / "out", wanted)
+
+    metrics = found.bundle.manifest.metrics
+    assert abs(len(volumes) - 150) < 5
+    assert metrics.n_blocks == 15 - sum("left out: rest" in note for note in metrics.notes)
+    assert metrics.permutations == 1000
+    assert metrics.p_value == 1 / 1001
+    assert verdict(metrics, found.bundle.manifest.classes).go
 
 
 def test_recalibration_forgets_nothing(made, quick, tmp_path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from calibration.report.charts import accuracies, confusion, learning, lines, traces
 from calibration.report.pictures import on_epi
+from rtdecode.metrics import DECODER_ROW_NOTE
 
 
 class Tags(HTMLParser):
@@ -75,6 +76,8 @@ def test_it_shows_all_that_an_operator_looks_for(made, page):
     metrics = made.fitted.bundle.manifest.metrics
     assert f"{metrics.accuracy.block:.0%} of 8 blocks" in page
     assert all(one.name in page for one in metrics.comparison)
+    assert re.search('class="strong">the decoder<', page)
+    assert DECODER_ROW_NOTE in page
 
 
 def test_zero_shot_claims_nothing(made):
@@ -105,7 +108,7 @@ def test_names_are_escaped(made):
     compared = made.fitted.bundle.manifest.metrics.comparison
     shown = accuracies(compared, ("voxels",), 0.5)
     assert shown.count('class="dot block"') == len(compared)
-    assert 'class="strong">voxels' in shown
+    assert "linear, chosen" in shown
 
 
 def test_measures_with_gaps_are_drawn_without_them(rng):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from calibration.cli import EXIT_NO_GO, EXIT_NOT_TESTED, exit_code
 from rtdecode import bundle as bundles
 from rtdecode.cli import main
 from rtdecode.dicom import assemble
@@ -40,17 +41,25 @@ def test_while_the_run_is_acquired_and_then_from_it(scanned, tmp_path, capsys) -
     n = len(list((scanned / "dicom").iterdir()))
     out, again = tmp_path / "live.bundle", tmp_path / "again.bundle"
     live = ("--source", f"folder:{scanned / 'dicom'}", "--volumes", str(n), "--minutes", "0")
-    assert main(_command(scanned, out, *live)) == 0
+    assert main(_command(scanned, out, *live)) == EXIT_NOT_TESTED
     record = tmp_path / "live.bundle-session"
     assert record.is_dir()
     capsys.readouterr()
     more = ("--run", str(record), "--json", "--minutes", "0")
-    assert main(_command(scanned, again, *more)) == 0
+    assert main(_command(scanned, again, *more)) == EXIT_NOT_TESTED
     manifest = json.loads(capsys.readouterr().out)
     assert manifest["provenance"]["n_calibration_runs"] == 1
     assert manifest["metrics"]["p_value"] is None
     assert main(_command(scanned, tmp_path / "third", *more, "--from", str(out))) == 2
     assert "in the --from bundle already" in " ".join(capsys.readouterr().err.split())
+
+
+def test_scripts_can_tell_the_verdict(make_metrics) -> None:
+    """Each outcome has an exit code of its own; without a fit there is none to tell."""
+    assert exit_code(make_metrics(p_value=0.01)) == 0
+    assert exit_code(make_metrics(p_value=0.2)) == EXIT_NO_GO
+    assert exit_code(make_metrics(p_value=None)) == EXIT_NOT_TESTED
+    assert exit_code(None) == 0
 
 
 def test_wrong_events_do_not_cost_the_run(scanned, tmp_path, capsys) -> None:
