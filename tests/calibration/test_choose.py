@@ -1,12 +1,13 @@
 """The choice is made by one rule, and judged with the choice inside."""
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
 
 from calibration.choose import Nested
-from calibration.evaluate import folds, held_out
+from calibration.evaluate import folds, held_out, permutation_test
 from calibration.heads import Candidate, fit_lda
 from rtdecode.errors import ConfigError
 
@@ -242,3 +243,53 @@ def training_sides(true, labels):
         yield rows
         for inner in folds(true.take(fold.train)):
             yield rows.take(inner.train)
+
+
+def test_permutations_that_unbalance_the_folds_are_at_chance(make_labels, rng):
+    """On noise, an arrangement is right as often as any other, however it fills the folds.
+
+    The folds are balanced for the true classes only. Uncorrected, a class that is rarer on a
+    training side is hardly ever decided, permutations come out far below chance, and the true
+    arrangement looks significant (a quarter right instead of a half in the worst arrangements).
+    """
+    worst, best = [], []
+    for _ in range(12):
+        labels = make_labels(["abbaabab"], pause_s=12.0)
+        x = rng.standard_normal((len(labels.label), 300)).astype(np.float32)
+        nested = Nested([Candidate("noise", "deep", x, fit_lda, 100)], labels)
+        orders = [order for order in product((0, 1), repeat=8) if sum(order) == 4]
+        rows = np.flatnonzero(labels.chosen)
+        right = nested.held_out(np.array(orders))[:, rows].argmax(axis=2)
+        for order, decided in zip(np.array(orders), right, strict=True):
+            tested = [order[np.unique(labels.block[f.test & labels.chosen])] for f in nested.folds]
+            balanced = sum(len(set(each)) == 2 for each in tested)
+            share = (decided == order[labels.block[rows]]).mean()
+            if balanced in {0, 4}:
+                (worst if balanced == 0 else best).append(share)
+
+    assert 0.46 < np.mean(worst) < 0.54
+    assert 0.46 < np.mean(best) < 0.54
+
+
+def test_p_is_uniform_where_classes_mean_nothing(make_labels, rng):
+    """The whole procedure on noise that remembers: small p are as rare as they should be."""
+    found = []
+    for seed in range(60):
+        order = "".join(rng.permutation(list("aaaabbbb")))
+        labels = make_labels([order], pause_s=12.0)
+        noise = [rng.standard_normal((len(labels.label), 60)) for _ in range(2)]
+        for x in noise:
+            for n in range(1, len(x)):
+                x[n] += 0.7 * x[n - 1]
+        made = [
+            Candidate(kind, kind, x.astype(np.float32), fit_lda, 30)
+            for kind, x in zip(("deep", "linear"), noise, strict=True)
+        ]
+        nested = Nested(made, labels)
+        found.append(permutation_test(nested.held_out, labels, 1000, seed).p_value)
+
+    # Of 60 p-values that are uniform on 2/70, 4/70 ...: 1.7, 15 and 30 expected, 3 standard errors.
+    found = np.array(found)
+    assert (found <= 0.05).sum() <= 5
+    assert (found <= 0.25).sum() <= 25
+    assert (found <= 0.5).sum() <= 42
