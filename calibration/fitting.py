@@ -20,13 +20,12 @@ from calibration.evaluate import (
     log_loss,
     metrics,
     permutation_test,
-    windows,
 )
 from calibration.features import RECURRENT, coarse_voxels, network_features
-from calibration.heads import VOXEL_SHARE, Candidate, Head, PermutableLda, fit_lda, log_softmax
+from calibration.heads import VOXEL_SHARE, Candidate, Head, PermutableLda, fit_lda
 from calibration.networks import DeepLight
 from calibration.progress import Progress
-from calibration.read_outs import ReadOuts, fit_read_outs, fit_temperature
+from calibration.read_outs import ReadOutPreference, ReadOuts, fit_read_out, fit_read_outs
 from rtdecode.metrics import Compared, Metrics
 from rtdecode.types import Bool, Float32, Float64
 
@@ -46,6 +45,8 @@ class FittingSettings:
     """None: chosen on held-out blocks."""
     permutations: int = 1000
     seed: int = 0
+    read_out: ReadOutPreference = "best"
+    """Whether the window or the filter decides."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,8 +80,6 @@ class Fitted:
     """What each part reads: after how many convolutions, `RECURRENT` or `VOXELS`."""
     read_outs: ReadOuts
     labels: Labels
-    evidence: Float64
-    """(n, K) held-out log-probabilities of the whole procedure, at the temperature."""
     lag_reason: str
     metrics: Metrics
     learning: tuple[tuple[int, float, float], ...]
@@ -146,14 +145,15 @@ def fit_decoder(
     evidence = nested.held_out(labels)
 
     # --- what it is worth -------------------------------------------------------------------------
-    read_outs = fit_read_outs(evidence, labels, examples.usable, examples.repetition_time_s)
-    evidence = log_softmax(evidence / read_outs.temperature)
+    read_outs = fit_read_outs(
+        evidence, labels, examples.usable, examples.repetition_time_s, settings.read_out
+    )
     worth = metrics(
         evidence,
+        read_outs.chosen.log_probabilities,
         labels,
         examples.usable,
-        read_outs.window_volumes,
-        read_outs.none_threshold,
+        read_outs.chosen.none_threshold,
         describe(labels, nested.folds) + ("" if nested.nested else "; choices by default"),
     )
     if not budget.over:  # before comparing: go or no-go hangs on it
@@ -167,7 +167,8 @@ def fit_decoder(
     worth = replace(
         worth,
         comparison=tuple(comparison),
-        notes=(*worth.notes, *read_outs.notes, *above_chance(comparison, worth.chance)),
+        read_outs=tuple(one.figures(labels) for one in read_outs.tried),
+        notes=(*worth.notes, *read_outs.chosen.notes, *above_chance(comparison, worth.chance)),
     )
     of = {candidate.name: candidate for candidate in candidates}
     return Fitted(
@@ -178,7 +179,6 @@ def fit_decoder(
         layers={part: layer for layer, part in name_of.items() if part in chosen.parts},
         read_outs=read_outs,
         labels=labels,
-        evidence=evidence,
         lag_reason=lag_reason,
         metrics=worth,
         learning=_learning(of[chosen.parts[0]], labels),
@@ -211,12 +211,10 @@ def _compare(
     """Yield the candidates' figures, then the baselines', as long as the budget lasts."""
 
     def compared(name: str, kind: str, evidence: Float64) -> Compared:
-        length = read_outs.window_volumes
-        figures = accuracy(evidence, labels, examples.usable, length)
-        temperature, _ = fit_temperature(evidence, labels, examples.usable, length)
-        cooled = log_softmax(evidence / temperature)
-        window = windows(cooled, labels, examples.usable, length)
-        return Compared(name, kind, figures, log_loss(window, labels))
+        served = fit_read_out(
+            read_outs.chosen.kind, evidence, labels, examples.usable, examples.repetition_time_s
+        ).log_probabilities
+        return Compared(name, kind, accuracy(evidence, served, labels), log_loss(served, labels))
 
     for name, evidence in nested.evidence(labels).items():
         yield compared(name, nested.kinds[name], evidence)

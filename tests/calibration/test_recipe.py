@@ -161,7 +161,7 @@ def _decided_by_torch(made, which: str) -> Iterator[tuple[Prepared, np.ndarray]]
     }
     prepared, _ = walk(stages, initial, run, silent, "")
     if which == "fitted":
-        decoder = fitted_decoder(calibrated.fitted, made.pretrained, bundle.space)
+        decoder = fitted_decoder(calibrated.fitted, made.pretrained, bundle.space, 2.0)
     else:
         decoder = zero_shot_decoder(made.pretrained, bundle.space, 2.0)
     state = [torch.from_numpy(array) for array in decoder.initial_state().values()]
