@@ -121,10 +121,12 @@ def fit_read_out(
 
     Notes
     -----
-    Window (or dwell time) and temperature (Guo et al. 2017) are those with the lowest log-loss per
-    block. Each block is judged by those that suit the others best. The threshold is the least at
-    which one in ten volumes of pure rest is decided, or else the one that rejects most of them for
-    what it costs of the task; such volumes need pauses longer than the window or the dwell time.
+    Each window (or dwell time) has the temperature (Guo et al. 2017) with the lowest log-loss per
+    block. The shortest is taken whose log-loss is within one standard error, over blocks, of the
+    best: few blocks cannot tell long ones apart, and what is long is slow. Each block is judged by
+    what the others would have chosen. The threshold is the least at which one in ten volumes of
+    pure rest is decided, or else the one that rejects most of them for what it costs of the task;
+    such volumes need pauses longer than the window or the dwell time.
     """
     spans, read = (
         _window(evidence, labels, usable, repetition_time_s)
@@ -133,24 +135,21 @@ def fit_read_out(
     )
     # Temperatures nearest to 1 first: of equals the plainest is taken.
     temperatures = np.array(sorted(TEMPERATURES, key=lambda t: (abs(np.log(t)), t)))
-    losses = np.concatenate([loss_per_block(read(s, temperatures), labels) for s in spans])
+    losses = np.stack([loss_per_block(read(span, temperatures), labels) for span in spans])
     losses = losses.round(9)  # so that no other machine's rounding breaks a tie otherwise
-    best = int(losses.mean(axis=1).argmin())
-    others = losses.sum(axis=1, keepdims=True) - losses
-    of_block = others.round(9).argmin(axis=0)
-
-    def along(setting: int) -> Float64:
-        span, temperature = divmod(setting, len(temperatures))
-        return read(spans[span], temperatures[[temperature]])[0]
-
-    served = along(best)
-    nearest = _nearest_block(labels)
-    for setting in np.unique(of_block):
-        rows = np.isin(nearest, np.flatnonzero(of_block == setting))
-        served[rows] = along(int(setting))[rows]
-    span, temperature = spans[best // len(temperatures)], temperatures[best % len(temperatures)]
-    dwell_s = float(span) if kind == "filter" else None
-    volumes = int(span) if dwell_s is None else max(1, round(dwell_s / repetition_time_s))
+    place, heat = _best(losses)
+    served = read(spans[place], temperatures[[heat]])[0]
+    nearest, judged = _nearest_block(labels), np.zeros(losses.shape[-1])
+    others = [_best(np.delete(losses, block, axis=-1)) for block in range(losses.shape[-1])]
+    for setting in set(others):
+        blocks = [block for block, other in enumerate(others) if other == setting]
+        judged[blocks] = losses[(*setting, blocks)]
+        rows = np.isin(nearest, blocks)
+        served[rows] = read(spans[setting[0]], temperatures[[setting[1]]])[0][rows]
+    dwell_s = float(spans[place]) if kind == "filter" else None
+    volumes = int(spans[place])
+    if dwell_s is not None:
+        volumes = max(1, round(dwell_s / repetition_time_s))
     threshold, why = _threshold(served, labels, usable, volumes)
     return DecisionReadOut(
         kind=kind,
@@ -159,12 +158,23 @@ def fit_read_out(
         else f"filter, dwell {dwell_s:g} s",
         window_volumes=volumes,
         dwell_s=dwell_s,
-        temperature=float(temperature),
+        temperature=float(temperatures[heat]),
         none_threshold=threshold,
         log_probabilities=served,
-        loss=float(losses[of_block, np.arange(losses.shape[1])].mean()),
+        loss=float(judged.mean()),
         notes=(why,),
     )
+
+
+def _best(losses: Float64) -> tuple[int, int]:
+    """Return which span and which temperature to take, of their losses (spans, temperatures, B)."""
+    blocks = losses.shape[-1]
+    heats = losses.mean(axis=-1).round(9).argmin(axis=1)
+    cooled = losses[np.arange(len(losses)), heats]
+    worse = cooled - cooled[cooled.mean(axis=-1).round(9).argmin()]
+    error = worse.std(axis=-1, ddof=1) / np.sqrt(blocks) if blocks > 1 else np.zeros(len(worse))
+    place = int(np.flatnonzero(worse.mean(axis=-1) <= error)[0])
+    return place, int(heats[place])
 
 
 Read = Callable[[float, Float64], Float64]
