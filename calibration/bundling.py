@@ -17,6 +17,7 @@ from calibration.networks import StreamingDecoder
 from calibration.preparing import PREPARATION, Ready
 from calibration.pretrained import Pretrained
 from calibration.progress import Progress
+from calibration.read_outs import RULE as READ_OUT_RULE
 from calibration.report import report
 from rtdecode import __version__, bundle
 from rtdecode.errors import RunError
@@ -112,6 +113,8 @@ def write_bundle(
             },
             provenance=_provenance(runs, pretrained, ready, kept, seed),
             metrics=None if fitted is None else fitted.metrics,
+            read_out="window" if fitted is None else fitted.read_outs.chosen.kind,
+            dwell_s=None if fitted is None else fitted.read_outs.chosen.dwell_s,
         )
         progress("write the report", 0, 1)
         extra = {"report.html": folder / "report.html"}
@@ -160,9 +163,11 @@ def rehearse(fitted: Fitted, agreement: Parity, new_runs: int) -> None:
 def _rule(fitted: Fitted | None) -> str:
     if fitted is None:
         return "as published, not fitted to this person"
+    read_out = fitted.read_outs.chosen
     return (
         f"{fitted.chosen.name}: {fitted.chosen.reason}. Rule: {RULE}. Lag "
-        f"{fitted.labels.lag_s:g} s: {fitted.lag_reason}"
+        f"{fitted.labels.lag_s:g} s: {fitted.lag_reason}. Read-out {read_out.name}: "
+        f"{fitted.read_outs.reason}. Rule: {READ_OUT_RULE}"
     )
 
 

@@ -35,6 +35,14 @@ class Preference(StrEnum):
     STACK = "stack"
 
 
+class ReadOut(StrEnum):
+    """What decides from single volumes."""
+
+    BEST = "best"
+    WINDOW = "window"
+    FILTER = "filter"
+
+
 class Baselines(StrEnum):
     """Which decoders to compare with."""
 
@@ -93,6 +101,13 @@ def calibrate(
         Preference,
         typer.Option(help="Let held-out blocks choose, or say which decoder to compile."),
     ] = Preference.BEST,
+    read_out: Annotated[
+        ReadOut,
+        typer.Option(
+            help="Decide by a sliding window or by the forward filter of a hidden Markov chain, or "
+            "let held-out blocks choose."
+        ),
+    ] = ReadOut.BEST,
     baselines: Annotated[
         Baselines,
         typer.Option(help="Compare with what takes seconds, or also with what takes long."),
@@ -172,7 +187,7 @@ def calibrate(
         name=out.name,
         classes=classes,
         rest=rest,
-        fitting=FittingSettings(decoder.value, baselines.value, lag_s),
+        fitting=FittingSettings(decoder.value, baselines.value, lag_s, read_out=read_out.value),
         t1=t1,
         transform=transform,
     )
@@ -251,7 +266,7 @@ def tell(result: Calibrated, console: Console) -> None:
     if manifest.metrics is None:
         return
     grid = Table(box=None, header_style="grey58")
-    for column in ("held out", "kind", "blocks", "95 %", "windows", "volumes"):
+    for column in ("held out", "kind", "blocks", "95 %", "decisions", "volumes"):
         grid.add_column(column, justify="left" if column in {"held out", "kind"} else "right")
     chosen = () if result.fitted is None else result.fitted.chosen.parts
     for place, one in enumerate((decoder_row(manifest.metrics), *manifest.metrics.comparison)):
@@ -266,6 +281,11 @@ def tell(result: Calibrated, console: Console) -> None:
             style="bold" if place == 0 else "",
         )
     console.print(grid)
+    for read in manifest.metrics.read_outs:
+        console.print(
+            f"{read.name}: {read.accuracy:.0%} of decisions right, log-loss {read.log_loss:.2f}",
+            style="bold" if read.kind == manifest.read_out else "",
+        )
     console.print(f"[grey58]{manifest.metrics.split}[/]")
     console.print(f"[grey58]{DECODER_ROW_NOTE}[/]")
     for note in manifest.metrics.notes:

@@ -1,4 +1,4 @@
-"""Compile network, window and temperature to one self-contained ONNX file, and check it."""
+"""Compile network, read-outs and temperature to one self-contained ONNX file, and check it."""
 
 import hashlib
 import json
@@ -29,10 +29,10 @@ from rtdecode.types import Prepared, State
 FORMAT = "rtdecode-decoder-1"
 OPSET = 18
 """What torch's exporter writes without converting, and every ONNX Runtime since 1.14 reads."""
-STATE = ("evidence", "weight", "fast_evidence", "fast_weight")
-INPUTS = ("volume", "usable", "elapsed", *STATE)
+INPUTS = ("volume", "usable", "elapsed")
+"""Followed by the state."""
 ANSWERS = ("probabilities", "fast_probabilities", "decided", "volume_log_probabilities")
-OUTPUTS = (*ANSWERS, *(f"{name}_next" for name in STATE))
+"""Followed by each state's next, `NAME_next`."""
 FOLD_BYTES = 1 << 26
 """Constants up to this size are computed while exporting; onnxscript stops at a few kB."""
 
@@ -158,6 +158,7 @@ def parity(
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(export.path, options, providers=["CPUExecutionProvider"])
     ours, theirs = export.decoder.initial_state(), export.decoder.initial_state()
+    outputs = _outputs(export.decoder)
     probabilities, states, decided = [], [], []
     before = None
     for done, prepared in enumerate(run, start=1):
@@ -168,10 +169,10 @@ def parity(
         }
         before = prepared.index
         expected, ours = _step_torch(export.decoder, now | ours)
-        found = dict(zip(OUTPUTS, session.run(OUTPUTS, now | theirs), strict=True))
-        theirs = {name: found[f"{name}_next"] for name in STATE}
+        found = dict(zip(outputs, session.run(outputs, now | theirs), strict=True))
+        theirs = {name: found[f"{name}_next"] for name in theirs}
         probabilities += [_difference(expected[name], found[name]) for name in ANSWERS[:2]]
-        states += [_difference(ours[name], theirs[name]) for name in STATE]
+        states += [_difference(ours[name], theirs[name]) for name in ours]
         decided.append(int(found["probabilities"].argmax()) if found["decided"] else -1)
         progress("compare with torch", done, len(run))
     if not run:
@@ -191,11 +192,18 @@ def _unread(decoder: StreamingDecoder) -> int:
     return sum(isinstance(part, LayerEvidence) for part in decoder.modules())
 
 
+def _outputs(decoder: StreamingDecoder) -> tuple[str, ...]:
+    """Return the names of what the graph gives, in its order."""
+    return (*ANSWERS, *(f"{name}_next" for name in decoder.initial_state()))
+
+
 def _step_torch(decoder: StreamingDecoder, inputs: State) -> tuple[State, State]:
+    state = tuple(decoder.initial_state())
     with torch.inference_mode():
-        outputs = decoder(**{name: torch.tensor(value) for name, value in inputs.items()})
-    arrays = dict(zip(OUTPUTS, (tensor.numpy() for tensor in outputs), strict=True))
-    return arrays, {name: arrays[f"{name}_next"] for name in STATE}
+        outputs = decoder(*(torch.tensor(inputs[name]) for name in (*INPUTS, *state)))
+    values = (tensor.numpy() for tensor in outputs)
+    arrays = dict(zip(_outputs(decoder), values, strict=True))
+    return arrays, {name: arrays[f"{name}_next"] for name in state}
 
 
 def _difference(expected: NDArray[Any], found: NDArray[Any]) -> float:
@@ -210,7 +218,7 @@ def _graph(decoder: StreamingDecoder) -> onnx_ir.Model:
         torch.zeros(decoder.voxels),
         torch.tensor(1.0),
         torch.tensor(1),
-        *(torch.from_numpy(state[name]) for name in STATE),
+        *(torch.from_numpy(value) for value in state.values()),
     )
     with _quiet():
         program = torch.onnx.export(
@@ -219,8 +227,8 @@ def _graph(decoder: StreamingDecoder) -> onnx_ir.Model:
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            input_names=INPUTS,
-            output_names=OUTPUTS,
+            input_names=(*INPUTS, *state),
+            output_names=_outputs(decoder),
             # Folds the SAME padding into the convolutions, among other things.
             optimize=True,
         )

@@ -21,7 +21,6 @@ from calibration.evaluate import (
     log_loss,
     metrics,
     permutation_test,
-    windows,
 )
 from calibration.features import RECURRENT, coarse_voxels, network_features
 from calibration.heads import (
@@ -30,14 +29,13 @@ from calibration.heads import (
     Head,
     fit_lda,
     held_out_logits,
-    log_softmax,
     prepare_sides,
     split_of,
 )
 from calibration.lag import choose_lag
 from calibration.networks import DeepLight
 from calibration.progress import Progress
-from calibration.read_outs import ReadOuts, fit_read_outs, fit_temperature
+from calibration.read_outs import ReadOutPreference, ReadOuts, fit_read_out, fit_read_outs
 from rtdecode.metrics import Compared, Metrics
 from rtdecode.types import Bool, Float32, Float64
 
@@ -55,6 +53,8 @@ class FittingSettings:
     """None: chosen on held-out blocks."""
     permutations: int = 1000
     seed: int = 0
+    read_out: ReadOutPreference = "best"
+    """Whether the window or the filter decides."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,8 +90,6 @@ class Fitted:
     """What each part reads: after how many convolutions, `RECURRENT` or `VOXELS`."""
     read_outs: ReadOuts
     labels: Labels
-    evidence: Float64
-    """(n, K) held-out log-probabilities of the whole procedure, at the temperature."""
     lag_reason: str
     metrics: Metrics
     learning: tuple[tuple[int, float, float], ...]
@@ -158,14 +156,15 @@ def fit_decoder(
     evidence = nested.true_evidence()
 
     # --- what it is worth -------------------------------------------------------------------------
-    read_outs = fit_read_outs(evidence, labels, examples.usable, examples.repetition_time_s)
-    evidence = log_softmax(evidence / read_outs.temperature)
+    read_outs = fit_read_outs(
+        evidence, labels, examples.usable, examples.repetition_time_s, settings.read_out
+    )
     worth = metrics(
         evidence,
+        read_outs.chosen.log_probabilities,
         labels,
         examples.usable,
-        read_outs.window_volumes,
-        read_outs.none_threshold,
+        read_outs.chosen.none_threshold,
         describe(labels, nested.folds) + ("" if nested.nested else "; choices by default"),
     )
     # Before anything is compared: the verdict hangs on it.
@@ -183,11 +182,12 @@ def fit_decoder(
     worth = replace(
         worth,
         comparison=tuple(comparison),
+        read_outs=tuple(one.figures(labels) for one in read_outs.tried),
         notes=(
             *worth.notes,
             *examples.notes,
             *left_out(every, examples.usable),
-            *read_outs.notes,
+            *read_outs.chosen.notes,
             *above_chance(comparison, worth.chance),
         ),
     )
@@ -200,7 +200,6 @@ def fit_decoder(
         layers={part: layer for layer, part in name_of.items() if part in chosen.parts},
         read_outs=read_outs,
         labels=labels,
-        evidence=evidence,
         lag_reason=lag_reason,
         metrics=worth,
         learning=_learning(of[chosen.parts[0]], labels),
@@ -230,12 +229,10 @@ def _compare(
     """Yield the candidates' figures, then the baselines', as long as the budget lasts."""
 
     def compared(name: str, kind: str, evidence: Float64) -> Compared:
-        length = read_outs.window_volumes
-        figures = accuracy(evidence, labels, examples.usable, length)
-        temperature, _ = fit_temperature(evidence, labels, examples.usable, length)
-        cooled = log_softmax(evidence / temperature)
-        window = windows(cooled, labels, examples.usable, length)
-        return Compared(name, kind, figures, log_loss(window, labels))
+        served = fit_read_out(
+            read_outs.chosen.kind, evidence, labels, examples.usable, examples.repetition_time_s
+        ).log_probabilities
+        return Compared(name, kind, accuracy(evidence, served, labels), log_loss(served, labels))
 
     for name, evidence in nested.evidence().items():
         yield compared(name, nested.kinds[name], evidence)

@@ -158,7 +158,7 @@ def calibrate(
             budget,
             progress,
         )
-        decoder = fitted_decoder(fitted, pretrained, ready.space)
+        decoder = fitted_decoder(fitted, pretrained, ready.space, repetition_time_s)
         made = Made(decoder, pretrained, runs, ready, fitted, kept)
         written = write_bundle(made, out, settings.name, settings.seed, budget, progress)
         return Calibrated(written, ready.registration, fitted)
@@ -208,16 +208,19 @@ def zero_shot_decoder(
     return StreamingDecoder(evidence, ReadOutSettings(window_volumes))
 
 
-def fitted_decoder(fitted: Fitted, pretrained: Pretrained, space: Space) -> StreamingDecoder:
+def fitted_decoder(
+    fitted: Fitted, pretrained: Pretrained, space: Space, repetition_time_s: float
+) -> StreamingDecoder:
     """Return the decoder that was fitted."""
-    read_outs = fitted.read_outs
+    chosen = fitted.read_outs.chosen
     return StreamingDecoder(
         evidence_of(fitted, pretrained.network, space.mask),
         ReadOutSettings(
-            read_outs.window_volumes,
-            read_outs.temperature,
-            read_outs.fast_retention,
-            read_outs.none_threshold,
+            chosen.window_volumes,
+            chosen.temperature,
+            fitted.read_outs.fast_retention,
+            chosen.none_threshold,
+            None if chosen.dwell_s is None else chosen.dwell_s / repetition_time_s,
         ),
     )
 

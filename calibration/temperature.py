@@ -6,7 +6,8 @@ from calibration.dataset import Labels
 from calibration.heads import log_softmax
 from rtdecode.types import Float64
 
-TEMPERATURES = np.geomspace(0.5, 4096.0, 53)
+TEMPERATURES: Float64 = 2.0 ** (np.arange(-24, 57) / 4)
+"""From 1/64 to 16,384; 1 is one of them."""
 
 
 def loss_per_block(log_probabilities: Float64, labels: Labels) -> Float64:

@@ -23,7 +23,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
 from rtdecode.errors import BundleError
-from rtdecode.metrics import Metrics
+from rtdecode.metrics import Metrics, ReadOutKind
 from rtdecode.stages import PreparationSettings, Space
 from rtdecode.types import State
 
@@ -78,7 +78,7 @@ class Manifest:
     rule: str
     """How it was chosen, and why."""
     window_volumes: int
-    """Length of the decision window."""
+    """Length of the decision window; with a filter, its dwell time in volumes."""
     temperature: float
     fast_retention: float
     """What is left of a volume's weight one volume later in the fast read-out."""
@@ -97,6 +97,10 @@ class Manifest:
     provenance: Provenance
     metrics: Metrics | None = None
     """None: the decoder was not fitted to this subject, so nothing was held out."""
+    read_out: ReadOutKind = "window"
+    """What `probabilities` and `label` come from. Earlier manifests know the window only."""
+    dwell_s: float | None = None
+    """How long the filter expects a class to last; None: there is no filter."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every other file."""
     schema: int = SCHEMA
@@ -243,6 +247,8 @@ def _problems(path: Path, manifest: Manifest, decoder: bytes) -> list[str]:
         problems.append(f"{path / MANIFEST}: a decoder needs at least two classes")
     if not (math.isfinite(manifest.repetition_time_s) and manifest.repetition_time_s > 0):
         problems.append(f"{path / MANIFEST}: repetition_time_s must be positive")
+    if (manifest.read_out == "filter") != (manifest.dwell_s is not None):
+        problems.append(f"{path / MANIFEST}: dwell_s goes with a filter, and only with one")
     return problems
 
 

@@ -37,6 +37,8 @@ _ORT_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _PREPARATION = "preparation/"
 _DECODER = "decoder/"
 _LAST_INDEX = "last_index"
+_WEIGHT = "weight"
+"""State that every graph has: which of the volumes it looks back on carried evidence."""
 ANSWERS = ("probabilities", "fast_probabilities", "decided")
 """What the graph says of each volume, beside its next state."""
 
@@ -88,7 +90,7 @@ class Engine:
         """Prepare one volume and decide.
 
         A volume that is no evidence (`quality.usable` False) still gets a decision: that of the
-        window without it; with no evidence in the window all classes are equally probable.
+        window or the filter without it; with no evidence at all every class is equally probable.
 
         Raises
         ------
@@ -190,7 +192,7 @@ class Engine:
         found = binding.get_outputs()
         self._decoder = dict(zip(self._decoder, found[len(ANSWERS) :], strict=True))
         answers = {name: value.numpy() for name, value in zip(ANSWERS, found, strict=False)}
-        return answers, self._decoder["weight"].numpy()
+        return answers, self._decoder[_WEIGHT].numpy()
 
     def _to_device(self, array: Any) -> Any:
         # Not np.ascontiguousarray, which makes a scalar a vector of one.
@@ -225,6 +227,8 @@ def _check_graph(session: Any, bundle: Bundle) -> None:
         for name, shape in shapes.items()
         if found[side].get(name) != tuple(shape)
     ]
+    if _WEIGHT not in state:
+        problems.append(f"{bundle.path}: the manifest names no state {_WEIGHT}; calibrate again")
     if problems:
         raise BundleError(problems)
 

@@ -7,6 +7,10 @@ from typing import Literal, NamedTuple
 LEVEL = 0.05
 """Of significance."""
 
+ReadOutKind = Literal["window", "filter"]
+"""How single volumes become a decision: a sliding window's mean, or the forward filter of a hidden
+Markov chain."""
+
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
@@ -15,7 +19,8 @@ class Accuracy:
     volume: float
     """Of single volumes."""
     window: float
-    """Of the decision window at each labelled volume, as it would be served."""
+    """Of the decision at each labelled volume, as it would be served: the window's or the
+    filter's."""
     block: float
     """Of blocks: the class with the highest mean log-probability over the block's volumes."""
     interval_95_volume: tuple[float, float]
@@ -34,7 +39,26 @@ class Compared:
     learnt nothing."""
     accuracy: Accuracy
     log_loss: float
-    """Of held-out windows, natural logarithm."""
+    """Of held-out decisions, natural logarithm."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOutFigures:
+    """What one way of reading the chosen decoder's evidence out is worth on held-out blocks."""
+
+    name: str
+    """With its window or its dwell time."""
+    kind: ReadOutKind
+    accuracy: float
+    """Balanced, at each labelled volume; each block read out as the others suggest."""
+    interval_95: tuple[float, float]
+    """Bootstrap over blocks."""
+    log_loss: float
+    onset_latency_s: float | None
+    """Median time from a block's onset to the first of three right decisions in a row; `None` where
+    no block had one."""
+    missed_blocks: int
+    """Blocks without three right decisions in a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +78,7 @@ class Metrics:
     confusion: tuple[tuple[int, ...], ...]
     """Blocks: rows are what was shown, columns what was decided, in the order of the classes."""
     log_loss: float
-    """Of held-out windows; log(number of classes) is what knowing nothing gives."""
+    """Of held-out decisions; log(number of classes) is what knowing nothing gives."""
     brier: float
     expected_calibration_error: float
     false_alarm_rate: float | None
@@ -66,6 +90,8 @@ class Metrics:
     missed_blocks: int
     """Blocks without three right decisions in a row."""
     comparison: tuple[Compared, ...] = ()
+    read_outs: tuple[ReadOutFigures, ...] = ()
+    """Of the window and the filter; the manifest's `read_out` is the one compiled."""
     notes: tuple[str, ...] = ()
     """What cannot be known from so few blocks, in words for the operator."""
 

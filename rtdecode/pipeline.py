@@ -32,6 +32,8 @@ class Pipeline:
         self.bundle_digest = bundle.digest
         self.classes = bundle.manifest.classes
         self.repetition_time_s = bundle.manifest.repetition_time_s
+        dwell_s = bundle.manifest.dwell_s
+        self._span = "the window" if dwell_s is None else f"the last {dwell_s:g} s"
         affine = bundle.space.reference_affine
         x_mm, y_mm, z_mm = voxel_mm(affine)
         self.expected = Expected(
@@ -62,7 +64,7 @@ class Pipeline:
         if decision.window_volumes == 0:
             reasons = ", ".join(decision.quality.why)
             return _without_evidence(
-                decision, SkipReason.NO_EVIDENCE, f"no usable volume in the window ({reasons})"
+                decision, SkipReason.NO_EVIDENCE, f"no usable volume in {self._span} ({reasons})"
             )
         return decision
 

@@ -187,7 +187,7 @@ class SkipReason(StrEnum):
     NOT_READY = "not_ready"
     """The online statistics do not mean anything yet."""
     NO_EVIDENCE = "no_evidence"
-    """No volume in the decision window can be trusted."""
+    """No volume in the decision window, or in the filter's last dwell time, can be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +196,15 @@ class Decision:
 
     index: int
     probabilities: tuple[float, ...]
-    """Of the decision window: one per class of the bundle, in its order; they sum to 1."""
+    """Of the decision window or the filter: one per class of the bundle, in its order; they sum
+    to 1."""
     fast: tuple[float, ...]
     """The same of the fast read-out, which follows within some three volumes: for display."""
     label: str
     """The class with the highest probability, or `NONE` where that is below the threshold."""
     window_volumes: int
-    """How many volumes carried evidence in this decision's window."""
+    """How many volumes carried evidence in this decision's window; with a filter, in the last dwell
+    time. Without any there is no decision (`NO_EVIDENCE`)."""
     motion: Motion
     quality: Quality
     bundle: str

@@ -1,9 +1,15 @@
 """How well a decoder does on blocks that it was not fitted to."""
 
-from calibration.evaluate.figures import accuracy, least_right, log_loss, metrics
+from calibration.evaluate.figures import (
+    accuracy,
+    least_right,
+    log_loss,
+    metrics,
+    read_out_figures,
+)
 from calibration.evaluate.folds import GUARD_S, Fold, describe, folds, held_out
 from calibration.evaluate.permutation import PermutationTest, permutation_test
-from calibration.evaluate.streams import windows
+from calibration.evaluate.streams import filtered, windows
 from rtdecode.metrics import Verdict, verdict
 
 __all__ = [
@@ -13,12 +19,14 @@ __all__ = [
     "Verdict",
     "accuracy",
     "describe",
+    "filtered",
     "folds",
     "held_out",
     "least_right",
     "log_loss",
     "metrics",
     "permutation_test",
+    "read_out_figures",
     "verdict",
     "windows",
 ]

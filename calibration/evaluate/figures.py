@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, binomtest
 
 from calibration.dataset import Labels
-from calibration.evaluate.streams import windows
-from rtdecode.metrics import LEVEL, Accuracy, Metrics
+from rtdecode.metrics import LEVEL, Accuracy, Metrics, ReadOutFigures, ReadOutKind
 from rtdecode.types import Bool, Float64
 
 DRAWS = 2000
@@ -18,27 +17,26 @@ IN_A_ROW = 3
 BINS = 10
 
 
-def accuracy(evidence: Float64, labels: Labels, usable: Bool, window_volumes: int) -> Accuracy:
+def accuracy(evidence: Float64, served: Float64, labels: Labels) -> Accuracy:
     """Return balanced accuracy at three grains.
 
-    Intervals of volumes and windows: bootstrap over blocks, within classes (percentiles). Of
+    Intervals of volumes and decisions: bootstrap over blocks, within classes (percentiles). Of
     blocks: Wilson's, which does not collapse when all of a few blocks are right.
 
     Parameters
     ----------
     evidence
         (n, K) held-out log-probabilities of all volumes.
-    labels, usable
+    served
+        (n, K) what the decision read-out makes of them.
+    labels
         Of the same volumes.
-    window_volumes
-        Length of the decision window.
     """
-    window = windows(evidence, labels, usable, window_volumes)
     truth, decided = _blocks(evidence, labels)
     right = int((truth == decided).sum())
     wilson = binomtest(right, len(truth)).proportion_ci(method="wilson")
     volume, volume_interval = _bootstrap(evidence, labels)
-    of_window, window_interval = _bootstrap(window, labels)
+    of_window, window_interval = _bootstrap(served, labels)
     return Accuracy(
         volume=volume,
         window=of_window,
@@ -51,9 +49,9 @@ def accuracy(evidence: Float64, labels: Labels, usable: Bool, window_volumes: in
 
 def metrics(
     evidence: Float64,
+    served: Float64,
     labels: Labels,
     usable: Bool,
-    window_volumes: int,
     none_threshold: float,
     split: str,
 ) -> Metrics:
@@ -62,40 +60,70 @@ def metrics(
     Parameters
     ----------
     evidence
-        (n, K) held-out log-probabilities of all volumes, at the decoder's temperature.
+        (n, K) held-out log-probabilities of all volumes.
+    served
+        (n, K) what the decision read-out makes of them.
     labels, usable
         Of the same volumes.
-    window_volumes, none_threshold
+    none_threshold
         Of the decision read-out.
     split
         How the data were held out, in words.
     """
     rows = np.flatnonzero(labels.chosen)
-    window = windows(evidence, labels, usable, window_volumes)
-    probabilities = np.exp(window[rows])
+    probabilities = np.exp(served[rows])
     shown = np.eye(labels.n_classes)[labels.label[rows]]
     truth, decided = _blocks(evidence, labels)
     confusion = np.zeros((labels.n_classes, labels.n_classes), dtype=int)
     np.add.at(confusion, (truth, decided), 1)
-    latencies_s = _latencies_s(window, labels, none_threshold)
+    latencies_s = _latencies_s(served, labels, none_threshold)
     idle = labels.rest & usable
-    alarms = np.exp(window[idle].max(axis=1)) >= none_threshold
+    alarms = np.exp(served[idle].max(axis=1)) >= none_threshold
     return Metrics(
         split=split,
         n_blocks=len(truth),
         n_volumes=len(rows),
         chance=1 / labels.n_classes,
-        accuracy=accuracy(evidence, labels, usable, window_volumes),
+        accuracy=accuracy(evidence, served, labels),
         p_value=None,
         permutations=0,
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
-        log_loss=log_loss(window, labels),
+        log_loss=log_loss(served, labels),
         brier=float(((probabilities - shown) ** 2).sum(axis=1).mean()),
         expected_calibration_error=_calibration_error(probabilities, labels.label[rows]),
         false_alarm_rate=float(alarms.mean()) if len(alarms) else None,
         onset_latency_s=float(np.median(latencies_s)) if latencies_s else None,
         missed_blocks=len(truth) - len(latencies_s),
         notes=_notes(len(truth), int((truth == decided).sum()), labels.n_classes),
+    )
+
+
+def read_out_figures(
+    name: str, kind: ReadOutKind, served: Float64, labels: Labels, none_threshold: float
+) -> ReadOutFigures:
+    """Return what one way of reading evidence out is worth.
+
+    Parameters
+    ----------
+    name, kind
+        Of the read-out.
+    served
+        (n, K) its held-out log-probabilities along the runs.
+    labels
+        Of the same volumes.
+    none_threshold
+        What the largest probability must reach.
+    """
+    share, interval = _bootstrap(served, labels)
+    latencies_s = _latencies_s(served, labels, none_threshold)
+    return ReadOutFigures(
+        name=name,
+        kind=kind,
+        accuracy=share,
+        interval_95=interval,
+        log_loss=log_loss(served, labels),
+        onset_latency_s=float(np.median(latencies_s)) if latencies_s else None,
+        missed_blocks=len(np.unique(labels.block[labels.chosen])) - len(latencies_s),
     )
 
 
@@ -173,9 +201,9 @@ def _calibration_error(probabilities: Float64, label: NDArray[np.int64]) -> floa
     return sum(gaps) / len(label)
 
 
-def _latencies_s(window: Float64, labels: Labels, threshold: float) -> list[float]:
+def _latencies_s(served: Float64, labels: Labels, threshold: float) -> list[float]:
     """Return the time from onset to a stable right decision, of blocks that have one."""
-    decided = np.exp(window.max(axis=1)) >= threshold
+    decided = np.exp(served.max(axis=1)) >= threshold
     found = []
     of = labels.block_labels()
     for number, block in enumerate(labels.blocks):
@@ -186,7 +214,7 @@ def _latencies_s(window: Float64, labels: Labels, threshold: float) -> list[floa
             & (labels.acquired_s >= block.onset_s)
             & (labels.acquired_s < block.end_s + labels.lag_s)
         )
-        right = decided[here] & (window[here].argmax(axis=1) == of[number])
+        right = decided[here] & (served[here].argmax(axis=1) == of[number])
         for first in range(len(here) - IN_A_ROW + 1):
             if right[first : first + IN_A_ROW].all():
                 found.append(float(labels.acquired_s[here[first]] - block.onset_s))

@@ -1,10 +1,11 @@
-"""What the decision read-out would have said along a run."""
+"""What a decision read-out would have said along a run."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.dataset import Labels
 from calibration.heads import log_softmax
+from calibration.networks.filter import switching
 from rtdecode.types import Bool, Float64
 
 
@@ -39,6 +40,46 @@ def windows(evidence: Float64, labels: Labels, usable: Bool, window_volumes: int
         total[here] += counted[here - back]
         count[here] += weight[here - back]
     return log_softmax(total / np.maximum(count, 1e-9)[:, None])
+
+
+def filtered(evidence: Float64, labels: Labels, usable: Bool, dwell_volumes: float) -> Float64:
+    """Return the forward filter's log-posterior at each volume, (..., n, K).
+
+    The same rule as in `decoder.onnx`: time moves the posterior towards all classes alike, the
+    likelihood of a usable volume multiplies it, and each run begins with all classes alike. A
+    volume that never came takes its time all the same.
+
+    Parameters
+    ----------
+    evidence
+        (..., n, K) log-probabilities of single volumes, up to a constant of each volume.
+    labels
+        Which run each volume belongs to, and when it was acquired.
+    usable
+        (n,) whether it counts.
+    dwell_volumes
+        How long a class is expected to last, in repetition times.
+    """
+    classes = evidence.shape[-1]
+    rate = switching(dwell_volumes, classes)
+    counted = np.where(usable[:, None], evidence, 0.0)
+    elapsed = np.diff(_index(labels), prepend=0)
+    begins = np.diff(labels.run, prepend=-1) != 0
+    result = np.empty_like(counted)
+    alike = np.full(counted[..., 0, :].shape, 1 / classes)
+    before = alike
+    for row in range(counted.shape[-2]):
+        if begins[row]:
+            before = alike
+        kept = np.exp(-rate * max(1, elapsed[row]))
+        moved = np.maximum(kept * before + (1 - kept) / classes, np.finfo(np.float64).tiny)
+        total = np.log(moved) + counted[..., row, :]
+        total -= total.max(axis=-1, keepdims=True)
+        before = np.exp(total)
+        whole = before.sum(axis=-1, keepdims=True)
+        before /= whole
+        result[..., row, :] = total - np.log(whole)
+    return result
 
 
 def _index(labels: Labels) -> NDArray[np.int64]:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from calibration.networks.evidence import Evidence
-from calibration.networks.window import average, decide, leak, slide
+from calibration.networks.filter import filtered, switching
+from calibration.networks.window import average, decide, leak, shift, slide
 from rtdecode.errors import ConfigError
 from rtdecode.types import State
 
@@ -18,7 +19,8 @@ class ReadOutSettings:
     """How evidence becomes probabilities and a decision."""
 
     window_volumes: int
-    """Length L of the decision window."""
+    """Over how many volumes L evidence counts: the length of the decision window. Of a filter: in
+    how many of the last volumes one must have been usable for its answer to be a decision."""
     temperature: float = 1.0
     """What the logits are divided by before they become probabilities (Guo et al. 2017)."""
     fast_retention: float = 2 / 3
@@ -26,6 +28,8 @@ class ReadOutSettings:
     1 / (1 - retention) volumes."""
     none_threshold: float = 0.0
     """The largest probability must reach it, or nothing is decided."""
+    dwell_volumes: float | None = None
+    """How long the filter expects a class to last, in volumes; None: the window decides."""
 
     def problems(self) -> list[str]:
         """Return what is wrong with these settings, in words."""
@@ -38,6 +42,9 @@ class ReadOutSettings:
             found.append(f"fast_retention is {self.fast_retention}: from 0 to below 1")
         if not 0 <= self.none_threshold <= 1:
             found.append(f"none_threshold is {self.none_threshold}: from 0 to 1")
+        dwell = self.dwell_volumes
+        if dwell is not None and not (math.isfinite(dwell) and dwell > 0):
+            found.append(f"dwell_volumes is {dwell}: it must be positive and finite")
         return found
 
 
@@ -60,11 +67,13 @@ class StreamingDecoder(nn.Module):
     temperature: Tensor
     threshold: Tensor
     retention: Tensor
+    rate: Tensor
 
     def __init__(self, evidence: Evidence, settings: ReadOutSettings) -> None:
         super().__init__()
         if problems := settings.problems():
             raise ConfigError(problems)
+        dwell = settings.dwell_volumes
         self.evidence = evidence.eval()
         self.settings = settings
         self.voxels = evidence.voxels
@@ -73,18 +82,25 @@ class StreamingDecoder(nn.Module):
             ("temperature", settings.temperature),
             ("threshold", settings.none_threshold),
             ("retention", settings.fast_retention),
+            ("rate", 0.0 if dwell is None else switching(dwell, self.classes)),
         ):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
 
     def initial_state(self) -> State:
-        """Return a state without evidence, float32.
+        """Return a state without evidence, float32, all zeros, in the order of `forward`.
 
         `evidence` (L, K) and `weight` (L,) are the window's, `fast_evidence` (K,) and
-        `fast_weight` () the leaky sum's.
+        `fast_weight` () the leaky sum's. A filter has `belief` (K,), its log-posterior, in place of
+        `evidence`. `weight` says which of the last L volumes were usable, in either case.
         """
         length = self.settings.window_volumes
+        memory = (
+            {"evidence": np.zeros((length, self.classes), np.float32)}
+            if self.settings.dwell_volumes is None
+            else {"belief": np.zeros(self.classes, np.float32)}
+        )
         return {
-            "evidence": np.zeros((length, self.classes), np.float32),
+            **memory,
             "weight": np.zeros(length, np.float32),
             "fast_evidence": np.zeros(self.classes, np.float32),
             "fast_weight": np.zeros((), np.float32),
@@ -95,7 +111,7 @@ class StreamingDecoder(nn.Module):
         volume: Tensor,
         usable: Tensor,
         elapsed: Tensor,
-        evidence: Tensor,
+        memory: Tensor,
         weight: Tensor,
         fast_evidence: Tensor,
         fast_weight: Tensor,
@@ -110,10 +126,11 @@ class StreamingDecoder(nn.Module):
             1 where the volume counts as evidence, else 0; (), float32.
         elapsed
             Its index minus the index of the volume before, at least 1; (), int64.
-        evidence
-            Log-probabilities in the window, newest last, (L, K).
+        memory
+            Log-probabilities in the window, newest last, (L, K), or the filter's log-posterior,
+            (K,).
         weight
-            Their weights, (L,).
+            Which of the last L volumes were usable, (L,).
         fast_evidence
             The leaky sum of log-probabilities, (K,).
         fast_weight
@@ -125,12 +142,16 @@ class StreamingDecoder(nn.Module):
         the next of each state
         """
         newest = torch.log_softmax(self.evidence(volume) / self.temperature, dim=0)
-        evidence, weight = slide(evidence, weight, newest, usable, elapsed)
+        if self.settings.dwell_volumes is None:
+            memory, weight = slide(memory, weight, newest, usable, elapsed)
+            probabilities = decide(average(memory, weight), weight.sum())
+        else:
+            probabilities, memory = filtered(memory, newest, usable, elapsed, self.rate)
+            weight = shift(weight, usable, elapsed)
         kept = self.retention ** elapsed.to(torch.float32)
         fast_evidence, fast_weight = leak(fast_evidence, fast_weight, newest, usable, kept)
-        probabilities = decide(average(evidence, weight), weight.sum())
         fast = decide(fast_evidence, fast_weight)
         decided = (probabilities.max() >= self.threshold).to(torch.float32)
         return (
-            probabilities, fast, decided, newest, evidence, weight, fast_evidence, fast_weight,
+            probabilities, fast, decided, newest, memory, weight, fast_evidence, fast_weight,
         )  # fmt: skip

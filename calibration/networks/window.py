@@ -25,17 +25,28 @@ def slide(
     elapsed
         Its index minus the index of the volume before, (), integer, at least 1.
     """
-    length = weight.shape[0]
-    source = torch.arange(length, device=weight.device) + elapsed.clamp(max=length)
-    kept = (source < length).to(weight.dtype)
-    source = source.clamp(max=length - 1)
-    older = evidence[source] * kept.unsqueeze(1)
     # A volume that does not count may hold anything, also not-a-number: it must not enter a sum.
     counted = torch.where(usable > 0, newest, torch.zeros_like(newest))
-    return (
-        torch.cat([older[:-1], counted.unsqueeze(0)]),
-        torch.cat([(weight[source] * kept)[:-1], usable.reshape(1)]),
-    )
+    return shift(evidence, counted, elapsed), shift(weight, usable, elapsed)
+
+
+def shift(slots: Tensor, newest: Tensor, elapsed: Tensor) -> Tensor:
+    """Return slots (L, ...) moved on in time, zeros where nothing came, `newest` (...) last.
+
+    Parameters
+    ----------
+    slots
+        One for each of the last volumes of the run, the newest last.
+    newest
+        What the last slot is to hold.
+    elapsed
+        By how many slots to move, (), integer, at least 1.
+    """
+    length = slots.shape[0]
+    source = torch.arange(length, device=slots.device) + elapsed.clamp(max=length)
+    kept = (source < length).to(slots.dtype).reshape(-1, *(1 for _ in slots.shape[1:]))
+    older = slots[source.clamp(max=length - 1)] * kept
+    return torch.cat([older[:-1], newest.unsqueeze(0)])
 
 
 def leak(

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 
 from calibration.budget import Budget
-from calibration.evaluate import verdict, windows
+from calibration.evaluate import verdict
 from calibration.fitting import Fitted
 from calibration.keeping import Kept
 from calibration.networks import StreamingDecoder
@@ -90,14 +90,13 @@ def _headline(manifest: Manifest, fitted: Fitted | None) -> str:
 
 def _figures(fitted: Fitted, metrics: Metrics, kept: Kept) -> list[str]:
     labels, classes = fitted.labels, fitted.labels.classes
-    read_outs = fitted.read_outs
     rows = (decoder_row(metrics), *metrics.comparison)
     compared = charts.accuracies(rows, fitted.chosen.parts, metrics.chance)
     key = (
         '<p class="note"><span class="key" style="--dot:var(--c0)">blocks, Wilson interval</span>'
         '<span class="key" style="--dot:var(--c1)">volumes, bootstrap over blocks</span></p>'
     )
-    window = np.exp(windows(fitted.evidence, labels, kept.usable, read_outs.window_volumes))
+    served = np.exp(fitted.read_outs.chosen.log_probabilities)
     of = labels.block_labels()
     runs = []
     for run in range(len(kept.blocks)):
@@ -107,7 +106,7 @@ def _figures(fitted: Fitted, metrics: Metrics, kept: Kept) -> list[str]:
             for n, block in enumerate(labels.blocks)
             if block.run == run and of[n] >= 0
         ]
-        runs.append(charts.traces(window[here], labels.acquired_s[here], classes, shown))
+        runs.append(charts.traces(served[here], labels.acquired_s[here], classes, shown))
     return [
         page.section(
             "How well each decoder does on blocks it was not fitted to",
@@ -118,8 +117,9 @@ def _figures(fitted: Fitted, metrics: Metrics, kept: Kept) -> list[str]:
         ),
         page.section(
             "What would have been decided along the run",
-            "Probabilities of the decision window, each volume decoded by a fit without its block; "
-            "shaded: when the class was shown, the haemodynamic lag added.",
+            f"Probabilities of the decisions ({fitted.read_outs.chosen.name}), each volume decoded "
+            "by a fit without its block; shaded: when the class was shown, the haemodynamic lag "
+            "added.",
             "".join(runs),
         ),
         '<div class="two">'
@@ -128,6 +128,12 @@ def _figures(fitted: Fitted, metrics: Metrics, kept: Kept) -> list[str]:
         )
         + _learning(fitted, metrics)
         + "</div>",
+        page.section(
+            "How decisions are read out of single volumes",
+            f"Both on the same held-out evidence, each block with settings fitted to the others. "
+            f"Bold: what was compiled, by its {fitted.read_outs.reason}.",
+            _read_outs(fitted, metrics),
+        ),
         page.section("In figures", "", page.table(_numbers(fitted, metrics))),
         page.section("What to keep in mind", "", page.items(metrics.notes)),
     ]
@@ -144,6 +150,7 @@ def _learning(fitted: Fitted, metrics: Metrics) -> str:
 
 def _numbers(fitted: Fitted, metrics: Metrics) -> list[tuple[str, str]]:
     accuracy, read_outs = metrics.accuracy, fitted.read_outs
+    read_out = read_outs.chosen
 
     def with_interval(value: float, interval: tuple[float, float]) -> str:
         return f"{value:.0%} (95 % {interval[0]:.0%} to {interval[1]:.0%})"
@@ -155,7 +162,7 @@ def _numbers(fitted: Fitted, metrics: Metrics) -> list[tuple[str, str]]:
     return [
         ("decoder", f"{fitted.chosen.name}: {fitted.chosen.reason}"),
         ("blocks", with_interval(accuracy.block, accuracy.interval_95_block)),
-        ("decision windows", with_interval(accuracy.window, accuracy.interval_95_window)),
+        ("decisions at each volume", with_interval(accuracy.window, accuracy.interval_95_window)),
         ("volumes", with_interval(accuracy.volume, accuracy.interval_95_volume)),
         ("chance", f"{metrics.chance:.0%}"),
         ("against chance", p_value),
@@ -165,16 +172,35 @@ def _numbers(fitted: Fitted, metrics: Metrics) -> list[tuple[str, str]]:
         ("decided between blocks", _percent(metrics.false_alarm_rate)),
         (
             "from onset to a stable right decision",
-            "never" if metrics.onset_latency_s is None else
-            f"{metrics.onset_latency_s:.1f} s at the median; {metrics.missed_blocks} of "
-            f"{metrics.n_blocks} blocks had none",
+            _latency(metrics.onset_latency_s, metrics.missed_blocks, metrics.n_blocks),
         ),
         ("haemodynamic lag", f"{fitted.labels.lag_s:g} s: {fitted.lag_reason}"),
-        ("decision window", f"{read_outs.window_volumes} volumes"),
+        ("decision read-out", read_out.name),
         ("fast read-out", f"keeps {read_outs.fast_retention:.0%} a volume"),
-        ("temperature", f"{read_outs.temperature:.3g}"),
-        ("threshold of none", f"{read_outs.none_threshold:.2f}"),
+        ("temperature", f"{read_out.temperature:.3g}"),
+        ("threshold of none", f"{read_out.none_threshold:.2f}"),
     ]  # fmt: skip
+
+
+def _read_outs(fitted: Fitted, metrics: Metrics) -> str:
+    """Return a table of window and filter, the compiled one in bold."""
+    head = ("read-out", "right at each volume", "log-loss", "onset to a stable right decision")
+    rows = [
+        (
+            one.name,
+            f"{one.accuracy:.0%} ({one.interval_95[0]:.0%} to {one.interval_95[1]:.0%})",
+            f"{one.log_loss:.2f}",
+            _latency(one.onset_latency_s, one.missed_blocks, metrics.n_blocks),
+        )
+        for one in metrics.read_outs
+    ]
+    return page.grid(head, rows, fitted.read_outs.chosen.name)
+
+
+def _latency(onset_s: float | None, missed: int, n_blocks: int) -> str:
+    if onset_s is None:
+        return "never"
+    return f"{onset_s:.1f} s at the median; {missed} of {n_blocks} blocks had none"
 
 
 def _motion(manifest: Manifest, prepared: Sequence[Sequence[Prepared]]) -> list[str]:

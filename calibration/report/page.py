@@ -39,6 +39,7 @@ img{display:block;width:100%;border-radius:6px}
 table{border-collapse:collapse;width:100%;font-size:14px}
 td,th{padding:5px 10px 5px 0;text-align:left;vertical-align:top;border-top:1px solid var(--line);
 overflow-wrap:anywhere}
+tr.strong td{font-weight:700}
 th{color:var(--quiet);font-weight:500;width:15em}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:18px}
 figure{margin:0 0 12px}figcaption{font-weight:600;margin-bottom:4px}
@@ -76,6 +77,19 @@ def table(rows: Sequence[tuple[str, str]]) -> str:
         f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows
     )
     return f"<table>{body}</table>"
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]], strong: str) -> str:
+    """Return a table with a heading, in which the row whose first cell is `strong` is bold."""
+    marks = {strong: ' class="strong"'}
+    body = "".join(
+        f"<tr{marks.get(row[0], '')}>"
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row)
+        + "</tr>"
+        for row in rows
+    )
+    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    return f"<table><tr>{cells}</tr>{body}</table>"
 
 
 def items(texts: Sequence[str]) -> str:

@@ -118,7 +118,7 @@ def decision(snapshot: Snapshot, classes: Sequence[str]) -> str:
     tint = f"--class:{colour(best)};" if best >= 0 else ""
     tint = f" style='{tint}--letters:{max(5, len(decided.label))}'"
     note = _note(newest, decided)
-    caption = f"window of {decided.window_volumes} volumes"
+    caption = f"evidence of {decided.window_volumes} volumes"
     caption += " · no class is likely enough" if none else ""
     return (
         f"<div class='decided{old}'{tint}><div class=said>"

@@ -191,7 +191,7 @@ def _decision(
             note.append(" none ", "black on grey70").append(
                 " no class is likely enough   ", "grey70"
             )
-        note.append(f"window of {decided.window_volumes} volumes", "grey58")
+        note.append(f"evidence of {decided.window_volumes} volumes", "grey58")
         fast = int(np.argmax(decided.fast))
         note.append(f"   now rather {classes[fast]} {decided.fast[fast]:.0%}", "grey58")
         if not decided.quality.usable:

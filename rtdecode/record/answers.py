@@ -8,7 +8,7 @@ from rtdecode.journal import RecordedRun, Session
 from rtdecode.record import summary
 from rtdecode.record.checklist import Answer
 from rtdecode.record.events import Event
-from rtdecode.record.words import count, percent, shown
+from rtdecode.record.words import count, percent, read_out, shown
 from rtdecode.types import Decision
 
 
@@ -24,7 +24,7 @@ def answers(
         "3d": _processing(known),
         "4a": _features(runs, known),
         "4d": Answer(
-            "For each volume the probabilities of all classes over the decision window and of the "
+            "For each volume the probabilities of all classes by the decision and by the "
             "fast read-out, the label, and whether it was late, in "
             "*_desc-decoding_timeseries.tsv; plotted above.",
             "what the display made of them (smoothing, scale, sign), and what was seen on it",
@@ -53,7 +53,7 @@ def _processing(known: Sequence[Manifest]) -> Answer:
         "Each volume is realigned rigidly to the calibration run's mean EPI (Gauss-Newton), "
         "resampled once into the decoder's grid with motion and subject-to-MNI transform together, "
         "smoothed, and per voxel detrended and z-scored causally, with a running level and spread; "
-        "the decoder and its decision window follow. Volumes beyond the limits of framewise "
+        "the decoder and its read-out follow. Volumes beyond the limits of framewise "
         "displacement or signal change, or not realigned, are no evidence and leave the statistics "
         "alone. No physiological noise correction."
     )
@@ -80,8 +80,8 @@ def _features(runs: Sequence[RecordedRun], known: Sequence[Manifest]) -> Answer:
                 f"calibrated on {count(origin.n_calibration_volumes, 'volume')} of this participant"
             )
         text += (
-            f" Decoder: {manifest.kind} (weights {origin.weights}), {fitted}, evidence over "
-            f"{count(manifest.window_volumes, 'volume')}. How it was chosen: {manifest.rule}."
+            f" Decoder: {manifest.kind} (weights {origin.weights}), {fitted}, evidence by "
+            f"{read_out(manifest)}. How it was chosen: {manifest.rule}."
         )
     return Answer(text, "" if known else "the decoder, from the bundle's manifest")
 

@@ -6,7 +6,7 @@ from rtdecode.bundle import Manifest
 from rtdecode.journal import RecordedRun
 from rtdecode.metrics import Accuracy, Compared, Metrics, p_in_words
 from rtdecode.record.page import facts, grid, section
-from rtdecode.record.words import count, percent, shown
+from rtdecode.record.words import count, percent, read_out, shown
 
 CONTROL = "control"
 """The kind of what knows nothing of the brain, among what was compared."""
@@ -48,7 +48,7 @@ def _facts(manifest: Manifest) -> str:
             ("Classes", ", ".join(manifest.classes)),
             (
                 "Decision",
-                f"over {manifest.window_volumes} volumes, temperature "
+                f"by {read_out(manifest)}, temperature "
                 f"{shown(manifest.temperature)}; {threshold}",
             ),
             (
@@ -85,7 +85,15 @@ def _accuracy(manifest: Manifest) -> str:
         _row(f"{what}: {one.name}", one.accuracy, one.log_loss)
         for what, one in _baselines(metrics, manifest.kind)
     ]
-    head = ("decoder", "blocks", "95 % interval", "windows", "volumes", "95 % interval", "log loss")
+    head = (
+        "decoder",
+        "blocks",
+        "95 % interval",
+        "decisions",
+        "volumes",
+        "95 % interval",
+        "log loss",
+    )
     p_value = "not tested" if metrics.p_value is None else (
         f"{p_in_words(metrics.p_value, metrics.permutations)} by {metrics.permutations} "
         "permutations of the blocks' labels"

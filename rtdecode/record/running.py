@@ -94,7 +94,7 @@ def _decided(told: Told, run: RecordedRun, presented: Sequence[Event], axis: Axi
         ],
     )
     key = (
-        '<p class="key"><i class="k-p"></i>probability over the decision window, 0 to 1'
+        '<p class="key"><i class="k-p"></i>probability of the decision, 0 to 1'
         '<i class="k-d"></i>decided for this class<i class="k-b"></i>presented'
         '<i class="k-l"></i>no decision<i class="k-t"></i>late</p>'
     )

@@ -20,7 +20,7 @@ REASONS = {
     SkipReason.DUMMY: "one of the first, before the steady state",
     SkipReason.PAUSED: "the operator had paused the run",
     SkipReason.NOT_READY: "the online statistics did not mean anything yet",
-    SkipReason.NO_EVIDENCE: "no volume in the decision window could be trusted",
+    SkipReason.NO_EVIDENCE: "no volume that a decision looks back on could be trusted",
 }
 _MOTION = {
     "trans": ("Translation along {axis} against the decoder's reference EPI", "mm"),
@@ -102,7 +102,7 @@ def decoding(run: RecordedRun) -> list[Column]:
         Column(
             "label",
             {
-                "Description": "The class with the highest probability of the decision window, or "
+                "Description": "The class with the highest probability of the decision, or "
                 "none where that is below the decoder's threshold.",
                 "Levels": {**dict.fromkeys(run.classes, "a class of the decoder"), NONE: "-"},
             },
@@ -113,7 +113,10 @@ def decoding(run: RecordedRun) -> list[Column]:
     columns += [
         Column(
             "window_volumes",
-            {"Description": "How many volumes carried evidence in this decision's window."},
+            {
+                "Description": "How many volumes carried evidence in this decision's window, or in "
+                "the last dwell time of its filter."
+            },
             of(lambda d: str(d.window_volumes)),
         ),
         Column(
@@ -165,7 +168,7 @@ def _probabilities(
     names = _column_names(run.classes)
     columns = []
     for kind, about in (
-        ("probability", "Probability of {name} over the decision window; the classes' sum is 1."),
+        ("probability", "Probability of {name} in the decision; the classes' sum is 1."),
         (
             "fast",
             "The same of the fast read-out, which follows within some three volumes and is "

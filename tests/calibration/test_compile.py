@@ -34,10 +34,14 @@ def _network(head: nn.Module | None = None) -> DeepLight:
 
 
 def _decoder(
-    network: DeepLight | None = None, window_volumes: int = 4, temperature: float = 1.5
+    network: DeepLight | None = None,
+    window_volumes: int = 4,
+    temperature: float = 1.5,
+    dwell_volumes: float | None = None,
 ) -> StreamingDecoder:
     evidence = NetworkEvidence(network or _network(), _mask())
-    return StreamingDecoder(evidence, ReadOutSettings(window_volumes, temperature))
+    settings = ReadOutSettings(window_volumes, temperature, dwell_volumes=dwell_volumes)
+    return StreamingDecoder(evidence, settings)
 
 
 def _mask() -> np.ndarray:
@@ -60,11 +64,16 @@ def _run(voxels: int, steps: list[tuple[int, bool]], rng: np.random.Generator) -
     ]
 
 
-@pytest.fixture(scope="module")
-def export(tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
-    """Return a small exported decoder."""
+DWELLS = {"window": None, "filter": 4.5}
+
+
+@pytest.fixture(scope="module", params=DWELLS)
+def export(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> ExportReport:
+    """Return a small exported decoder, once with each decision read-out."""
     path = tmp_path_factory.mktemp("export") / "decoder.onnx"
-    return export_decoder(_decoder(), CLASSES, path)
+    return export_decoder(_decoder(dwell_volumes=DWELLS[request.param]), CLASSES, path)
 
 
 def test_graph_is_fast_and_self_contained(export) -> None:
@@ -78,21 +87,15 @@ def test_graph_is_fast_and_self_contained(export) -> None:
     shapes = {
         i.name: tuple(d.dim_value for d in i.type.tensor_type.shape.dim) for i in model.graph.input
     }
-    assert shapes == {
-        "volume": (int(_mask().sum()),),
-        "usable": (),
-        "elapsed": (),
-        "evidence": (4, 3),
+    filters = export.decoder.settings.dwell_volumes is not None
+    state = {
+        **({"belief": (3,)} if filters else {"evidence": (4, 3)}),
         "weight": (4,),
         "fast_evidence": (3,),
         "fast_weight": (),
     }
-    assert {t.name: t.shape for t in export.state} == {
-        "evidence": (4, 3),
-        "weight": (4,),
-        "fast_evidence": (3,),
-        "fast_weight": (),
-    }
+    assert shapes == {"volume": (int(_mask().sum()),), "usable": (), "elapsed": (), **state}
+    assert {t.name: t.shape for t in export.state} == state
 
 
 def test_metadata_says_what_it_is_and_not_where_it_was_made(export) -> None:
@@ -110,7 +113,8 @@ def test_metadata_says_what_it_is_and_not_where_it_was_made(export) -> None:
 
 def test_same_decoder_gives_the_same_bytes_in_silence(export, tmp_path, capfd) -> None:
     """Exporting again changes no byte, and says nothing on the terminal."""
-    again = export_decoder(_decoder(), CLASSES, tmp_path / "again.onnx")
+    decoder = _decoder(dwell_volumes=export.decoder.settings.dwell_volumes)
+    again = export_decoder(decoder, CLASSES, tmp_path / "again.onnx")
     assert again.sha256 == export.sha256
     assert again.path.read_bytes() == export.path.read_bytes()
     assert capfd.readouterr() == ("", "")
@@ -125,6 +129,48 @@ def test_onnx_agrees_with_torch_over_a_run(export, rng) -> None:
     assert result.volumes == 9
     assert max(result.probability, result.state) < 1e-5
     assert told[-1] == (9, 9)
+
+
+def test_not_a_number_in_an_unusable_volume_leaves_no_trace(export, rng) -> None:
+    """Whatever such a volume holds, the graph goes on as if it had only taken its time."""
+    (first, bad, last) = _run(export.decoder.voxels, [(0, True), (1, False), (2, True)], rng)
+    session = onnxruntime.InferenceSession(export.path, providers=["CPUExecutionProvider"])
+
+    def answer(data: np.ndarray) -> np.ndarray:
+        state = export.decoder.initial_state()
+        for volume, usable in ((first.data, 1), (data, 0), (last.data, 1)):
+            now = {"volume": volume, "usable": np.array(usable, "f"), "elapsed": np.array(1)}
+            names = ["probabilities", *(f"{name}_next" for name in state)]
+            probabilities, *after = session.run(names, now | state)
+            state = dict(zip(state, after, strict=True))
+        return probabilities
+
+    expected = answer(bad.data)
+    np.testing.assert_array_equal(answer(np.full_like(bad.data, np.nan)), expected)
+    assert np.isfinite(expected).all()
+
+
+def test_a_restored_state_goes_on_with_the_same_bits(export, rng) -> None:
+    """A session that is given another's state answers as that one would have."""
+    run = _run(export.decoder.voxels, [(i, i != 2) for i in range(6)], rng)
+    answers = []
+    for cut in (None, 3):
+        state, session = export.decoder.initial_state(), None
+        for place, prepared in enumerate(run):
+            if session is None or place == cut:
+                session = onnxruntime.InferenceSession(
+                    export.path, providers=["CPUExecutionProvider"]
+                )
+            now = {
+                "volume": prepared.data,
+                "usable": np.array(prepared.quality.usable, "f"),
+                "elapsed": np.array(1),
+            }
+            names = ["probabilities", *(f"{name}_next" for name in state)]
+            probabilities, *after = session.run(names, now | state)
+            state = {n: np.array(a) for n, a in zip(state, after, strict=True)}
+        answers.append(probabilities.tobytes())
+    assert answers[0] == answers[1]
 
 
 def test_run_is_not_trivially_decoded(export, rng) -> None:

@@ -65,8 +65,11 @@ def test_manifest_says_what_was_done(made) -> None:
     fitted, zero_shot = made.fitted.bundle.manifest, made.zero_shot.bundle.manifest
     assert fitted.classes == ("left_hand", "places")
     assert zero_shot.classes == made.pretrained.states
-    assert 4 <= fitted.window_volumes <= 6
-    assert zero_shot.window_volumes == 4
+    chosen = made.fitted.fitted.read_outs.chosen
+    assert fitted.window_volumes == chosen.window_volumes
+    assert (fitted.read_out, fitted.dwell_s) == (chosen.kind, chosen.dwell_s)
+    assert f"Read-out {chosen.name}: log-loss per held-out block" in fitted.rule
+    assert (zero_shot.read_out, zero_shot.dwell_s, zero_shot.window_volumes) == ("window", None, 4)
     assert zero_shot.temperature == 1.0
     assert zero_shot.metrics is None
     assert (zero_shot.kind, zero_shot.rule) == (
@@ -175,7 +178,7 @@ def _decided_by_torch(made, which: str) -> Iterator[tuple[Prepared, np.ndarray]]
     }
     prepared, _ = walk(stages, initial, run, silent, "")
     if which == "fitted":
-        decoder = fitted_decoder(calibrated.fitted, made.pretrained, bundle.space)
+        decoder = fitted_decoder(calibrated.fitted, made.pretrained, bundle.space, 2.0)
     else:
         decoder = zero_shot_decoder(made.pretrained, bundle.space, 2.0)
     state = [torch.from_numpy(array) for array in decoder.initial_state().values()]
@@ -351,6 +354,28 @@ def test_the_decoder_asked_for_is_compiled(made, quick, tmp_path, decoder) -> No
     parts = found.fitted.chosen.parts
     assert len(parts) == (2 if decoder == "stack" else 1)
     assert ("voxels" in parts) == (decoder != "deep")
+
+
+@pytest.mark.parametrize("read_out", ["window", "filter"])
+def test_the_read_out_asked_for_is_compiled(made, quick, tmp_path, read_out) -> None:
+    """Its state is in the graph, its figures are the decoder's, and it serves with gaps."""
+    settings = replace(quick, fitting=FittingSettings("linear", permutations=1, read_out=read_out))
+    found = calibrate([made.with_gap], made.pretrained, [made.events], tmp_path / "o", settings)
+    manifest = found.bundle.manifest
+    assert manifest.read_out == read_out
+    memory = "belief" if read_out == "filter" else "evidence"
+    assert [tensor.name for tensor in manifest.state][:2] == [memory, "weight"]
+    assert [one.kind for one in manifest.metrics.read_outs] == ["window", "filter"]
+    (mine,) = (one for one in manifest.metrics.read_outs if one.kind == read_out)
+    assert manifest.metrics.accuracy.window == mine.accuracy
+    assert manifest.metrics.log_loss == mine.log_loss
+    assert manifest.metrics.onset_latency_s == mine.onset_latency_s
+    whole, first, second = (Engine(found.bundle) for _ in range(3))
+    expected = [whole.step(volume).probabilities for volume in made.with_gap[:60]]
+    decided = [first.step(volume).probabilities for volume in made.with_gap[:40]]
+    second.restore(first.state())
+    decided += [second.step(volume).probabilities for volume in made.with_gap[40:60]]
+    assert decided == expected
 
 
 def test_rest_can_be_decoded(made, quick, tmp_path) -> None:

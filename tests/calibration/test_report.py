@@ -66,6 +66,7 @@ def test_it_shows_all_that_an_operator_looks_for(made, page):
         "What would have been decided along the run",
         "Blocks: shown (rows) and decided",
         "Would more blocks help?",
+        "How decisions are read out of single volumes",
         "In figures",
         "What to keep in mind",
         "Head and signal",
@@ -78,6 +79,18 @@ def test_it_shows_all_that_an_operator_looks_for(made, page):
     assert all(one.name in page for one in metrics.comparison)
     assert re.search('class="strong">the decoder<', page)
     assert DECODER_ROW_NOTE in page
+
+
+def test_both_read_outs_are_compared_and_the_compiled_one_is_bold(made, page):
+    """Each with its share, log-loss and latency, as the manifest has them."""
+    manifest = made.fitted.bundle.manifest
+    bold = re.findall(r'<tr class="strong"><td>([^<]*)</td><td>([^<]*)</td>', page)
+    (chosen,) = (one for one in manifest.metrics.read_outs if one.kind == manifest.read_out)
+    assert [name for name, _ in bold] == [chosen.name]
+    assert bold[0][1].startswith(f"{chosen.accuracy:.0%} (")
+    for one in manifest.metrics.read_outs:
+        assert f"<td>{one.name}</td>" in page
+        assert f"<td>{one.log_loss:.2f}</td>" in page
 
 
 def test_zero_shot_claims_nothing(made):

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,14 @@ import pytest
 
 from rtdecode import bundle as bundles
 from rtdecode.bundle import Bundle, Manifest, Provenance, Tensor
+from rtdecode.metrics import ReadOutKind
 from rtdecode.stages import Preparation, PreparationSettings, Space, dilate
 from rtdecode.types import Float64, Identity, State, Volume
 
 CLASSES = ("face", "house")
 WINDOW = 3
+SWITCHING = 0.4
+"""Of the filter, per volume."""
 MATRIX, VOXEL_MM = (24, 24, 14), (7.0, 7.0, 8.0)
 GRID, GRID_MM = (10, 12, 10), (-10.0, 10.0, 10.0)
 BLOBS_MM = ((-30.0, 20.0, 0.0), (25.0, -30.0, 15.0), (10.0, 40.0, -15.0), (-20.0, -35.0, 20.0))
@@ -50,8 +53,51 @@ def scanned(
     )
 
 
-def decoder_graph(voxels: int, without: str = "", *, decided: bool = True) -> bytes:
-    """Return a linear decoder with a window, in ONNX; `without` makes one input a constant."""
+def decoder_state(read_out: ReadOutKind) -> tuple[Tensor, ...]:
+    """Return what the decoder carries from volume to volume."""
+    memory = (
+        Tensor("evidence", "float32", (WINDOW, len(CLASSES)))
+        if read_out == "window"
+        else Tensor("belief", "float32", (len(CLASSES),))
+    )
+    return (memory, Tensor("weight", "float32", (WINDOW,)))
+
+
+WINDOW_STEPS = (
+    ("Concat", "evidence no_evidence", "long_evidence"),
+    ("Slice", "long_evidence start end first_axis", "older"),
+    ("Mul", "last_row counted", "newest"),
+    ("Add", "older newest", "evidence_next"),
+    ("Unsqueeze", "weight_next one", "weight_column"),
+    ("Mul", "evidence_next weight_column", "weighed"),
+    ("ReduceSum", "weighed first_axis", "sum"),
+    ("ReduceSum", "weight_next first_axis", "total"),
+    ("Max", "total least", "divisor"),
+    ("Div", "sum divisor", "mean"),
+    ("Softmax", "mean", "probabilities"),
+)
+FILTER_STEPS = (
+    ("Cast", "elapsed", "passed"),
+    ("Mul", "passed forgetting", "exponent"),
+    ("Exp", "exponent", "kept"),
+    ("Softmax", "belief", "before"),
+    ("Sub", "before alike", "apart"),
+    ("Mul", "apart kept", "still_apart"),
+    ("Add", "still_apart alike", "moved"),
+    ("Log", "moved", "log_moved"),
+    ("Add", "log_moved counted", "total"),
+    ("LogSoftmax", "total", "belief_next"),
+    ("Softmax", "total", "probabilities"),
+)
+
+
+def decoder_graph(
+    voxels: int, without: str = "", *, decided: bool = True, read_out: ReadOutKind = "window"
+) -> bytes:
+    """Return a linear decoder with a window or a filter, in ONNX.
+
+    `without` makes one input a constant.
+    """
     from onnx import TensorProto, checker, helper, numpy_helper
 
     classes = len(CLASSES)
@@ -68,34 +114,31 @@ def decoder_graph(voxels: int, without: str = "", *, decided: bool = True) -> by
         "no_evidence": np.zeros((WINDOW, classes), np.float32),
         "no_weight": np.zeros(WINDOW, np.float32),
         "least": np.array(1e-6, np.float32),
+        "forgetting": np.array(-SWITCHING, np.float32),
+        "alike": np.full(classes, 1 / classes, np.float32),
     }
     steps = [
         # A window is moved on by cutting it out of itself with zeros behind.
         ("Min", "elapsed length", "shift"),
         ("Reshape", "shift one", "start"),
         ("Add", "start lengths", "end"),
-        ("Concat", "evidence no_evidence", "long_evidence"),
-        ("Slice", "long_evidence start end first_axis", "older"),
         ("Concat", "weight no_weight", "long_weight"),
         ("Slice", "long_weight start end first_axis", "older_weight"),
+        ("Mul", "last usable", "newest_weight"),
+        ("Add", "older_weight newest_weight", "weight_next"),
         ("MatMul", "projection volume", "logits"),
         ("LogSoftmax", "logits", "volume_log_probabilities"),
         ("Mul", "volume_log_probabilities usable", "counted"),
-        ("Mul", "last_row counted", "newest"),
-        ("Add", "older newest", "evidence_next"),
-        ("Mul", "last usable", "newest_weight"),
-        ("Add", "older_weight newest_weight", "weight_next"),
-        ("Unsqueeze", "weight_next one", "weight_column"),
-        ("Mul", "evidence_next weight_column", "weighed"),
-        ("ReduceSum", "weighed first_axis", "sum"),
-        ("ReduceSum", "weight_next first_axis", "total"),
-        ("Max", "total least", "divisor"),
-        ("Div", "sum divisor", "mean"),
-        ("Softmax", "mean", "probabilities"),
+        *(WINDOW_STEPS if read_out == "window" else FILTER_STEPS),
     ]
+    attributes_of = {
+        "Concat": {"axis": 0},
+        "ReduceSum": {"keepdims": 0},
+        "Cast": {"to": TensorProto.FLOAT},
+    }
     nodes = []
     for operator, inputs, output in steps:
-        attributes = {"Concat": {"axis": 0}, "ReduceSum": {"keepdims": 0}}.get(operator, {})
+        attributes = attributes_of.get(operator, {})
         nodes.append(helper.make_node(operator, inputs.split(), [output], **attributes))
 
     nodes += [
@@ -107,16 +150,14 @@ def decoder_graph(voxels: int, without: str = "", *, decided: bool = True) -> by
         "volume": np.zeros(voxels, np.float32),
         "usable": np.ones((), np.float32),
         "elapsed": np.ones((), np.int64),
-        "evidence": np.zeros((WINDOW, classes), np.float32),
-        "weight": np.zeros(WINDOW, np.float32),
+        **{t.name: np.zeros(t.shape, t.dtype) for t in decoder_state(read_out)},
     }
     outputs = {
         "probabilities": [classes],
         "fast_probabilities": [classes],
         "decided": [],
         "volume_log_probabilities": [classes],
-        "evidence_next": [WINDOW, classes],
-        "weight_next": [WINDOW],
+        **{f"{tensor.name}_next": tensor.shape for tensor in decoder_state(read_out)},
     }
     if without:
         constants[without] = inputs.pop(without)
@@ -209,10 +250,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
         model_shape=GRID,
         model_affine=tuple(tuple(row) for row in grid_affine.tolist()),
         preparation=settings,
-        state=(
-            Tensor("evidence", "float32", (WINDOW, len(CLASSES))),
-            Tensor("weight", "float32", (WINDOW,)),
-        ),
+        state=decoder_state("window"),
         parity={"volumes": 16.0, "probability": 0.0, "state": 0.0},
         provenance=provenance,
     )
@@ -224,6 +262,24 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
 def bundle(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Return the tiny bundle, loaded; leave its folder alone."""
     return parts.write(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def filter_bundle(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Return the tiny bundle with a forward filter instead of the window, loaded."""
+    folder = tmp_path_factory.mktemp("filter")
+    decoder = folder / "decoder.onnx"
+    decoder.write_bytes(decoder_graph(int(parts.space.mask.sum()), read_out="filter"))
+    manifest = replace(
+        parts.manifest, state=decoder_state("filter"), read_out="filter", dwell_s=2.0 * WINDOW
+    )
+    return replace(parts, manifest=manifest, decoder=decoder).write(folder / "tiny")
+
+
+@pytest.fixture(params=["window", "filter"])
+def either(bundle: Bundle, filter_bundle: Bundle, request: pytest.FixtureRequest) -> Bundle:
+    """Return the tiny bundle, once with each decision read-out."""
+    return {"window": bundle, "filter": filter_bundle}[request.param]
 
 
 @pytest.fixture

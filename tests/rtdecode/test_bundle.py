@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -54,6 +55,30 @@ def test_what_was_written_is_what_is_loaded(parts, make_metrics, tmp_path) -> No
     assert read.initial_state.keys() == parts.initial.keys()
     for name, array in parts.initial.items():
         assert read.initial_state[name].tobytes() == array.tobytes()
+
+
+def test_a_manifest_from_before_there_was_a_filter_is_read(
+    bundle, bundle_folder, make_metrics
+) -> None:
+    """Without the fields that it did not know, it is a window's."""
+    metrics = json.loads(msgspec.json.encode(make_metrics()))
+    del metrics["read_outs"]
+    manifest = json.loads((bundle_folder / MANIFEST).read_bytes()) | {"metrics": metrics}
+    del manifest["read_out"], manifest["dwell_s"]
+    (bundle_folder / MANIFEST).write_text(json.dumps(manifest))
+
+    found = bundles.load(bundle_folder).manifest
+
+    assert found == replace(bundle.manifest, metrics=make_metrics())
+    assert (found.read_out, found.dwell_s, found.metrics.read_outs) == ("window", None, ())
+
+
+def test_a_filter_needs_its_dwell_time(bundle_folder) -> None:
+    """And a window has none."""
+    _edit(bundle_folder, read_out="filter")
+    assert "dwell_s goes with a filter" in _problems(bundle_folder)[0]
+    _edit(bundle_folder, read_out="window", dwell_s=4.0)
+    assert "dwell_s goes with a filter" in _problems(bundle_folder)[0]
 
 
 def test_extra_files_are_vouched_for(parts, tmp_path) -> None:

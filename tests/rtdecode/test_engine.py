@@ -11,6 +11,8 @@ from rtdecode.engine import Engine, has_cuda_device
 from rtdecode.errors import BundleError, ConfigError, VolumeError
 from rtdecode.types import NONE, Decision, Stamps, State, Volume
 
+SWITCHING = 0.4
+"""As in the filter's graph."""
 WITHOUT_GPU = pytest.mark.skipif(has_cuda_device(), reason="this machine has a GPU")
 
 
@@ -57,24 +59,24 @@ def volumes(scan: Callable[..., Volume]) -> list[Volume]:
     return [scan(index) for index in range(16)]
 
 
-def test_a_run_becomes_decisions(bundle, volumes) -> None:
+def test_a_run_becomes_decisions(either, volumes) -> None:
     """Each volume gets a decision under its index, whose label is the most probable class."""
-    engine = _engine(bundle)
+    engine = _engine(either)
     decisions = [engine.step(volume) for volume in volumes]
     assert [d.index for d in decisions] == list(range(16))
     assert [d.acquired_s for d in decisions] == [2.0 * n for n in range(16)]
-    assert {d.bundle for d in decisions} == {bundle.digest}
+    assert {d.bundle for d in decisions} == {either.digest}
     for decision in decisions:
         assert sum(decision.probabilities) == pytest.approx(1)
         best = max(decision.probabilities)
-        assert decision.label == bundle.manifest.classes[decision.probabilities.index(best)]
+        assert decision.label == either.manifest.classes[decision.probabilities.index(best)]
     assert len({d.label for d in decisions[4:]}) == 2
     assert [d.window_volumes for d in decisions] == [0] * 4 + [1, 2] + [3] * 10
 
 
-def test_without_evidence_every_class_is_equally_probable(bundle, volumes) -> None:
+def test_without_evidence_every_class_is_equally_probable(either, volumes) -> None:
     """Until the statistics mean something the answer is uniform, and says why."""
-    decision = _engine(bundle).step(volumes[0])
+    decision = _engine(either).step(volumes[0])
     assert decision.probabilities == (0.5, 0.5)
     assert decision.quality.why == ("not_ready",)
 
@@ -89,6 +91,30 @@ def test_answer_is_that_of_the_volumes_in_the_window(bundle, volumes) -> None:
     assert decisions[-1].probabilities == pytest.approx(mean / mean.sum(), abs=1e-5)
 
 
+def test_the_filter_answers_as_the_forward_algorithm(filter_bundle, volumes, scan) -> None:
+    """Through an unusable volume and a gap: matrix powers, likelihoods, and all of it restored."""
+    engine = _engine(filter_bundle)
+    for volume in volumes[:8]:
+        engine.step(volume)
+    belief = engine.state()["decoder/belief"].astype(float)
+    stay = 0.5 + 0.5 * np.exp(-SWITCHING)
+    matrix = np.array([[stay, 1 - stay], [1 - stay, stay]])
+    posterior = np.exp(belief)
+    assert posterior.sum() == pytest.approx(1)
+    alone = _engine(filter_bundle)
+    for volume in (scan(8, gain=0.7), replace(volumes[12], index=12), replace(volumes[13])):
+        elapsed = volume.index - engine.state()["last_index"]
+        # From uniform, a usable volume's posterior is its likelihood.
+        state = engine.state()
+        alone.restore(state | {"decoder/belief": np.zeros_like(state["decoder/belief"])})
+        likelihood = np.array(alone.step(volume).probabilities)
+        decision = engine.step(volume)
+        posterior = posterior @ np.linalg.matrix_power(matrix, elapsed) * likelihood
+        posterior /= posterior.sum()
+        assert decision.probabilities == pytest.approx(posterior, abs=1e-5)
+    assert max(posterior) > 0.6
+
+
 def test_stamps_follow_the_steps(bundle, scan) -> None:
     """What the source stamped is kept, and each step stamps later than the one before."""
     stamps = Stamps(received_ns=3, journalled_ns=4, parsed_ns=5)
@@ -101,9 +127,9 @@ def test_stamps_follow_the_steps(bundle, scan) -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5, 11])
-def test_restored_run_gives_the_same_bits(bundle, volumes, cut) -> None:
+def test_restored_run_gives_the_same_bits(either, volumes, cut) -> None:
     """A new engine that takes a saved state up decides exactly as the unbroken run does."""
-    whole, before, after = (_engine(bundle) for _ in range(3))
+    whole, before, after = (_engine(either) for _ in range(3))
     expected = [_timeless(whole.step(volume)) for volume in volumes]
     found = [_timeless(before.step(volume)) for volume in volumes[:cut]]
     after.restore(_saved(before.state()))
@@ -112,9 +138,9 @@ def test_restored_run_gives_the_same_bits(bundle, volumes, cut) -> None:
     assert _same(whole.state(), after.state())
 
 
-def test_state_is_a_snapshot(bundle, volumes) -> None:
+def test_state_is_a_snapshot(either, volumes) -> None:
     """A state once given does not change as the run goes on, so it can be gone back to."""
-    engine = _engine(bundle)
+    engine = _engine(either)
     for volume in volumes[:7]:
         engine.step(volume)
     state = engine.state()
@@ -126,9 +152,9 @@ def test_state_is_a_snapshot(bundle, volumes) -> None:
 
 
 @pytest.mark.parametrize("at", [0, 6])
-def test_warm_up_leaves_no_trace(bundle, volumes, at) -> None:
+def test_warm_up_leaves_no_trace(either, volumes, at) -> None:
     """Warming up, before a run or before it is continued, changes no decision."""
-    cold, warm = _engine(bundle), _engine(bundle)
+    cold, warm = _engine(either), _engine(either)
     for volume in volumes[:at]:
         cold.step(volume)
     warm.restore(cold.state())
@@ -139,25 +165,25 @@ def test_warm_up_leaves_no_trace(bundle, volumes, at) -> None:
 
 
 @pytest.mark.parametrize(("elapsed", "left"), [(1, 3), (2, 2), (3, 1), (40, 1)])
-def test_gap_takes_its_place_in_the_window(bundle, volumes, elapsed, left) -> None:
+def test_gap_takes_its_place_in_the_window(either, volumes, elapsed, left) -> None:
     """Volumes that never came push older ones out of the window all the same."""
-    engine = _engine(bundle)
+    engine = _engine(either)
     for volume in volumes[:10]:
         engine.step(volume)
     decision = engine.step(replace(volumes[10], index=9 + elapsed))
     assert decision.window_volumes == left
 
 
-def test_run_may_begin_late(bundle, volumes) -> None:
+def test_run_may_begin_late(either, volumes) -> None:
     """What happened before the first volume seen is no gap."""
-    late = [_engine(bundle).step(replace(volumes[0], index=index)) for index in (0, 30)]
+    late = [_engine(either).step(replace(volumes[0], index=index)) for index in (0, 30)]
     assert _timeless(replace(late[1], index=0)) == _timeless(late[0])
 
 
 @pytest.mark.parametrize("index", [9, 3])
-def test_volume_out_of_order_is_refused(bundle, volumes, index) -> None:
+def test_volume_out_of_order_is_refused(either, volumes, index) -> None:
     """The last volume again, or an earlier one, is an error that changes nothing."""
-    engine = _engine(bundle)
+    engine = _engine(either)
     for volume in volumes[:10]:
         engine.step(volume)
     before = engine.state()
@@ -166,9 +192,9 @@ def test_volume_out_of_order_is_refused(bundle, volumes, index) -> None:
     assert _same(engine.state(), before)
 
 
-def test_volume_of_another_matrix_is_refused(bundle, volumes) -> None:
+def test_volume_of_another_matrix_is_refused(either, volumes) -> None:
     """Both matrices are in the message, and the run can go on as if nothing had come."""
-    engine = _engine(bundle)
+    engine = _engine(either)
     engine.step(volumes[0])
     before = engine.state()
     with pytest.raises(VolumeError) as caught:
@@ -191,9 +217,9 @@ def test_repetition_time_unsaid_or_rounded_is_accepted(bundle, volumes, repetiti
     assert decision.index == 0
 
 
-def test_intensities_that_are_no_numbers_are_refused(bundle, volumes) -> None:
+def test_intensities_that_are_no_numbers_are_refused(either, volumes) -> None:
     """A volume of not-a-number is an error of that volume, and the run goes on as before."""
-    engine = _engine(bundle)
+    engine = _engine(either)
     for volume in volumes[:6]:
         engine.step(volume)
     before = engine.state()
@@ -221,6 +247,13 @@ def test_state_that_the_graph_does_not_have_is_refused(bundle) -> None:
         "input memory",
         "output memory_next",
     ]
+
+
+def test_manifest_without_the_usable_volumes_is_refused(bundle) -> None:
+    """How many volumes carry evidence is read from the state `weight`."""
+    manifest = replace(bundle.manifest, state=bundle.manifest.state[:1])
+    with pytest.raises(BundleError, match="names no state weight"):
+        Engine(replace(bundle, manifest=manifest))
 
 
 def test_graph_of_another_shape_is_refused(bundle, graph) -> None:
@@ -271,9 +304,9 @@ def test_auto_is_the_cpu_where_there_is_no_gpu(bundle) -> None:
     assert Engine(bundle, provider="auto").provider == "cpu"
 
 
-def test_threads_do_not_change_the_run(bundle, volumes) -> None:
+def test_threads_do_not_change_the_run(either, volumes) -> None:
     """With two threads the network says the same, to rounding."""
-    one, two = Engine(bundle, threads=1), Engine(bundle, threads=2)
+    one, two = Engine(either, threads=1), Engine(either, threads=2)
     for volume in volumes:
         expected = one.step(volume).probabilities
         assert two.step(volume).probabilities == pytest.approx(expected, abs=1e-5)
@@ -281,9 +314,9 @@ def test_threads_do_not_change_the_run(bundle, volumes) -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not has_cuda_device(), reason="no NVIDIA GPU on this machine")
-def test_cuda_decides_as_the_cpu_does(bundle, volumes) -> None:
+def test_cuda_decides_as_the_cpu_does(either, volumes) -> None:
     """On the GPU the same run gives the same decisions, and a CPU's state is taken up there."""
-    cpu, cuda = _engine(bundle), Engine(bundle, provider="cuda", clock=TickingClock())
+    cpu, cuda = _engine(either), Engine(either, provider="cuda", clock=TickingClock())
     assert cuda.provider == "cuda"
     cuda.warm_up()
     for volume in volumes[:8]:
@@ -294,4 +327,4 @@ def test_cuda_decides_as_the_cpu_does(bundle, volumes) -> None:
     for volume in volumes[8:]:
         expected, found = cpu.step(volume), cuda.step(volume)
         assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
-    assert Engine(bundle, provider="auto").provider == "cuda"
+    assert Engine(either, provider="auto").provider == "cuda"

@@ -28,9 +28,9 @@ def test_not_ready_then_decisions(bundle, scan) -> None:
     assert [outcome.index for outcome in outcomes] == list(range(8))
 
 
-def test_no_evidence_in_the_window_is_no_decision(bundle, scan) -> None:
-    """While the window holds a good volume there are decisions; without one, the reason why."""
-    pipeline = Pipeline(bundle)
+def test_without_a_usable_volume_of_late_there_is_no_decision(either, scan) -> None:
+    """While window or dwell time hold a good volume there are decisions; else the reason why."""
+    pipeline = Pipeline(either)
     for index in range(8):
         pipeline.step(scan(index))
     outcomes = [pipeline.step(scan(index, gain=0.7)) for index in range(8, 12)]
@@ -40,6 +40,8 @@ def test_no_evidence_in_the_window_is_no_decision(bundle, scan) -> None:
         assert isinstance(outcome, Skipped)
         assert outcome.reason is SkipReason.NO_EVIDENCE
         assert "signal_drop" in outcome.detail
+        span = "the window" if either.manifest.dwell_s is None else "the last 6 s"
+        assert outcome.detail.startswith(f"no usable volume in {span} (")
         assert outcome.quality.signal_drop == pytest.approx(0.3, abs=0.1)
 
 
@@ -100,18 +102,18 @@ def test_skipped_item_passes_through(bundle, reason) -> None:
     assert all(before[name].tobytes() == after[name].tobytes() for name in before)
 
 
-def test_skipped_volume_is_a_gap_for_the_next(bundle, scan) -> None:
-    """The window moves on over a volume that was skipped."""
-    pipeline = Pipeline(bundle)
+def test_skipped_volume_is_a_gap_for_the_next(either, scan) -> None:
+    """The window, or the filter's time, moves on over a volume that was skipped."""
+    pipeline = Pipeline(either)
     for index in range(8):
         pipeline.step(scan(index))
     pipeline.step(Skipped(8, SkipReason.GAP))
     assert pipeline.step(scan(9)).window_volumes == 2
 
 
-def test_run_continues_from_its_state(bundle, scan) -> None:
+def test_run_continues_from_its_state(either, scan) -> None:
     """After a crash another pipeline gives the same outcomes, warmed up or not."""
-    whole, first, second = (Pipeline(bundle) for _ in range(3))
+    whole, first, second = (Pipeline(either) for _ in range(3))
     expected = [_timeless(whole.step(scan(index))) for index in range(10)]
     found = [_timeless(first.step(scan(index))) for index in range(6)]
     second.warm_up()

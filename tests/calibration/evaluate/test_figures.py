@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from calibration.evaluate import accuracy, least_right, log_loss, metrics
+from calibration.evaluate import (
+    accuracy,
+    least_right,
+    log_loss,
+    metrics,
+    read_out_figures,
+    windows,
+)
 
 
 def sure(decided, n_classes=2, probability=0.9):
@@ -23,6 +30,18 @@ def everything(labels):
     return np.ones(len(labels.label), dtype=bool)
 
 
+def scored(evidence, labels, window_volumes):
+    """Return the accuracy of evidence and of its windows."""
+    return accuracy(evidence, windows(evidence, labels, everything(labels), window_volumes), labels)
+
+
+def judged(evidence, labels, window_volumes, none_threshold, split):
+    """Return all figures of evidence and of its windows."""
+    usable = everything(labels)
+    served = windows(evidence, labels, usable, window_volumes)
+    return metrics(evidence, served, labels, usable, none_threshold, split)
+
+
 def test_balanced_accuracy_at_three_grains(make_labels):
     """Volumes, windows and blocks count as worked out by hand."""
     labels = make_labels(["abab"])
@@ -31,7 +50,7 @@ def test_balanced_accuracy_at_three_grains(make_labels):
     decided[np.flatnonzero(labels.block == 1)[:2]] = 0
     decided[labels.block == 3] = 0
 
-    found = accuracy(sure(decided), labels, everything(labels), 1)
+    found = scored(sure(decided), labels, 1)
 
     assert found.volume == pytest.approx((1 + 6 / 16) / 2)
     assert found.window == found.volume
@@ -45,7 +64,7 @@ def test_the_window_is_scored_as_served(make_labels):
     """A window of three volumes is still wrong at the first of a block, right from the second."""
     labels = make_labels(["abab"], pause_s=0.0)
 
-    found = accuracy(sure(truth_of(labels)), labels, everything(labels), 3)
+    found = scored(sure(truth_of(labels)), labels, 3)
 
     # Block 0 follows volumes that say a; each of the other three has one wrong window of eight.
     assert found.volume == 1
@@ -56,7 +75,7 @@ def test_classes_with_many_blocks_count_no_more(make_labels):
     """Saying the commonest class everywhere is chance."""
     labels = make_labels(["abaaab"])
 
-    found = accuracy(sure(np.zeros(len(labels.label), dtype=int)), labels, everything(labels), 4)
+    found = scored(sure(np.zeros(len(labels.label), dtype=int)), labels, 4)
 
     assert found.volume == found.window == found.block == 0.5
 
@@ -69,7 +88,7 @@ def test_the_volumes_interval_covers_the_truth(make_labels, rng):
         share = np.clip(rng.normal(0.6, 0.15, size=12), 0, 1)
         right = rng.random(len(labels.label)) < share[labels.block]
         decided = np.where(right, truth_of(labels), (truth_of(labels) + 1) % 3)
-        low, high = accuracy(sure(decided, 3), labels, everything(labels), 1).interval_95_volume
+        low, high = scored(sure(decided, 3), labels, 1).interval_95_volume
         held += low <= 0.6 <= high
 
     assert 0.8 < held / 120 <= 1.0
@@ -92,7 +111,7 @@ def test_all_figures_of_a_good_decoder(make_labels):
     evidence = sure(decided)
     evidence[labels.label < 0] = np.log(0.5)
 
-    found = metrics(evidence, labels, everything(labels), 4, 0.6, "by blocks")
+    found = judged(evidence, labels, 4, 0.6, "by blocks")
 
     assert (found.n_blocks, found.n_volumes, found.chance) == (8, 64, 0.5)
     assert found.confusion == ((4, 0), (1, 3))
@@ -113,7 +132,7 @@ def test_knowing_nothing_scores_as_documented(make_labels):
     labels = make_labels(["abcdabcd"])
     evidence = np.log(np.full((len(labels.label), 4), 0.25))
 
-    found = metrics(evidence, labels, everything(labels), 4, 0.0, "none")
+    found = judged(evidence, labels, 4, 0.0, "none")
 
     assert found.log_loss == pytest.approx(np.log(4))
     assert found.brier == pytest.approx(0.75)
@@ -132,6 +151,25 @@ def test_too_few_blocks_are_said_to_be_too_few(make_labels):
     """Four blocks of two classes can show nothing, and the notes say so."""
     labels = make_labels(["abab"])
 
-    found = metrics(sure(truth_of(labels)), labels, everything(labels), 2, 0.0, "by blocks")
+    found = judged(sure(truth_of(labels)), labels, 2, 0.0, "by blocks")
 
     assert any("too few: even if all were decoded right" in note for note in found.notes)
+
+
+def test_a_read_outs_figures_are_the_decoders_own(make_labels):
+    """The same stream gives the same share, log-loss and latency in either table."""
+    labels = make_labels(["abbaabab"], pause_s=24.0)
+    decided = truth_of(labels)
+    decided[labels.block == 7] = 0
+    evidence = sure(decided)
+    served = windows(evidence, labels, everything(labels), 4)
+    whole = metrics(evidence, served, labels, everything(labels), 0.6, "by blocks")
+
+    found = read_out_figures("window of 8 s", "window", served, labels, 0.6)
+
+    assert (found.name, found.kind) == ("window of 8 s", "window")
+    assert found.accuracy == whole.accuracy.window
+    assert found.interval_95 == whole.accuracy.interval_95_window
+    assert found.log_loss == whole.log_loss
+    assert found.onset_latency_s == whole.onset_latency_s
+    assert found.missed_blocks == whole.missed_blocks == 1
