@@ -11,7 +11,7 @@ from calibration.baselines import above_chance, fast_baselines, slow_baselines, 
 from calibration.budget import Budget
 from calibration.choose import Chosen, Nested, Preference
 from calibration.compute import best_device
-from calibration.dataset import Labels, left_out
+from calibration.dataset import REST, Labels, left_out
 from calibration.evaluate import (
     Fold,
     accuracy,
@@ -32,7 +32,7 @@ from calibration.heads import (
     prepare_sides,
     split_of,
 )
-from calibration.lag import choose_lag
+from calibration.lag import DEFAULT_LAG_S, block_contrasts, choose_lag, held_out_rates
 from calibration.networks import DeepLight
 from calibration.progress import Progress
 from calibration.read_outs import ReadOutPreference, ReadOuts, fit_read_out, fit_read_outs
@@ -210,7 +210,12 @@ def _lag(examples: Examples, settings: FittingSettings) -> tuple[float, str]:
     if settings.haemodynamic_lag_s is not None:
         return settings.haemodynamic_lag_s, "as asked for"
     coarse = coarse_voxels(examples.prepared, examples.mask, examples.grid_affine)
-    return choose_lag(coarse, lambda lag: examples.label_task(lag).only_usable(examples.usable))
+    rest_is_a_class = REST in examples.label(DEFAULT_LAG_S).classes
+    return choose_lag(
+        coarse,
+        lambda lag_s: examples.label_task(lag_s).only_usable(examples.usable),
+        block_contrasts if rest_is_a_class else held_out_rates,
+    )
 
 
 def _compare(

@@ -1,8 +1,6 @@
-"""How late this person's response comes, told without asking which class a block has.
+"""How late this person's response comes, told by task against rest.
 
-With the right lag, volumes of a block are alike and differ from those of the next one. Task and
-rest are blocks here, whatever is decoded later. So permuting the classes of blocks changes nothing,
-and the permutation test need not repeat the choice.
+Neither score asks which class a block has, so the permutation test need not repeat the choice.
 """
 
 from collections.abc import Callable
@@ -10,15 +8,22 @@ from collections.abc import Callable
 import numpy as np
 
 from calibration.dataset import Labels
+from calibration.evaluate import folds
+from calibration.heads import N_FEATURES, cross_validate
 from rtdecode.errors import ConfigError
-from rtdecode.types import Float32
+from rtdecode.types import Float32, Float64
 
 LAGS_S = (3.0, 4.0, 5.0, 6.0, 7.0)
 DEFAULT_LAG_S = 5.0
 
+Score = Callable[[Float32, Labels], Float64]
+"""From features and task-against-rest labels to a score of each block, or pair of blocks."""
 
-def choose_lag(features: Float32, labels_at: Callable[[float], Labels]) -> tuple[float, str]:
-    """Choose the haemodynamic lag at which neighbouring blocks of task and rest differ most.
+
+def choose_lag(
+    features: Float32, labels_at: Callable[[float], Labels], score: Score
+) -> tuple[float, str]:
+    """Choose the haemodynamic lag that scores best: by a standard error, or the default stays.
 
     Parameters
     ----------
@@ -26,6 +31,8 @@ def choose_lag(features: Float32, labels_at: Callable[[float], Labels]) -> tuple
         (n, F) coarse voxels.
     labels_at
         From a lag in seconds to labels in which task and rest are the two classes.
+    score
+        `held_out_rates`, or `block_contrasts` where rest is one of the classes that are decoded.
 
     Returns
     -------
@@ -35,20 +42,40 @@ def choose_lag(features: Float32, labels_at: Callable[[float], Labels]) -> tuple
     found = {}
     for lag_s in LAGS_S:
         try:
-            found[lag_s] = block_contrast(features, labels_at(lag_s))
+            found[lag_s] = score(features, labels_at(lag_s))
         except ConfigError:
             continue
     if DEFAULT_LAG_S not in found:
         return DEFAULT_LAG_S, "no rest to tell the task from: the default"
-    lag_s = max(found, key=lambda each: found[each])
-    return lag_s, "task and rest differ most, against the spread within blocks"
+    default = found[DEFAULT_LAG_S]
+    best_s, reason = DEFAULT_LAG_S, "no other lag told task from rest better by a standard error"
+    for lag_s, scores in found.items():
+        if len(scores) != len(default) or len(scores) < 2:
+            continue
+        gain = scores - default
+        error = gain.std(ddof=1) / np.sqrt(len(gain))
+        if gain.mean() > error and scores.mean() > found[best_s].mean():
+            best_s, reason = lag_s, "told task from rest best"
+    return best_s, reason
 
 
-def block_contrast(features: Float32, labels: Labels) -> float:
-    """Return how much neighbouring blocks differ, against the variance within blocks.
+def held_out_rates(features: Float32, labels: Labels) -> Float64:
+    """Return the share of each held-out block's volumes told right, task or rest, (blocks,)."""
+    evidence = cross_validate(features, labels, folds(labels), N_FEATURES)
+    rows = np.flatnonzero(labels.chosen)
+    right = evidence[rows].argmax(axis=1) == labels.label[rows]
+    blocks, place = np.unique(labels.block[rows], return_inverse=True)
+    return np.bincount(place, weights=right, minlength=len(blocks)) / np.bincount(place)
 
-    The mean over features of the mean squared difference between the mean of a block and that of
-    the next one in the run, divided by the feature's variance within blocks.
+
+def block_contrasts(features: Float32, labels: Labels) -> Float64:
+    """Return how much neighbouring blocks differ, against the variance within blocks, (pairs,).
+
+    The squared difference between the mean of a block and that of the next one in the run, divided
+    by the feature's variance within blocks, averaged over features.
+
+    Where rest is a class of its own, telling it from the task in held-out blocks would favour the
+    true classes; this does not know them.
 
     Parameters
     ----------
@@ -70,6 +97,6 @@ def block_contrast(features: Float32, labels: Labels) -> float:
     )
     run = np.array([labels.blocks[block[n]].run for n in order])
     same_run = run[1:] == run[:-1]
-    between = (np.diff(means[order], axis=0)[same_run] ** 2).mean(axis=0)
     alive = within > 0
-    return float((between[alive] / within[alive]).mean())
+    between = np.diff(means[order], axis=0)[same_run][:, alive] ** 2
+    return np.asarray((between / within[alive]).mean(axis=1), dtype=np.float64)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from calibration.dataset import Labels
-from calibration.heads import log_softmax
 from rtdecode.types import Float64
 
 TEMPERATURES: Float64 = 2.0 ** (np.arange(-24, 57) / 4)
@@ -32,10 +31,3 @@ def loss_per_block(log_probabilities: Float64, labels: Labels) -> Float64:
     mean[np.arange(len(rows)), place] = 1 / np.bincount(place)[place]
     loss: Float64 = -(log_probabilities[..., rows, :] * target).sum(axis=-1) @ mean
     return loss
-
-
-def temperature_of(evidence: Float64, labels: Labels) -> float:
-    """Return what held-out log-probabilities must be divided by to be most honest."""
-    examples = labels.take(labels.chosen)
-    cooled = log_softmax(evidence[labels.chosen] / TEMPERATURES[:, None, None])
-    return float(TEMPERATURES[loss_per_block(cooled, examples).mean(axis=1).argmin()])
