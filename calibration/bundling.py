@@ -4,13 +4,17 @@ import hashlib
 import importlib.metadata
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from calibration import keeping
 from calibration.budget import Budget
 from calibration.choose import RULE
-from calibration.compile import Parity, export_decoder, parity
+from calibration.comparing import Comparison
+from calibration.compile import ExportReport, Parity, export_decoder, parity, parity_sample
 from calibration.fitting import Fitted
 from calibration.keeping import Kept
 from calibration.networks import StreamingDecoder
@@ -18,9 +22,11 @@ from calibration.preparing import PREPARATION, Ready
 from calibration.pretrained import Pretrained
 from calibration.progress import Progress
 from calibration.read_outs import RULE as READ_OUT_RULE
+from calibration.read_outs import apply_read_out
 from calibration.report import report
 from rtdecode import __version__, bundle
 from rtdecode.errors import RunError
+from rtdecode.supplement import Supplement
 from rtdecode.types import Volume
 
 LIBRARIES = (
@@ -54,10 +60,16 @@ class Made:
     """What it was fitted to."""
 
 
-def write_bundle(
-    made: Made, out: Path, name: str, seed: int, budget: Budget, progress: Progress
-) -> bundle.Bundle:
-    """Export, compare with torch, report, and write the bundle.
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A bundle that can be served, and is not complete yet."""
+
+    bundle: bundle.Bundle
+    export: ExportReport
+
+
+def write_bundle(made: Made, out: Path, name: str, seed: int, progress: Progress) -> Draft:
+    """Export, compare a few volumes with torch, and write a bundle that can be served.
 
     Parameters
     ----------
@@ -69,10 +81,8 @@ def write_bundle(
         Of the decoder, for the operator.
     seed
         Of everything drawn.
-    budget
-        What takes long in the report is left out when it is over.
     progress
-        Told how far each step has come.
+        Called with how far each step has come.
 
     Raises
     ------
@@ -80,16 +90,17 @@ def write_bundle(
         The exported decoder disagrees with torch, or with what its calibration says of it.
     """
     decoder, pretrained, runs = made.decoder, made.pretrained, made.runs
-    ready, fitted, kept = made.ready, made.fitted, made.kept
+    ready, fitted = made.ready, made.fitted
     classes = pretrained.states if fitted is None else fitted.labels.classes
+    if fitted is not None:
+        rehearse(fitted, _decided(fitted, made), np.arange(len(fitted.labels.label)))
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        path = Path(scratch) / "decoder.onnx"
         progress("export to ONNX", 0, 1)
-        export = export_decoder(decoder, classes, folder / "decoder.onnx")
+        export = export_decoder(decoder, classes, path)
         progress("export to ONNX", 1, 1)
-        agreement = parity(export, ready.prepared[0], progress)
-        if fitted is not None:
-            rehearse(fitted, agreement, len(runs))
+        sample = parity_sample(ready.prepared[0], decoder.settings.window_volumes)
+        agreement = parity(export, sample, progress, restore_after=len(sample) // 2)
         manifest = bundle.Manifest(
             name=name,
             classes=classes,
@@ -106,51 +117,107 @@ def write_bundle(
             model_affine=tuple(tuple(row) for row in pretrained.grid_affine.tolist()),
             preparation=ready.stages.settings,
             state=export.state,
-            parity={
-                "volumes": agreement.volumes,
-                "probability": agreement.probability,
-                "state": agreement.state,
-            },
-            provenance=_provenance(runs, pretrained, ready, kept, seed),
+            parity=_figures(agreement),
+            provenance=_provenance(runs, pretrained, ready, made.kept, seed),
             metrics=None if fitted is None else fitted.metrics,
             read_out="window" if fitted is None else fitted.read_outs.chosen.kind,
             dwell_s=None if fitted is None else fitted.read_outs.chosen.dwell_s,
         )
+        state = {PREPARATION + name: array for name, array in ready.initial.items()}
+        written = bundle.write(out, manifest, export.path, ready.space, state)
+    return Draft(written, replace(export, path=out / bundle.DECODER))
+
+
+def finish_bundle(
+    draft: Draft, made: Made, comparison: Comparison | None, budget: Budget, progress: Progress
+) -> bundle.Bundle:
+    """Compare the whole run with torch, and add the report and the calibration's data.
+
+    Parameters
+    ----------
+    draft
+        What `write_bundle` returned; it may be in use already.
+    made
+        What it was written of.
+    comparison
+        With other decoders; `None` for zero-shot.
+    budget
+        What takes long in the report is left out when it is over.
+    progress
+        Called with how far each step has come.
+
+    Raises
+    ------
+    RunError
+        The exported decoder disagrees with torch somewhere along the run. The bundle has another
+        name then, so that nobody takes it.
+    """
+    ready, fitted, kept = made.ready, made.fitted, made.kept
+    try:
+        agreement = parity(draft.export, ready.prepared[0], progress)
+        if fitted is not None:
+            first_run = fitted.labels.run.max() + 1 - len(made.runs)
+            rehearse(fitted, agreement.decided, np.flatnonzero(fitted.labels.run == first_run))
+    except RunError as error:
+        place = bundle.withdraw(draft.bundle)
+        raise RunError(
+            f"{error}. The bundle is withdrawn: do not use it, and stop a service that does. It is "
+            f"now {place}"
+        ) from error
+    supplement = Supplement(
+        digest=draft.bundle.digest,
+        parity=_figures(agreement),
+        comparison=() if comparison is None else comparison.metrics.comparison,
+        notes=() if comparison is None else comparison.metrics.notes,
+    )
+    manifest = replace(
+        draft.bundle.manifest,
+        parity=supplement.parity,
+        metrics=None if comparison is None else comparison.metrics,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        files = {"report.html": folder / "report.html"}
         progress("write the report", 0, 1)
-        extra = {"report.html": folder / "report.html"}
-        extra["report.html"].write_text(
-            report(manifest, ready.space, ready.registration, ready.prepared, decoder, fitted, kept,
-                   budget, progress),
-            encoding="utf-8",
-        )  # fmt: skip
+        page = report(
+            manifest,
+            ready.space,
+            ready.registration,
+            ready.prepared,
+            made.decoder,
+            fitted,
+            () if comparison is None else comparison.learning,
+            kept,
+            budget,
+            progress,
+        )
+        files["report.html"].write_text(page, encoding="utf-8")
         progress("write the report", 1, 1)
         if kept is not None:
-            extra[keeping.FILE] = folder / keeping.FILE
-            kept.save(extra[keeping.FILE])
-        state = {PREPARATION + name: array for name, array in ready.initial.items()}
-        return bundle.write(out, manifest, export.path, ready.space, state, extra)
+            files[keeping.FILE] = folder / keeping.FILE
+            kept.save(files[keeping.FILE])
+        return bundle.add(draft.bundle, supplement, files)
 
 
-def rehearse(fitted: Fitted, agreement: Parity, new_runs: int) -> None:
+def rehearse(fitted: Fitted, decided: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
     """Refuse a decoder that decides far less of what it was fitted to than of held-out blocks.
 
     Parameters
     ----------
     fitted
         What was judged.
-    agreement
-        What the exported decoder decided along the first of the new runs.
-    new_runs
-        How many runs are not an earlier bundle's.
+    decided
+        What the decoder decides at some volumes, -1 for none.
+    rows
+        Which volumes these are.
 
     Raises
     ------
     RunError
         It is not what was judged.
     """
-    labels = fitted.labels
-    first = labels.take(labels.run == labels.run.max() + 1 - new_runs)
-    right = (agreement.decided == first.label)[first.chosen]
+    labels = fitted.labels.take(rows)
+    right = (decided == labels.label)[labels.chosen]
     expected = fitted.metrics.accuracy.window
     if len(right) and right.mean() < LEAST_OF_HELD_OUT * expected:
         raise RunError(
@@ -158,6 +225,34 @@ def rehearse(fitted: Fitted, agreement: Parity, new_runs: int) -> None:
             f"fitted to, and held-out folds {expected:.0%}: it is not what was judged; calibrate "
             "again with --decoder deep or linear, and tell the developers"
         )
+
+
+def _decided(fitted: Fitted, made: Made) -> NDArray[np.int64]:
+    """Return what heads and read-out decide along the calibration runs, -1 for none."""
+    labels = fitted.labels
+    usable = np.ones(len(labels.label), bool) if made.kept is None else made.kept.usable
+    evidence = {
+        name: head.log_probabilities(fitted.candidates[name].features)
+        for name, head in fitted.heads.items()
+    }
+    read_out = fitted.read_outs.chosen
+    served = apply_read_out(
+        read_out,
+        fitted.chosen.combine(evidence),
+        labels,
+        usable,
+        made.runs[0][0].repetition_time_s,
+    )
+    sure = np.exp(served.max(axis=1)) >= read_out.none_threshold
+    return np.where(sure, served.argmax(axis=1), -1)
+
+
+def _figures(agreement: Parity) -> dict[str, float]:
+    return {
+        "volumes": agreement.volumes,
+        "probability": agreement.probability,
+        "state": agreement.state,
+    }
 
 
 def _rule(fitted: Fitted | None) -> str:

@@ -1,13 +1,14 @@
 """Compile network, read-outs and temperature to one self-contained ONNX file, and check it."""
 
 import hashlib
+import io
 import json
 import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ INPUTS = ("volume", "usable", "elapsed")
 """Followed by the state."""
 ANSWERS = ("probabilities", "fast_probabilities", "decided", "volume_log_probabilities")
 """Followed by each state's next, `NAME_next`."""
+SAMPLE_VOLUMES = 22
+"""How many volumes of a run are compared with torch before the bundle is written."""
 FOLD_BYTES = 1 << 26
 """Constants up to this size are computed while exporting; onnxscript stops at a few kB."""
 
@@ -131,6 +134,7 @@ def parity(
     run: Sequence[Prepared],
     progress: Progress = silent,
     limit: float = 1e-4,
+    restore_after: int | None = None,
 ) -> Parity:
     """Step torch and ONNX Runtime side by side over a run and compare what they say.
 
@@ -146,6 +150,9 @@ def parity(
         Told how many volumes were compared.
     limit
         Largest difference to accept.
+    restore_after
+        After so many volumes ONNX Runtime goes on in a new session, from a state that went through
+        a file, as a service does that was restarted.
 
     Raises
     ------
@@ -154,9 +161,7 @@ def parity(
     RunError
         They differ by more than `limit`: the export is refused.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(export.path, options, providers=["CPUExecutionProvider"])
+    session = _open(export.path)
     ours, theirs = export.decoder.initial_state(), export.decoder.initial_state()
     outputs = _outputs(export.decoder)
     probabilities, states, decided = [], [], []
@@ -174,6 +179,8 @@ def parity(
         probabilities += [_difference(expected[name], found[name]) for name in ANSWERS[:2]]
         states += [_difference(ours[name], theirs[name]) for name in ours]
         decided.append(int(found["probabilities"].argmax()) if found["decided"] else -1)
+        if done == restore_after:
+            session, theirs = _open(export.path), _through_a_file(theirs)
         progress("compare with torch", done, len(run))
     if not run:
         raise ConfigError("parity needs at least one prepared volume, and the run has none")
@@ -185,6 +192,46 @@ def parity(
             f"allowed {limit:g}"
         )
     return result
+
+
+def parity_sample(run: Sequence[Prepared], window_volumes: int) -> list[Prepared]:
+    """Return some twenty volumes in which everything happens that may happen in a run.
+
+    From the middle of the run: volumes in a row, an unusable one, a gap of one volume, a gap longer
+    than the window, and unusable volumes after it.
+
+    Parameters
+    ----------
+    run
+        Prepared volumes in order.
+    window_volumes
+        Length of the decision window.
+    """
+    first = max(0, len(run) // 2 - SAMPLE_VOLUMES)
+    chosen = list(run[first : first + SAMPLE_VOLUMES])
+    sample = []
+    for place, prepared in enumerate(chosen):
+        if place == 9:  # a gap of one volume
+            continue
+        later = window_volumes + 1 if place >= 14 else 0
+        usable = prepared.quality.usable and place not in {5, 14, 15}
+        quality = replace(prepared.quality, usable=usable)
+        sample.append(replace(prepared, index=prepared.index + later, quality=quality))
+    return sample
+
+
+def _open(path: Path) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _through_a_file(state: State) -> State:
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **state)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def _unread(decoder: StreamingDecoder) -> int:

@@ -1,42 +1,30 @@
-"""From prepared, labelled volumes to a decoder and what it is worth."""
+"""From prepared, labelled volumes to a decoder and the verdict on it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-import numpy as np
-
-from calibration.baselines import above_chance, fast_baselines, slow_baselines, zero_shot
 from calibration.budget import Budget
 from calibration.choose import Chosen, Nested, Preference
-from calibration.compute import best_device
 from calibration.dataset import REST, Labels, left_out
 from calibration.evaluate import (
     Fold,
-    accuracy,
     describe,
-    folds,
-    held_out,
-    log_loss,
     metrics,
     permutation_test,
 )
-from calibration.features import RECURRENT, coarse_voxels, network_features
+from calibration.features import RECURRENT, coarse_voxels
 from calibration.heads import (
     VOXEL_SHARE,
     Candidate,
     Head,
     fit_lda,
-    held_out_logits,
-    prepare_sides,
-    split_of,
 )
 from calibration.lag import DEFAULT_LAG_S, block_contrasts, choose_lag, held_out_rates
-from calibration.networks import DeepLight
 from calibration.progress import Progress
-from calibration.read_outs import ReadOutPreference, ReadOuts, fit_read_out, fit_read_outs
-from rtdecode.metrics import Compared, Metrics
+from calibration.read_outs import ReadOutPreference, ReadOuts, fit_read_outs
+from rtdecode.metrics import Metrics
 from rtdecode.types import Bool, Float32, Float64
 
 VOXELS = -1
@@ -92,15 +80,17 @@ class Fitted:
     labels: Labels
     lag_reason: str
     metrics: Metrics
-    learning: tuple[tuple[int, float, float], ...]
-    """Training blocks of each class; share of held-out volumes decoded; its standard error."""
+    """Without the comparison with other decoders (`calibration.comparing`)."""
+    candidates: Mapping[str, Candidate]
+    """All that were tried."""
+    evidence: Mapping[str, Float64]
+    """Each candidate's held-out log-probabilities, (n, K)."""
+    folds: tuple[Fold, ...]
 
 
 def fit_decoder(
     examples: Examples,
-    network: DeepLight,
-    layers: Sequence[int],
-    states: Sequence[str],
+    features: Mapping[int, Float32],
     settings: FittingSettings,
     budget: Budget,
     progress: Progress,
@@ -111,18 +101,15 @@ def fit_decoder(
     ----------
     examples
         Of the calibration.
-    network
-        Pretrained.
-    layers
-        After how many of its convolutions a head may read; the first is the default.
-    states
-        What its outputs stand for.
+    features
+        What the network's layers say of the examples, by the number of convolutions, the default
+        layer first; `RECURRENT` among them.
     settings
         See `FittingSettings`.
     budget
-        Comparing and permuting stop when it is over.
+        The permutation test stops when it is over.
     progress
-        Told how far each step has come.
+        Called with how far each step has come.
 
     Raises
     ------
@@ -132,26 +119,10 @@ def fit_decoder(
     lag_s, lag_reason = _lag(examples, settings)
     every = examples.label(lag_s)
     labels = every.only_usable(examples.usable)
-    folds(labels)  # refuses before anything slow is done
 
     # --- what may decode, and which does ----------------------------------------------------------
-    features = network_features(
-        network, examples.prepared, examples.mask, (*layers, RECURRENT), progress, best_device()
-    )
-    features[VOXELS] = examples.prepared
-    name_of = {
-        **{layer: f"convolution {layer}" for layer in layers},
-        RECURRENT: "recurrent features",
-        VOXELS: "voxels",
-    }
-    voxels = max(1, round(VOXEL_SHARE * examples.prepared.shape[1]))
-    candidates = [
-        Candidate(name, "linear", features[layer], partial(fit_lda, n_features=voxels), voxels)
-        if layer == VOXELS
-        else Candidate(name, "deep", features[layer], fit_lda)
-        for layer, name in name_of.items()
-    ]
-    nested = Nested(candidates, labels, settings.preference, progress)
+    layer_of, candidates = _candidates(examples, features)
+    nested = Nested(list(candidates.values()), labels, settings.preference, progress)
     chosen = nested.choose()
     evidence = nested.true_evidence()
 
@@ -167,7 +138,6 @@ def fit_decoder(
         read_outs.chosen.none_threshold,
         describe(labels, nested.folds) + ("" if nested.nested else "; choices by default"),
     )
-    # Before anything is compared: the verdict hangs on it.
     test = permutation_test(
         nested.held_out,
         labels,
@@ -176,34 +146,45 @@ def fit_decoder(
         progress,
         cancelled=lambda: budget.over,
     )
-    worth = replace(worth, p_value=test.p_value, permutations=test.permutations)
-    comparison = list(_compare(nested, examples, labels, read_outs, features, network, states,
-                               layers, settings, budget, progress))  # fmt: skip
     worth = replace(
         worth,
-        comparison=tuple(comparison),
+        p_value=test.p_value,
+        permutations=test.permutations,
         read_outs=tuple(one.figures(labels) for one in read_outs.tried),
         notes=(
             *worth.notes,
             *examples.notes,
             *left_out(every, examples.usable),
             *read_outs.chosen.notes,
-            *above_chance(comparison, worth.chance),
         ),
     )
-    of = {candidate.name: candidate for candidate in candidates}
+    parts = {part: candidates[part] for part in chosen.parts}
     return Fitted(
         chosen=chosen,
-        heads={
-            part: fit_lda(of[part].features, labels, of[part].n_features) for part in chosen.parts
-        },
-        layers={part: layer for layer, part in name_of.items() if part in chosen.parts},
+        heads={name: fit_lda(c.features, labels, c.n_features) for name, c in parts.items()},
+        layers={name: layer_of[name] for name in parts},
         read_outs=read_outs,
         labels=labels,
         lag_reason=lag_reason,
         metrics=worth,
-        learning=_learning(of[chosen.parts[0]], labels),
+        candidates=candidates,
+        evidence=nested.evidence(),
+        folds=nested.folds,
     )
+
+
+def _candidates(
+    examples: Examples, features: Mapping[int, Float32]
+) -> tuple[dict[str, int], dict[str, Candidate]]:
+    """Return what each candidate reads, and the candidates: layers of the network, then voxels."""
+    names = {layer: f"convolution {layer}" for layer in features if layer != RECURRENT}
+    names[RECURRENT] = "recurrent features"
+    candidates = {name: Candidate(name, "deep", features[n], fit_lda) for n, name in names.items()}
+    voxels = max(1, round(VOXEL_SHARE * examples.prepared.shape[1]))
+    fit = partial(fit_lda, n_features=voxels)
+    candidates["voxels"] = Candidate("voxels", "linear", examples.prepared, fit, voxels)
+    layer_of = {name: layer for layer, name in names.items()} | {"voxels": VOXELS}
+    return layer_of, candidates
 
 
 def _lag(examples: Examples, settings: FittingSettings) -> tuple[float, str]:
@@ -216,71 +197,3 @@ def _lag(examples: Examples, settings: FittingSettings) -> tuple[float, str]:
         lambda lag_s: examples.label_task(lag_s).only_usable(examples.usable),
         block_contrasts if rest_is_a_class else held_out_rates,
     )
-
-
-def _compare(
-    nested: Nested,
-    examples: Examples,
-    labels: Labels,
-    read_outs: ReadOuts,
-    features: Mapping[int, Float32],
-    network: DeepLight,
-    states: Sequence[str],
-    layers: Sequence[int],
-    settings: FittingSettings,
-    budget: Budget,
-    progress: Progress,
-) -> Iterator[Compared]:
-    """Yield the candidates' figures, then the baselines', as long as the budget lasts."""
-
-    def compared(name: str, kind: str, evidence: Float64) -> Compared:
-        served = fit_read_out(
-            read_outs.chosen.kind, evidence, labels, examples.usable, examples.repetition_time_s
-        ).log_probabilities
-        return Compared(name, kind, accuracy(evidence, served, labels), log_loss(served, labels))
-
-    for name, evidence in nested.evidence().items():
-        yield compared(name, nested.kinds[name], evidence)
-    untrained = zero_shot(network, states, features[RECURRENT], labels)
-    baselines = [] if untrained is None else [untrained]
-    for baseline in (
-        *baselines,
-        *fast_baselines(examples.prepared, examples.mask, examples.grid_affine, examples.motion,
-                        labels, settings.seed),
-    ):  # fmt: skip
-        if budget.over:
-            return
-        yield compared(baseline.name, baseline.kind, held_out(baseline, labels, nested.folds))
-    if settings.baselines == "fast" or budget.over:
-        return
-    for slow in slow_baselines(network, examples.prepared, examples.mask, layers[0],
-                               settings.seed, budget, best_device(), progress):  # fmt: skip
-        if budget.over:
-            return
-        yield compared(slow.name, slow.kind, held_out(slow, labels, nested.folds))
-
-
-def _learning(candidate: Candidate, labels: Labels) -> tuple[tuple[int, float, float], ...]:
-    """Return how held-out accuracy grows with the blocks of each class that are trained on."""
-    of = labels.block_labels()
-    parts = folds(labels)
-    shown = [np.unique(labels.block[fold.train & labels.chosen]) for fold in parts]
-    most = min(int(np.bincount(of[blocks]).min()) for blocks in shown)
-    splits = []
-    for count in range(1, most + 1):
-        for fold, blocks in zip(parts, shown, strict=True):
-            first = [n for c in range(labels.n_classes) for n in blocks[of[blocks] == c][:count]]
-            train = fold.train & (np.isin(labels.block, first) | labels.rest)
-            splits.append(split_of(labels, Fold(fold.test & labels.chosen, train)))
-    sides = prepare_sides(candidate.features, labels, splits, candidate.n_features)
-    curve = []
-    for count in range(1, most + 1):
-        here = slice((count - 1) * len(parts), count * len(parts))
-        logits = held_out_logits(sides[here], splits[here], of[None], labels)[0]
-        rows = np.flatnonzero(labels.chosen)
-        right = logits[rows].argmax(axis=1) == labels.label[rows]
-        blocks, place = np.unique(labels.block[rows], return_inverse=True)
-        rates = np.bincount(place, weights=right) / np.bincount(place)
-        error = float(np.std(rates, ddof=1) / np.sqrt(len(blocks)))
-        curve.append((count, float(np.mean(rates)), error))
-    return tuple(curve)

@@ -205,6 +205,28 @@ def _filter(
     return DWELLS_S, read
 
 
+def apply_read_out(
+    read_out: DecisionReadOut,
+    evidence: Float64,
+    labels: Labels,
+    usable: Bool,
+    repetition_time_s: float,
+) -> Float64:
+    """Return the log-probabilities of a fitted read-out along the runs, (n, K).
+
+    Parameters
+    ----------
+    read_out
+        Window or filter.
+    evidence, labels, usable, repetition_time_s
+        As for `fit_read_outs`.
+    """
+    cooled = evidence / read_out.temperature
+    if read_out.dwell_s is None:
+        return windows(cooled, labels, usable, read_out.window_volumes)
+    return filtered(cooled, labels, usable, read_out.dwell_s / repetition_time_s)
+
+
 def _nearest_block(labels: Labels) -> NDArray[np.int64]:
     """Return which of the blocks that have examples, counted from 0, is nearest, (n,), or -1."""
     numbers = np.unique(labels.block[labels.chosen])

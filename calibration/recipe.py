@@ -1,7 +1,7 @@
 """Calibration from top to bottom: labelled runs in, a compiled decoder out."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from calibration.assemble import evidence_of
 from calibration.budget import Budget
-from calibration.bundling import Made, write_bundle
-from calibration.compute import one_thread
+from calibration.bundling import Made, finish_bundle, write_bundle
+from calibration.comparing import compare
+from calibration.compute import best_device, one_thread
 from calibration.dataset import TASK, label_volumes
+from calibration.evaluate import folds
 from calibration.events import Block, ClassSpec, find_blocks, parse_classes
+from calibration.features import RECURRENT, network_features
 from calibration.fitting import Examples, Fitted, FittingSettings, fit_decoder
 from calibration.keeping import Kept, fingerprint
-from calibration.lag import LAGS_S
+from calibration.lag import DEFAULT_LAG_S, LAGS_S
 from calibration.networks import NetworkEvidence, ReadOutSettings, StreamingDecoder
 from calibration.preparing import Preparing, prepare
 from calibration.pretrained import Pretrained
@@ -51,6 +54,16 @@ class CalibrationSettings:
     quick_registration: bool = False
     """Affine only: for the demo's simulated people, who are no more than that away."""
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Announcements:
+    """Whom to tell what the person in the scanner waits for."""
+
+    verdict: Callable[[Fitted], None] = lambda _fitted: None
+    """Called when the decoder is judged."""
+    servable: Callable[[bundle.Bundle], None] = lambda _bundle: None
+    """Called when `rtdecode serve` may take the bundle."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +109,12 @@ def calibrate(
     earlier: bundle.Bundle | None = None,
     begun: Preparing | None = None,
     budget: Budget | None = None,
+    announce: Announcements | None = None,
 ) -> Calibrated:
     """Compile a decoder for the person whose runs these are.
+
+    The person waits in the scanner: the verdict comes first, then a bundle that can be served, and
+    at last what makes it complete.
 
     Parameters
     ----------
@@ -118,16 +135,20 @@ def calibrate(
     begun
         What has taken the first run's volumes already, as they came.
     budget
-        How long choosing and comparing may take.
+        How long testing and comparing may take.
+    announce
+        Called as soon as there is something to act upon.
 
     Raises
     ------
     ConfigError
         If the events, the T1 or a run cannot be used; nothing has been computed then.
     RunError
-        If the registration fails, or the exported decoder disagrees with torch.
+        If the registration fails, or the exported decoder disagrees with torch. A bundle that can
+        be served already is withdrawn then.
     """
     budget = budget or Budget(None, SystemClock())
+    announce = announce or Announcements()
     repetition_time_s = _check(runs, pretrained, events, out, earlier)
     kept = None if earlier is None else Kept.load(earlier)
     _check_distinct(runs, () if kept is None else kept.fingerprints)
@@ -144,23 +165,29 @@ def calibrate(
         if not events:
             decoder = zero_shot_decoder(pretrained, ready.space, repetition_time_s)
             made = Made(decoder, pretrained, runs, ready, None, None)
-            written = write_bundle(made, out, settings.name, settings.seed, budget, progress)
+            draft = write_bundle(made, out, settings.name, settings.seed, progress)
+            announce.servable(draft.bundle)
+            written = finish_bundle(draft, made, None, budget, progress)
             return Calibrated(written, ready.registration, None)
         now = Kept.of(list(zip(runs, ready.prepared, blocks, strict=True)))
         kept = now if kept is None else kept.followed_by(now)
         examples = examples_of(kept, spec, ready.space, repetition_time_s, rest=settings.rest)
-        fitted = fit_decoder(
-            examples,
-            pretrained.network,
-            pretrained.layers,
-            pretrained.states,
-            settings.fitting,
-            budget,
-            progress,
+        folds(examples.label(DEFAULT_LAG_S).only_usable(examples.usable))  # refuses before the work
+        layers = (*pretrained.layers, RECURRENT)
+        found = network_features(
+            pretrained.network, examples.prepared, examples.mask, layers, progress, best_device()
         )
+        features = {layer: found[layer] for layer in layers}
+        fitted = fit_decoder(examples, features, settings.fitting, budget, progress)
+        announce.verdict(fitted)
         decoder = fitted_decoder(fitted, pretrained, ready.space, repetition_time_s)
         made = Made(decoder, pretrained, runs, ready, fitted, kept)
-        written = write_bundle(made, out, settings.name, settings.seed, budget, progress)
+        draft = write_bundle(made, out, settings.name, settings.seed, progress)
+        announce.servable(draft.bundle)
+        comparison = compare(
+            fitted, examples, features, pretrained, settings.fitting, budget, progress
+        )
+        written = finish_bundle(draft, made, comparison, budget, progress)
         return Calibrated(written, ready.registration, fitted)
 
 

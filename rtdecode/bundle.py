@@ -2,9 +2,9 @@
 
 A bundle is a folder: `manifest.json`, which names every other file with its SHA-256,
 `decoder.onnx`, `reference.nii.gz` (the calibration run's mean EPI), `mask.nii.gz` (the decoder's
-voxels), `sampling.npz` (where each of them lies in the reference EPI), `initial_state.npz`. Beside
-them, where it was fitted to a person: `report.html` for people, `calibration.npz` for the next
-calibration.
+voxels), `sampling.npz` (where each of them lies in the reference EPI), `initial_state.npz`. A
+supplement (`rtdecode.supplement`) adds what no decision needs: `report.html` for people and, where
+the decoder was fitted to a person, `calibration.npz` for the next calibration.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from nibabel.filebasedimages import ImageFileError
 from rtdecode.errors import BundleError
 from rtdecode.metrics import Metrics, ReadOutKind
 from rtdecode.stages import PreparationSettings, Space
+from rtdecode.supplement import Supplement, read_supplement, write_supplement
 from rtdecode.types import State
 
 SCHEMA = 1
@@ -127,14 +128,7 @@ class Bundle:
     initial_state: State
 
 
-def write(
-    path: Path,
-    manifest: Manifest,
-    decoder: Path,
-    space: Space,
-    initial: State,
-    extra: Mapping[str, Path] | None = None,
-) -> Bundle:
+def write(path: Path, manifest: Manifest, decoder: Path, space: Space, initial: State) -> Bundle:
     """Write a bundle, whole or not at all, and load it back.
 
     Parameters
@@ -147,8 +141,6 @@ def write(
         The exported `decoder.onnx`.
     space, initial
         Reference, mask and sampling coordinates; the state that a run starts from.
-    extra
-        Further files that the bundle keeps, by their names in it; serving does not read them.
 
     Raises
     ------
@@ -168,15 +160,43 @@ def write(
         nib.save(mask, folder / "mask.nii.gz")
         np.savez(folder / "sampling.npz", coordinates_mm=space.coordinates_mm)
         np.savez(folder / "initial_state.npz", allow_pickle=False, **initial)
-        for name, file in (extra or {}).items():
-            shutil.copyfile(file, folder / name)
-        files = {name: _file_sha256(folder / name) for name in (*REQUIRED, *(extra or {}))}
+        files = {name: _file_sha256(folder / name) for name in REQUIRED}
         complete = msgspec.json.encode(replace(manifest, files=files))
         (folder / MANIFEST).write_bytes(msgspec.json.format(complete))
         # Verified before it gets its name: what stands at `path` is always good.
         written = load(folder)
         folder.rename(path)
     return replace(written, path=path)
+
+
+def add(bundle: Bundle, supplement: Supplement, files: Mapping[str, Path]) -> Bundle:
+    """Add what no decision needs to a bundle that may be in use already.
+
+    Parameters
+    ----------
+    bundle
+        As it was written.
+    supplement
+        With `files` still empty; it is filled in here.
+    files
+        What the bundle keeps, by the names in it.
+    """
+    for name, file in files.items():
+        shutil.copyfile(file, bundle.path / name)
+    sums = {name: _file_sha256(bundle.path / name) for name in files}
+    write_supplement(bundle.path, replace(supplement, files=sums))
+    return load(bundle.path)
+
+
+def withdraw(bundle: Bundle) -> Path:
+    """Rename a bundle that must not be served, and return where it is now."""
+    place = bundle.path.with_name(f"{bundle.path.name}.withdrawn")
+    number = 1
+    while place.exists():
+        number += 1
+        place = bundle.path.with_name(f"{bundle.path.name}.withdrawn-{number}")
+    bundle.path.rename(place)
+    return place
 
 
 def load(path: Path | str) -> Bundle:
@@ -208,7 +228,9 @@ def load(path: Path | str) -> Bundle:
 
 
 def read_manifest(path: Path) -> tuple[Manifest, str]:
-    """Return what a bundle says of itself, and the bundle's digest, without loading the rest.
+    """Return what a bundle says of itself and its digest, without loading the rest.
+
+    The manifest is completed by the supplement, where there is one.
 
     Raises
     ------
@@ -227,7 +249,17 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
             f"{path / MANIFEST}: schema {schema}, this rtdecode reads {SCHEMA}; "
             "calibrate again, or use the rtdecode version that wrote it"
         )
-    return manifest, _sha256(content)[:12]
+    digest = _sha256(content)[:12]
+    supplement = read_supplement(path, digest)
+    return manifest if supplement is None else _completed(manifest, supplement), digest
+
+
+def _completed(manifest: Manifest, supplement: Supplement) -> Manifest:
+    metrics = manifest.metrics
+    if metrics is not None:
+        metrics = replace(metrics, comparison=supplement.comparison, notes=supplement.notes)
+    files = {**manifest.files, **supplement.files}
+    return replace(manifest, parity=supplement.parity, metrics=metrics, files=files)
 
 
 def _problems(path: Path, manifest: Manifest, decoder: bytes) -> list[str]:

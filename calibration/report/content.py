@@ -6,6 +6,7 @@ from html import escape
 import numpy as np
 
 from calibration.budget import Budget
+from calibration.comparing import Learning
 from calibration.evaluate import verdict
 from calibration.fitting import Fitted
 from calibration.keeping import Kept
@@ -30,6 +31,7 @@ def report(
     prepared: Sequence[Sequence[Prepared]],
     decoder: StreamingDecoder,
     fitted: Fitted | None,
+    learning: Learning,
     kept: Kept | None,
     budget: Budget,
     progress: Progress,
@@ -39,15 +41,19 @@ def report(
     Parameters
     ----------
     manifest
-        Of the bundle.
+        Of the bundle, its figures completed by the comparison with other decoders.
     space, registration
         Where the decoder's voxels are; `None` where an earlier bundle had found out.
     prepared
         Volumes of each run.
     decoder
         As exported.
-    fitted, kept
-        What was fitted, and to what; `None` for zero-shot.
+    fitted
+        What was fitted; `None` for zero-shot.
+    learning
+        How accuracy grows with blocks.
+    kept
+        What it was fitted to; `None` for zero-shot.
     budget
         The relevance maps are left out when it is over.
     progress
@@ -55,7 +61,7 @@ def report(
     """
     parts = [_headline(manifest, fitted)]
     if fitted is not None and kept is not None:
-        parts += _figures(fitted, fitted.metrics, kept)
+        parts += _figures(fitted, manifest.metrics or fitted.metrics, learning, kept)
     parts += _motion(manifest, prepared)
     if registration is not None:
         parts.append(
@@ -88,7 +94,7 @@ def _headline(manifest: Manifest, fitted: Fitted | None) -> str:
     return page.verdict(found.sentence, found.outcome.upper(), kind)
 
 
-def _figures(fitted: Fitted, metrics: Metrics, kept: Kept) -> list[str]:
+def _figures(fitted: Fitted, metrics: Metrics, learning: Learning, kept: Kept) -> list[str]:
     labels, classes = fitted.labels, fitted.labels.classes
     rows = (decoder_row(metrics), *metrics.comparison)
     compared = charts.accuracies(rows, fitted.chosen.parts, metrics.chance)
@@ -126,7 +132,7 @@ def _figures(fitted: Fitted, metrics: Metrics, kept: Kept) -> list[str]:
         + page.section(
             "Blocks: shown (rows) and decided", "", charts.confusion(metrics.confusion, classes)
         )
-        + _learning(fitted, metrics)
+        + _learning(learning, metrics)
         + "</div>",
         page.section(
             "How decisions are read out of single volumes",
@@ -139,11 +145,11 @@ def _figures(fitted: Fitted, metrics: Metrics, kept: Kept) -> list[str]:
     ]
 
 
-def _learning(fitted: Fitted, metrics: Metrics) -> str:
-    if len(fitted.learning) < 2:
+def _learning(learning: Learning, metrics: Metrics) -> str:
+    if len(learning) < 2:
         body = page.items(["Each fold has one block of a class to learn from: nothing to compare."])
     else:
-        body = charts.learning(fitted.learning, metrics.chance)
+        body = charts.learning(learning, metrics.chance)
     note = "Held-out volumes decoded, with the standard error over blocks."
     return page.section("Would more blocks help?", note, body)
 
