@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from rtdecode.errors import ConfigError
-from rtdecode.wire import INGEST_PORT
+from rtdecode.ports import INGEST
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from calibration.recipe import Calibrated
     from rtdecode.types import Volume
 
@@ -119,7 +119,7 @@ def calibrate(
     ] = None,
     ingest: Annotated[
         str, typer.Option(help="With --source zmq:: objects are pushed here.")
-    ] = f"tcp://127.0.0.1:{INGEST_PORT}",
+    ] = INGEST,
     keys: Annotated[
         Path | None,
         typer.Option(help="With --source zmq:: folder of the service's keys, as for serve."),
@@ -144,6 +144,7 @@ def calibrate(
     _check(runs, source, tables, zero_shot=zero_shot, earlier=earlier, volumes=volumes, out=out)
 
     import msgspec
+    from rich.console import Console
 
     from calibration.budget import Budget
     from calibration.fitting import FittingSettings
@@ -212,6 +213,8 @@ def calibrate(
 
 def tell(result: Calibrated, console: Console) -> None:
     """Print what an operator wants to know, the verdict last."""
+    from rich.table import Table
+
     from calibration.evaluate import verdict
 
     manifest = result.bundle.manifest
@@ -331,6 +334,7 @@ def demo(
     Example: rtdecode demo --keep demo/
     """
     import msgspec
+    from rich.console import Console
 
     from calibration.demo import DemoSettings
     from calibration.demo import run as run_demo

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rtdecode.client.endpoints import CONTROL, INGEST, OUTCOMES
 from rtdecode.errors import ConfigError
+from rtdecode.ports import CONTROL, INGEST, OUTCOMES
 
 if TYPE_CHECKING:
     from rtdecode.pipeline import Pipeline
