@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtdecode.errors import ConfigError
+from rtdecode.errors import ConfigError, check_all
 from rtdecode.ports import INGEST
 
 if TYPE_CHECKING:
@@ -141,7 +141,33 @@ def calibrate(
     events.tsv --out sub-01.bundle
     """
     runs, tables = run or [], events or []
-    _check(runs, source, tables, zero_shot=zero_shot, earlier=earlier, volumes=volumes, out=out)
+    live = recorded = None
+    if source is not None:
+        from rtdecode.service import ServiceSettings
+        from rtdecode.wire import ANY_PORT
+
+        recorded = session or out.with_name(f"{out.name}-session")
+        live = ServiceSettings(
+            recorded, source, ANY_PORT, ANY_PORT, ingest, volumes=volumes or 0, keys=keys
+        )
+    from calibration.inputs import check_inputs
+
+    files = {
+        "--run": runs,
+        "--t1": [t1] if t1 else [],
+        "--transform": [transform] if transform else [],
+    }
+    check_all(
+        lambda: _check(
+            runs, source, tables, zero_shot=zero_shot, earlier=earlier, volumes=volumes, out=out
+        ),
+        lambda: check_events(tables, classes),
+        lambda: check_inputs(files, weights, live, earlier),
+    )
+    # The bundle is verified before torch is imported, which takes seconds.
+    from rtdecode import bundle as bundles
+
+    known = None if earlier is None else bundles.load(earlier)
 
     import msgspec
     from rich.console import Console
@@ -153,14 +179,11 @@ def calibrate(
     from calibration.progress import bars
     from calibration.recipe import CalibrationSettings, preparing
     from calibration.recipe import calibrate as compile_decoder
-    from rtdecode import bundle as bundles
     from rtdecode.clock import SystemClock
-    from rtdecode.service import ServiceSettings
     from rtdecode.signals import stopped_by_signals
 
     console = Console(stderr=True)
     pretrained = load_pretrained(weights)
-    known = None if earlier is None else bundles.load(earlier)
     settings = CalibrationSettings(
         name=out.name,
         classes=classes,
@@ -169,10 +192,9 @@ def calibrate(
         t1=t1,
         transform=transform,
     )
-    check_events(tables, classes)
-    begun = recorded = None
+    begun = None
     with bars(console) as progress, ExitStack() as stack:
-        if source is not None and volumes is not None:
+        if live is not None and volumes is not None:
             begun = stack.enter_context(preparing(pretrained, settings, volumes))
 
             def came(volume: Volume) -> None:
@@ -180,8 +202,6 @@ def calibrate(
                 progress("the run, as it comes", len(begun.volumes), volumes)
 
             progress("the run, as it comes", 0, volumes)
-            recorded = session or out.with_name(f"{out.name}-session")
-            live = ServiceSettings(recorded, source, ingest=ingest, volumes=volumes, keys=keys)
             acquire(live, came)
             series = [begun.volumes]
         else:
