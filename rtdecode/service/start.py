@@ -74,8 +74,8 @@ def check_place(folder: Path) -> None:
         )
     if not os.access(place, os.W_OK | os.X_OK):
         raise ConfigError(
-            f"session folder {folder} cannot be written, as {place} is closed to this user; mend "
-            "its permissions, or choose another place"
+            f"nothing can be written to {place}; mend its permissions, or choose another place for "
+            "the session"
         )
 
 
