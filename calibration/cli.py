@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from rtdecode.errors import ConfigError
-from rtdecode.wire import INGEST_PORT
+from rtdecode.errors import ConfigError, check_all
+from rtdecode.ports import INGEST
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from calibration.recipe import Calibrated
     from rtdecode.metrics import Metrics
     from rtdecode.types import Volume
@@ -139,7 +139,7 @@ def calibrate(
     ] = None,
     ingest: Annotated[
         str, typer.Option(help="With --source zmq:: objects are pushed here.")
-    ] = f"tcp://127.0.0.1:{INGEST_PORT}",
+    ] = INGEST,
     keys: Annotated[
         Path | None,
         typer.Option(help="With --source zmq:: folder of the service's keys, as for serve."),
@@ -164,25 +164,50 @@ def calibrate(
     permutation test); the bundle is written in each case. It is 1 or 2 where there is no bundle.
     """
     runs, tables = run or [], events or []
-    _check(runs, source, tables, zero_shot=zero_shot, earlier=earlier, volumes=volumes, out=out)
+    live = recorded = None
+    if source is not None:
+        from rtdecode.service import ServiceSettings
+        from rtdecode.wire import ANY_PORT
+
+        recorded = session or out.with_name(f"{out.name}-session")
+        live = ServiceSettings(
+            recorded, source, ANY_PORT, ANY_PORT, ingest, volumes=volumes or 0, keys=keys
+        )
+    from calibration.inputs import check_inputs
+
+    files = {
+        "--run": runs,
+        "--t1": [t1] if t1 else [],
+        "--transform": [transform] if transform else [],
+    }
+    check_all(
+        lambda: _check(
+            runs, source, tables, zero_shot=zero_shot, earlier=earlier, volumes=volumes, out=out
+        ),
+        lambda: check_events(tables, classes),
+        lambda: check_inputs(files, weights, live, earlier),
+    )
+    # The bundle is verified before torch is imported, which takes seconds.
+    from rtdecode import bundle as bundles
+
+    known = None if earlier is None else bundles.load(earlier)
 
     import msgspec
+    from rich.console import Console
 
     from calibration.budget import Budget
+    from calibration.console import announcements, print_summary
     from calibration.fitting import FittingSettings
     from calibration.live import acquire, read_run
     from calibration.pretrained import load_pretrained
     from calibration.progress import bars
     from calibration.recipe import CalibrationSettings, preparing
     from calibration.recipe import calibrate as compile_decoder
-    from rtdecode import bundle as bundles
     from rtdecode.clock import SystemClock
-    from rtdecode.service import ServiceSettings
     from rtdecode.signals import stopped_by_signals
 
     console = Console(stderr=True)
     pretrained = load_pretrained(weights)
-    known = None if earlier is None else bundles.load(earlier)
     settings = CalibrationSettings(
         name=out.name,
         classes=classes,
@@ -191,10 +216,9 @@ def calibrate(
         t1=t1,
         transform=transform,
     )
-    check_events(tables, classes)
-    begun = recorded = None
+    begun = None
     with bars(console) as progress, ExitStack() as stack:
-        if source is not None and volumes is not None:
+        if live is not None and volumes is not None:
             begun = stack.enter_context(preparing(pretrained, settings, volumes))
 
             def came(volume: Volume) -> None:
@@ -202,8 +226,6 @@ def calibrate(
                 progress("the run, as it comes", len(begun.volumes), volumes)
 
             progress("the run, as it comes", 0, volumes)
-            recorded = session or out.with_name(f"{out.name}-session")
-            live = ServiceSettings(recorded, source, ingest=ingest, volumes=volumes, keys=keys)
             acquire(live, came)
             series = [begun.volumes]
         else:
@@ -224,6 +246,7 @@ def calibrate(
                 earlier=known,
                 begun=begun if known is None else None,
                 budget=Budget(minutes, SystemClock(), enough),
+                announce=announcements(console),
             )
     if enough.is_set():
         console.print(
@@ -232,7 +255,7 @@ def calibrate(
     if json:
         typer.echo(msgspec.json.encode(result.bundle.manifest))
     else:
-        tell(result, console)
+        print_summary(result, console)
     raise typer.Exit(exit_code(result.bundle.manifest.metrics))
 
 
@@ -245,54 +268,6 @@ def exit_code(metrics: Metrics | None) -> int:
     return {"go": 0, "no-go": EXIT_NO_GO, "not tested": EXIT_NOT_TESTED}[
         verdict(metrics, ()).outcome
     ]
-
-
-def tell(result: Calibrated, console: Console) -> None:
-    """Print what an operator wants to know, the verdict last."""
-    from rtdecode.metrics import DECODER_ROW_NOTE, decoder_row, verdict
-
-    manifest = result.bundle.manifest
-    path = result.bundle.path
-    console.print(
-        f"[bold]{path}[/]  {len(manifest.classes)} classes, {manifest.kind}, digest "
-        f"{result.bundle.digest}",
-        soft_wrap=True,
-    )
-    if result.registration is not None:
-        console.print(f"registration: overlap {result.registration.overlap:.2f}")
-        for warning in result.registration.warnings:
-            console.print(f"[yellow]{warning}[/]")
-    console.print(f"[bold]look at {path / 'report.html'} before you use it[/]", soft_wrap=True)
-    if manifest.metrics is None:
-        return
-    grid = Table(box=None, header_style="grey58")
-    for column in ("held out", "kind", "blocks", "95 %", "decisions", "volumes"):
-        grid.add_column(column, justify="left" if column in {"held out", "kind"} else "right")
-    chosen = () if result.fitted is None else result.fitted.chosen.parts
-    for place, one in enumerate((decoder_row(manifest.metrics), *manifest.metrics.comparison)):
-        low, high = one.accuracy.interval_95_block
-        grid.add_row(
-            one.name,
-            f"{one.kind}, chosen" if one.name in chosen else one.kind,
-            f"{one.accuracy.block:.0%}",
-            f"{low:.0%}-{high:.0%}",
-            f"{one.accuracy.window:.0%}",
-            f"{one.accuracy.volume:.0%}",
-            style="bold" if place == 0 else "",
-        )
-    console.print(grid)
-    for read in manifest.metrics.read_outs:
-        console.print(
-            f"{read.name}: {read.accuracy:.0%} of decisions right, log-loss {read.log_loss:.2f}",
-            style="bold" if read.kind == manifest.read_out else "",
-        )
-    console.print(f"[grey58]{manifest.metrics.split}[/]")
-    console.print(f"[grey58]{DECODER_ROW_NOTE}[/]")
-    for note in manifest.metrics.notes:
-        console.print(f"[grey58]{note}[/]")
-    found = verdict(manifest.metrics, manifest.classes)
-    colour = {"go": "green", "no-go": "red", "not tested": "yellow"}[found.outcome]
-    console.print(f"[bold {colour}]{found.sentence}[/]")
 
 
 @contextmanager
@@ -375,6 +350,7 @@ def demo(
     Example: rtdecode demo --keep demo/
     """
     import msgspec
+    from rich.console import Console
 
     from calibration.demo import DemoSettings
     from calibration.demo import run as run_demo

@@ -2,13 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.networks import DeepLight
-from calibration.weights import EMBEDDED, cached, describe, embedded, load_deeplight
+from calibration.weights import describe, find_weights, load_deeplight
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,9 +41,7 @@ def load_pretrained(weights: str) -> Pretrained:
     ConfigError
         If they are not on this machine, or the file holds something else.
     """
-    path = Path(weights)
-    if not path.is_file():
-        path = embedded(weights) if weights in EMBEDDED else cached(weights)
+    path = find_weights(weights)
     description = describe(path)
     return Pretrained(
         name=path.stem,

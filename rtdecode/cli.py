@@ -1,36 +1,43 @@
 """The `rtdecode` command; other packages add theirs by entry point (group `rtdecode.commands`)."""
 
+import importlib
 import importlib.metadata
 import logging
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from rtdecode import __version__
-from rtdecode.adapters.cli import app as adapt
-from rtdecode.check.cli import check
-from rtdecode.client.cli import control
-from rtdecode.client.options import ClientKeys
-from rtdecode.dashboard.cli import dashboard
-from rtdecode.display.cli import app as display
 from rtdecode.errors import ConfigError, RtdecodeError
-from rtdecode.export.cli import export
-from rtdecode.keys.cli import app as keys_app
-from rtdecode.monitor.cli import monitor
-from rtdecode.service.cli import resume, serve
 
 if TYPE_CHECKING:
-    from rtdecode.engine import Provider
+    from typer.core import TyperCommand, TyperGroup
 
 GROUP = "rtdecode.commands"
 EXIT_RUN, EXIT_CONFIG = 1, 2
+OWN: Mapping[str, str] = MappingProxyType(
+    {
+        "check": "check:check",
+        "serve": "serve:serve",
+        "resume": "serve:resume",
+        "replay": "replay:replay",
+        "monitor": "monitor:monitor",
+        "dashboard": "dashboard:dashboard",
+        "control": "control:control",
+        "export": "export:export",
+        "adapt": "adapt:app",
+        "keys": "keys:app",
+        "display": "display:app",
+    }
+)
+"""Our own commands in the order of the help: module of `rtdecode.commands`, and name in it."""
 
 
-def build() -> typer.Typer:
-    """Return the command line with every installed command on it."""
+def build() -> "TyperGroup":
+    """Return the command line with every installed command on it; each is loaded when needed."""
     app = typer.Typer(
         name="rtdecode",
         help="A streaming real-time neurofeedback decoder for fMRI.",
@@ -40,20 +47,10 @@ def build() -> typer.Typer:
         rich_markup_mode="rich",
     )
     app.callback()(_common)
-    app.command()(check)
-    app.command()(serve)
-    app.command()(resume)
-    app.command()(replay)
-    app.command()(monitor)
-    app.command()(dashboard)
-    app.command()(control)
-    app.add_typer(adapt, name="adapt")
-    app.add_typer(keys_app, name="keys")
-    app.add_typer(display, name="display")
-    app.command()(export)
-    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
-        _add(app, entry)
-    return app
+    group = typer.main.get_group(app)
+    # It asks for names, and for one command by its name.
+    group.commands = cast("MutableMapping[str, Any]", _Commands())
+    return group
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     1 where a run was stopped by a fault.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    command = typer.main.get_command(build())
+    command = build()
     try:
         # Typer explains wrong usage and Ctrl-C in its own way, and always ends with this exception.
         command.main(args=None if arguments is None else list(arguments), prog_name="rtdecode")
@@ -91,95 +88,63 @@ def run() -> None:
     sys.exit(main())
 
 
-def replay(
-    path: Annotated[
-        list[Path] | None, typer.Argument(help="The recorded series: its folder or files.")
-    ] = None,
-    to: Annotated[
-        str | None, typer.Option(help="A folder, or a service's ingest socket (tcp://...).")
-    ] = None,
-    speed: Annotated[
-        str,
-        typer.Option(help="Pace: 1 as recorded, 10 ten times faster, max as fast as it goes."),
-    ] = "1",
-    verify: Annotated[
-        Path | None,
-        typer.Option(help="Compute this session's outcomes again and compare, instead."),
-    ] = None,
-    bundle: Annotated[Path | None, typer.Option(help="For --verify: the decoder.")] = None,
-    provider: Annotated[
-        Literal["cpu", "cuda", "auto"] | None,
-        typer.Option(help="For --verify: where the network runs. [default: as recorded]"),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(help="For --verify: the network's on the CPU. [default: as recorded]", min=1),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="For --verify: print JSON.")] = False,
-    keys: ClientKeys = None,
-) -> None:
-    """Play a recorded series into a folder or a service, or verify a recorded session.
+class _Commands(Mapping[str, "TyperCommand | TyperGroup"]):
+    """Every command by its name, imported when it is looked up."""
 
-    With --verify the exit code is 0 where every outcome is the recorded one, byte for byte, else 1.
+    def __init__(self) -> None:
+        self._others = {
+            entry.name: entry
+            for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name)
+            if entry.name not in OWN
+        }
 
-    Example: rtdecode replay dicom/ --to /mnt/scanner --speed 10
+    def __getitem__(self, name: str) -> "TyperCommand | TyperGroup":
+        if name in OWN:
+            module, _, attribute = OWN[name].partition(":")
+            found = importlib.import_module(f"rtdecode.commands.{module}")
+            return _command(name, getattr(found, attribute))
+        entry = self._others[name]
+        try:
+            return _command(name, entry.load())
+        except ModuleNotFoundError as error:
+            return _explanation(name, _needs(error))
 
-    Example: rtdecode replay --verify sub-01_run-1 --bundle bundle/
-    """
-    if verify is not None:
-        if bundle is None or path or to:
-            raise typer.BadParameter(
-                "--verify SESSION needs --bundle, and takes no PATH and no --to"
-            )
-        _verify(verify, bundle, provider, threads, as_json=json)
-        return
-    if not path or to is None or bundle is not None:
-        raise typer.BadParameter("give PATH and --to, or --verify SESSION and --bundle")
-    from rich.console import Console
+    def __iter__(self) -> Iterator[str]:
+        yield from OWN
+        yield from self._others
 
-    from rtdecode.player import parse_speed, play
-
-    report = play(path, to, parse_speed(speed), console=Console(stderr=True), keys=keys)
-    late = f"; the latest left {report.latest_ms:.0f} ms after its time" if speed != "max" else ""
-    typer.echo(
-        f"played {report.volumes} volumes in {report.objects} files in {report.seconds:.1f} s{late}"
-    )
+    def __len__(self) -> int:
+        return len(OWN) + len(self._others)
 
 
-def _verify(
-    session: Path, bundle: Path, provider: "Provider | None", threads: int | None, *, as_json: bool
-) -> None:
-    import msgspec
+def _command(name: str, made: typer.Typer | Callable[..., None]) -> "TyperCommand | TyperGroup":
+    """Return what Typer makes of a function, or of an app with commands of its own."""
+    app = typer.Typer(rich_markup_mode="rich")
+    if isinstance(made, typer.Typer):
+        app.add_typer(made, name=name)
+    else:
+        app.command(name)(made)
+    return cast("TyperCommand | TyperGroup", typer.main.get_group(app).commands[name])
 
-    from rtdecode import bundle as bundles
-    from rtdecode.journal import Serving
-    from rtdecode.pipeline import Pipeline
-    from rtdecode.service import computed_with, verify
 
-    recorded_provider, recorded_threads = computed_with(session)
-    threads = threads or recorded_threads
-    loaded = bundles.load(bundle)
-    pipeline = Pipeline(loaded, provider or recorded_provider, threads)
-    now = Serving(0, loaded.digest, {"provider": pipeline.provider, "threads": threads})
-    results = verify(session, pipeline, now)
-    if as_json:
-        typer.echo(msgspec.json.encode(results))
-    for result in () if as_json else results:
-        state = "" if result.ended else " of an unfinished run"
-        if result.difference is None:
-            typer.echo(f"run {result.run}: {result.outcomes} outcomes{state} are as recorded")
-            continue
-        found = result.difference
-        typer.echo(
-            f"run {result.run}: volume {found.volume} is the first that is not as recorded\n"
-            f"  recorded  {found.recorded}\n  computed  {found.computed}"
-        )
-        causes = found.circumstances or [
-            "bundle, provider, threads, version and system are the same"
-        ]
-        for cause in causes:
-            typer.echo(f"  {cause}")
-    raise typer.Exit(EXIT_RUN if any(r.difference for r in results) else 0)
+def _explanation(name: str, reason: str) -> "TyperCommand | TyperGroup":
+    """Return a command that says why it is none."""
+
+    def explain() -> None:
+        raise ConfigError(f"rtdecode {name}: {reason}")
+
+    app = typer.Typer(rich_markup_mode="rich")
+    app.command(
+        name,
+        help="Not installed: needs rtdecode[calibration].",
+        # Whatever was asked of it, this is the answer.
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )(explain)
+    return cast("TyperCommand | TyperGroup", typer.main.get_group(app).commands[name])
+
+
+def _needs(error: ModuleNotFoundError) -> str:
+    return f"{error.name} is not installed; pip install 'rtdecode[calibration]'"
 
 
 def _show_version(asked: bool) -> None:
@@ -198,29 +163,3 @@ def _common(
 ) -> None:
     if verbose:
         logging.getLogger().setLevel(logging.INFO)
-
-
-def _add(app: typer.Typer, entry: importlib.metadata.EntryPoint) -> None:
-    try:
-        command = entry.load()
-    except ModuleNotFoundError as error:
-        reason = _needs(error)
-
-        def explain() -> None:
-            raise ConfigError(f"rtdecode {entry.name}: {reason}")
-
-        app.command(
-            entry.name,
-            help="Not installed: needs rtdecode[calibration].",
-            # Whatever was asked of it, this is the answer.
-            context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-        )(explain)
-        return
-    if isinstance(command, typer.Typer):
-        app.add_typer(command, name=entry.name)
-    else:
-        app.command(entry.name)(command)
-
-
-def _needs(error: ModuleNotFoundError) -> str:
-    return f"{error.name} is not installed; pip install 'rtdecode[calibration]'"

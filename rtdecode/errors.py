@@ -1,6 +1,6 @@
 """Errors, named by their consequence."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 class RtdecodeError(Exception):
@@ -31,3 +31,26 @@ class VolumeError(RtdecodeError):
 
 class RunError(RtdecodeError):
     """Stop the run and keep everything recorded so far."""
+
+
+def check_all(*checks: Callable[[], object]) -> None:
+    """Make every check, and refuse with the problems of all of them.
+
+    Parameters
+    ----------
+    checks
+        Each raises `ConfigError` where something is wrong.
+
+    Raises
+    ------
+    ConfigError
+        With every problem, in the order of the checks.
+    """
+    problems: list[str] = []
+    for check in checks:
+        try:
+            check()
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 
 class Design(StrEnum):
@@ -58,6 +57,8 @@ def simulate(
     then: rtdecode calibrate --run cohort/sub-01/run-1/dicom --events cohort/sub-01/run-1/events.tsv
     --weights deeplight-2d-4mm-sim --out sub-01.bundle
     """
+    from rich.console import Console
+
     from calibration.progress import bars
     from calibration.simulation.cohort import CohortSettings, write_cohort
 

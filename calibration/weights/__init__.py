@@ -1,29 +1,16 @@
 """Published and trained weights, read without ever trusting a pickle; importing is light."""
 
-from calibration.weights.download import fetch
-from calibration.weights.embedded import EMBEDDED, embedded
-from calibration.weights.published import DEEPLIGHT_2D, PUBLISHED, Published, registered
-from calibration.weights.store import (
-    Description,
-    cached,
-    describe,
-    import_weights,
-    load_deeplight,
-    save_deeplight,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "DEEPLIGHT_2D",
-    "EMBEDDED",
-    "PUBLISHED",
-    "Description",
-    "Published",
-    "cached",
-    "describe",
-    "embedded",
-    "fetch",
-    "import_weights",
-    "load_deeplight",
-    "registered",
-    "save_deeplight",
-]
+# Light; and the function has its module's name, which would be found in its place.
+from calibration.weights.embedded import EMBEDDED as EMBEDDED
+from calibration.weights.embedded import embedded as embedded
+
+if TYPE_CHECKING:
+    from calibration.weights.public import *  # noqa: F403 - its `__all__`
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is public when it is first asked for; the help of the commands needs none."""
+    return getattr(import_module("calibration.weights.public"), name)

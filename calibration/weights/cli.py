@@ -6,13 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
-from calibration.weights.download import fetch
 from calibration.weights.embedded import EMBEDDED, embedded
 from calibration.weights.published import DEEPLIGHT_2D, PUBLISHED, Published, registered
-from calibration.weights.store import cache_folder, describe, import_weights
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,6 +31,10 @@ def import_command(
     The file is a pickle. It is read with an unpickler that admits numpy arrays and nothing else,
     and kept as safetensors, which hold no code.
     """
+    from rich.console import Console
+
+    from calibration.weights.store import import_weights
+
     path = import_weights(file)
     Console(stderr=True).print(DEEPLIGHT_2D.licence, highlight=False)
     _answer(DEEPLIGHT_2D, path, as_json)
@@ -51,12 +51,19 @@ def fetch_command(
 
     A download that was interrupted goes on where it ended, and the file is checked by its SHA-256.
     """
+    from calibration.weights.download import fetch
+
     _answer(registered(name), fetch(name), as_json)
 
 
 @app.command("list")
 def list_command(as_json: AsJson = False) -> None:
     """List the weights that rtdecode knows: its own, and published ones if they are here."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from calibration.weights.store import cache_folder, describe
+
     folder = cache_folder()
     found = {name: folder / f"{name}.safetensors" for name in PUBLISHED}
     if as_json:
@@ -90,6 +97,8 @@ def _answer(entry: Published, path: Path, as_json: bool) -> None:
 
 
 def _shipped(name: str) -> dict[str, object]:
+    from calibration.weights.store import describe
+
     about = describe(embedded(name))
     return {
         "name": name,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from calibration.weights.embedded import EMBEDDED
+from calibration.weights.embedded import EMBEDDED, embedded
 from calibration.weights.pickled import read_arrays
 from calibration.weights.published import DEEPLIGHT_2D, Published, registered
 from rtdecode.errors import ConfigError
@@ -67,6 +67,20 @@ def cached(name: str, folder: Path | None = None) -> Path:
             f"learnt from simulated people only: {', '.join(EMBEDDED)}"
         )
     return path
+
+
+def find_weights(weights: str) -> Path:
+    """Return the file of weights that are given by their name or as a file.
+
+    Raises
+    ------
+    ConfigError
+        They are not on this machine.
+    """
+    path = Path(weights)
+    if path.is_file():
+        return path
+    return embedded(weights) if weights in EMBEDDED else cached(weights)
 
 
 def import_weights(path: Path, folder: Path | None = None, entry: Published = DEEPLIGHT_2D) -> Path:

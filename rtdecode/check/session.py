@@ -1,7 +1,6 @@
 """Whether the session can be recorded: its folder, and room for it."""
 
 import math
-import os
 import secrets
 import shutil
 import tempfile
@@ -16,9 +15,9 @@ from rtdecode.check.subject import Subject
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
 from rtdecode.journal import Journal, read_session
-from rtdecode.journal.guard import locked
-from rtdecode.journal.journal import LOCK, RECORD
+from rtdecode.journal.journal import RECORD
 from rtdecode.pack import Entry, Kind
+from rtdecode.service.start import check_place, nearest
 
 SESSION, DISK = "session folder", "disk"
 WRITES = 20
@@ -42,17 +41,12 @@ RESERVE_BYTES = 1 << 30
 def check_session(subject: Subject) -> Finding:
     """Write a session's log where the session will be, and see what is in its folder already."""
     folder = subject.plan.settings.session
-    if (folder / LOCK).exists():
-        locked(folder / LOCK).close()
+    check_place(folder)
     bundle = subject.loaded
     found, verdict, remedy = _unfinished(folder, "" if bundle is None else bundle.digest)
     if verdict is Verdict.RED:
         return Finding(SESSION, verdict, found, remedy)
-    place = folder if folder.is_dir() else nearest(folder)
-    if not place.is_dir():
-        raise ConfigError(
-            f"session folder {folder} cannot be made, as {place} is a file; choose another place"
-        )
+    place = nearest(folder)
     shape = USUAL_SHAPE if bundle is None else bundle.manifest.source_shape
     took_ms = durable_ms(place, STORED_BYTES * int(np.prod(shape)), subject.clock)
     repetition_s = math.nan if bundle is None else bundle.manifest.repetition_time_s
@@ -156,7 +150,7 @@ def check_disk(subject: Subject) -> Finding:
         subject.bundle, subject.plan.minutes, sum(array.nbytes for array in state.values())
     )
     folder = subject.plan.settings.session
-    place = folder if folder.is_dir() else nearest(folder)
+    place = nearest(folder)
     return judged_disk(needed_bytes, shutil.disk_usage(place).free, subject.plan.minutes)
 
 
@@ -194,12 +188,6 @@ def judged_disk(needed_bytes: int, free_bytes: int, minutes: float) -> Finding:
     if free_bytes < 2 * needed_bytes + RESERVE_BYTES:
         return Finding(DISK, Verdict.YELLOW, f"{found}: that is tight", remedy, figures)
     return green(DISK, found, figures)
-
-
-def nearest(folder: Path) -> Path:
-    """Return what there is of a path: the folder in which the rest will be made."""
-    absolute = Path(os.path.abspath(folder))  # noqa: PTH100 - `resolve` would follow links
-    return next(path for path in (absolute, *absolute.parents) if path.exists())
 
 
 def _many(number: int, what: str) -> str:

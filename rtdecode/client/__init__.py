@@ -10,7 +10,8 @@ A working stimulus program::
 
 from rtdecode.client.asynchronous import AsyncOutcomes
 from rtdecode.client.control import Control
-from rtdecode.client.endpoints import CONTROL, OUTCOMES, session_endpoints
+from rtdecode.client.endpoints import session_endpoints
 from rtdecode.client.outcomes import Outcomes
+from rtdecode.ports import CONTROL, OUTCOMES
 
 __all__ = ["CONTROL", "OUTCOMES", "AsyncOutcomes", "Control", "Outcomes", "session_endpoints"]

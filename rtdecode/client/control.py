@@ -6,9 +6,9 @@ from typing import Self, TypeVar
 
 import zmq
 
-from rtdecode.client.endpoints import CONTROL
 from rtdecode.errors import ConfigError
 from rtdecode.keys import client_keys, unlock
+from rtdecode.ports import CONTROL
 from rtdecode.wire import (
     MAX_EVENT_S,
     MAX_REPLY_BYTES,

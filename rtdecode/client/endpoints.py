@@ -4,12 +4,7 @@ import json
 from pathlib import Path
 
 from rtdecode.errors import ConfigError
-from rtdecode.wire import CONTROL_PORT, INGEST_PORT, OUTCOMES_PORT, reachable
-
-OUTCOMES, CONTROL, INGEST = (
-    f"tcp://127.0.0.1:{port}" for port in (OUTCOMES_PORT, CONTROL_PORT, INGEST_PORT)
-)
-"""Where a service listens unless told otherwise."""
+from rtdecode.wire import reachable
 
 
 def session_endpoints(folder: Path) -> dict[str, str]:

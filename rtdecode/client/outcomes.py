@@ -7,9 +7,10 @@ from typing import Self
 
 import zmq
 
-from rtdecode.client.endpoints import OUTCOMES, next_port, session_endpoints
+from rtdecode.client.endpoints import next_port, session_endpoints
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.keys import client_keys, unlock
+from rtdecode.ports import OUTCOMES
 from rtdecode.wire import (
     MAX_REPLY_BYTES,
     OUTCOME_TOPIC,

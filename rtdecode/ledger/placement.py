@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from rtdecode.stages.rigid import centre_mm
 from rtdecode.types import Float64
 
 PLANES = ("sagittal", "coronal", "transverse")
@@ -36,6 +35,9 @@ def place(point_mm: Float64) -> str:
 
 def centre(shape: tuple[int, ...], affine: Float64) -> str:
     """Return the centre of a field of view as consoles show it."""
+    # The stages import numba, which nobody waits for who only asks whether a service can start.
+    from rtdecode.stages.rigid import centre_mm
+
     return place(centre_mm(shape, affine))
 
 

@@ -1,8 +1,9 @@
 """The running service: threads, sockets, life cycle."""
 
-from rtdecode.service.resuming import resumable
+from rtdecode.service.resuming import check_unfinished, resumable
 from rtdecode.service.serve import serve
 from rtdecode.service.settings import Decoder, Endpoints, ExitSummary, ServiceSettings
+from rtdecode.service.start import check_bundle, check_start
 from rtdecode.service.verify import Difference, Verified, computed_with, verify
 
 __all__ = [
@@ -12,6 +13,9 @@ __all__ = [
     "ExitSummary",
     "ServiceSettings",
     "Verified",
+    "check_bundle",
+    "check_start",
+    "check_unfinished",
     "computed_with",
     "resumable",
     "serve",

@@ -6,13 +6,20 @@ from typing import get_args
 
 from rtdecode.adapters.address import parse_address
 from rtdecode.adapters.pyneal_source import SCHEME, PynealSource
-from rtdecode.clock import Clock
+from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError
 from rtdecode.keys import ServiceKeys, service_keys
 from rtdecode.pack import Record
 from rtdecode.service.rules import Runs
 from rtdecode.service.settings import ServiceSettings
-from rtdecode.sources import Context, FolderSource, IngestSource, RecordingSource, Source
+from rtdecode.sources import (
+    Context,
+    FolderSource,
+    IngestSource,
+    RecordingSource,
+    Source,
+    check_folder,
+)
 from rtdecode.sources.dicom_address import FORM
 from rtdecode.sources.dicom_address import parse_address as parse_dicom_address
 from rtdecode.wire import listening
@@ -65,12 +72,12 @@ def check(settings: ServiceSettings) -> None:
 
 
 def check_source(source: str, session: Path) -> None:
-    """Refuse a source that is none, or that the session's folder lies in.
+    """Refuse a source that is none or is not there, or that the session's folder lies in.
 
     Raises
     ------
     ConfigError
-        The message names the forms that a source has.
+        The message names the forms that a source has, or what is wrong with this one.
     """
     kind, _, path = source.partition(":")
     if source.startswith(SCHEME):
@@ -86,6 +93,11 @@ def check_source(source: str, session: Path) -> None:
             f"session folder {session} lies inside the source folder {path}, where its own files "
             "would be taken for the scanner's; choose another place for it"
         )
+    elif kind == "folder":
+        check_folder(Path(path))
+    elif kind == "recording":
+        with RecordingSource(Path(path), SystemClock()):
+            pass  # it holds a run
 
 
 def open_keys(settings: ServiceSettings) -> ServiceKeys | None:

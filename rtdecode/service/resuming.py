@@ -71,6 +71,37 @@ def resumable(folder: Path) -> tuple[ServiceSettings, Path, str]:
     return _settings(folder, serving), bundle, str(newest.start.header["bundle"])
 
 
+def check_unfinished(folder: Path, digest: str) -> None:
+    """Refuse a bundle that did not begin the session's unfinished run, where there is one.
+
+    Raises
+    ------
+    ConfigError
+        Naming both.
+    """
+    try:
+        runs = read_session(folder).runs
+    except ConfigError:
+        return  # there is no session yet, or it is for the journal to judge
+    if runs and not runs[-1].ended:
+        check_same(folder, runs[-1].bundle, digest)
+
+
+def check_same(folder: Path, begun_with: str, digest: str) -> None:
+    """Refuse to go on with a run of another bundle.
+
+    Raises
+    ------
+    ConfigError
+        Naming both.
+    """
+    if begun_with != digest:
+        raise ConfigError(
+            f"session {folder} holds an unfinished run of bundle {begun_with}, this is bundle "
+            f"{digest}; serve with that bundle, or choose another session folder"
+        )
+
+
 def _settings(folder: Path, serving: Serving) -> ServiceSettings:
     known = {field.name for field in fields(ServiceSettings)}
     told = {name: value for name, value in serving.settings.items() if name in known}

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from rtdecode.clock import Clock
-from rtdecode.errors import ConfigError, RunError
+from rtdecode.errors import RunError
 from rtdecode.journal import Checkpoint, Journal, RunInfo, newest_checkpoint
 from rtdecode.ledger import Ledger, Receipt
 from rtdecode.pack import Kind, Record, first_of
@@ -14,6 +14,7 @@ from rtdecode.service.deciding import decide, told_by
 from rtdecode.service.lifecycle import OPEN, Event, after
 from rtdecode.service.objects import Counts, Objects
 from rtdecode.service.recorder import Recorder
+from rtdecode.service.resuming import check_same
 from rtdecode.service.rules import Rules
 from rtdecode.service.settings import Decoder
 from rtdecode.types import Skipped, Volume
@@ -292,12 +293,7 @@ class Runner:
 
     def _resume(self, unfinished: RunInfo) -> None:
         header = unfinished.start.header
-        if header["bundle"] != self._decoder.bundle_digest:
-            raise ConfigError(
-                f"session {self._journal.folder} holds an unfinished run of bundle "
-                f"{header['bundle']}, this is bundle {self._decoder.bundle_digest}; serve with "
-                "that bundle, or choose another session folder"
-            )
+        check_same(self._journal.folder, str(header["bundle"]), self._decoder.bundle_digest)
         self._journal.run_ended(unfinished.run - 1)  # where a crash came between the two
         self._begin(unfinished.run, Rules.of(header))
         before = self._journal.sequence_before(self.run)

@@ -149,10 +149,9 @@ class _Service:
     def run(
         self, context: Context, on_ready: OnReady | None, keys: ServiceKeys | None = None
     ) -> None:
-        """Warm up, catch up, announce, then decode."""
+        """Open the source, warm up, catch up, announce, then decode."""
         settings = self._settings
         with ThreadPoolExecutor(1, thread_name_prefix="recorder") as self._pool:
-            self._decoder.warm_up()
             with open_source(
                 settings,
                 context,
@@ -161,6 +160,8 @@ class _Service:
                 self._journal.records,
                 keys,
             ) as source:
+                # What comes meanwhile waits: nothing is taken in or answered before it can be.
+                self._decoder.warm_up()
                 serving = serving_of(
                     settings, self._decoder.bundle_digest, self._journal.last_sequence()
                 )

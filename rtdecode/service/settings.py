@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from rtdecode.client.endpoints import CONTROL, INGEST, OUTCOMES
 from rtdecode.ledger import Expected
+from rtdecode.ports import CONTROL, INGEST, OUTCOMES
 from rtdecode.service.rules import Runs
 from rtdecode.types import Outcome, Skipped, State, Volume
 

@@ -1,9 +1,12 @@
-"""Whether the system tells of new files in a folder, or somebody has to look."""
+"""Whether a folder can be read, and the system tells of new files in it or somebody has to look."""
 
+import os
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from rtdecode.errors import ConfigError
 
 MOUNTS = Path("/proc/self/mounts")
 LOCAL = frozenset(
@@ -92,3 +95,21 @@ def _of_drive(drive: str) -> Filesystem:
         if number in _LOCAL_DRIVES:
             return Filesystem(_LOCAL_DRIVES[number], local=True)
     return Filesystem("network share", local=False)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that is not there, or that cannot be listed.
+
+    Raises
+    ------
+    ConfigError
+        The message names it as it is resolved.
+    """
+    path = path.resolve()
+    if not path.is_dir():
+        raise ConfigError(
+            f"source folder {path} is not there; create it, or give the folder that the scanner "
+            "exports to"
+        )
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise ConfigError(f"source folder {path} cannot be read; check its permissions")

@@ -22,9 +22,9 @@ import watchfiles
 
 from rtdecode import dicom
 from rtdecode.clock import Clock
-from rtdecode.errors import ConfigError, VolumeError
+from rtdecode.errors import VolumeError
 from rtdecode.sources.base import Arrival
-from rtdecode.sources.filesystem import filesystem_of
+from rtdecode.sources.filesystem import check_folder, filesystem_of
 
 PATIENCE_S = 5.0
 POLL_MS = 50
@@ -103,13 +103,7 @@ class FolderSource:
         return self._behind
 
     def __enter__(self) -> Self:
-        if not self._path.is_dir():
-            raise ConfigError(
-                f"source folder {self._path} is not there; create it, or give the folder that the "
-                "scanner exports to"
-            )
-        if not os.access(self._path, os.R_OK | os.X_OK):
-            raise ConfigError(f"source folder {self._path} cannot be read; check its permissions")
+        check_folder(self._path)
         self._choose()
         return self
 

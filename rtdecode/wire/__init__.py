@@ -2,15 +2,12 @@
 
 from rtdecode.wire.endpoints import ANY_PORT, listening, loopback, reachable
 from rtdecode.wire.messages import (
-    CONTROL_PORT,
-    INGEST_PORT,
     MAX_CONTROL_BYTES,
     MAX_EVENT_S,
     MAX_HEADER_BYTES,
     MAX_REPLY_BYTES,
     MAX_TRIAL_TYPE,
     OUTCOME_TOPIC,
-    OUTCOMES_PORT,
     SCHEMA,
     SNAPSHOT_LIMIT,
     STATUS_TOPIC,
@@ -55,14 +52,11 @@ from rtdecode.wire.outcomes import (
 
 __all__ = [
     "ANY_PORT",
-    "CONTROL_PORT",
-    "INGEST_PORT",
     "MAX_CONTROL_BYTES",
     "MAX_EVENT_S",
     "MAX_HEADER_BYTES",
     "MAX_REPLY_BYTES",
     "MAX_TRIAL_TYPE",
-    "OUTCOMES_PORT",
     "OUTCOME_TOPIC",
     "SCHEMA",
     "SNAPSHOT_LIMIT",

@@ -3,7 +3,7 @@
 import ipaddress
 
 from rtdecode.errors import ConfigError
-from rtdecode.wire.messages import OUTCOMES_PORT
+from rtdecode.ports import OUTCOMES_PORT
 
 ANY_PORT = "tcp://127.0.0.1:*"
 """Whichever is free; the session's folder says which."""

@@ -18,7 +18,6 @@ SCHEMA = 1
 OUTCOME_TOPIC = b"outcome"
 STATUS_TOPIC = b"status"
 TEST_TOPIC = b"test"
-OUTCOMES_PORT, CONTROL_PORT, INGEST_PORT = 7801, 7802, 7803
 MAX_CONTROL_BYTES = 1 << 16
 """Of a request; all are small."""
 MAX_HEADER_BYTES = 1 << 12

@@ -40,7 +40,7 @@ def parse(words: list[str]) -> None:
     UsageError
         There is no such command, or it takes something else.
     """
-    command = typer.main.get_command(build())
+    command = build()
     context = command.make_context("rtdecode", list(words))
     while isinstance(command, TyperGroup):
         words = [*context._protected_args, *context.args]

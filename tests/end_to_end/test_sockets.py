@@ -1,6 +1,7 @@
 """What the sockets do with good and bad messages."""
 
 import hashlib
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,10 @@ from rtdecode.wire import (
     Numbered,
     Reply,
     Request,
+    Status,
+    StatusRequest,
     WireError,
+    decode,
     encode,
 )
 
@@ -49,11 +53,11 @@ GARBAGE = (
 @contextmanager
 def connected(endpoint: str, kind: int = zmq.REQ) -> Iterator[zmq.Socket]:
     """Open a raw client socket."""
-    with zmq.Context() as context, context.socket(kind) as socket:
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.RCVTIMEO, 20_000)
-        socket.connect(endpoint)
-        yield socket
+    with zmq.Context() as context, context.socket(kind) as client:
+        client.setsockopt(zmq.LINGER, 0)
+        client.setsockopt(zmq.RCVTIMEO, 20_000)
+        client.connect(endpoint)
+        yield client
 
 
 def header(content: bytes, **changes: str) -> bytes:
@@ -231,3 +235,44 @@ def numbered(detail: str) -> Numbered:
 def nothing(_: Request) -> Reply:
     """Answer nobody."""
     raise AssertionError
+
+
+def test_who_comes_while_the_decoder_warms_up_waits(start, scanner, stand_in):
+    """Nothing is acknowledged or answered until it can be, and nothing of it is lost."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
+        ingest, control = (f"tcp://127.0.0.1:{s.getsockname()[1]}" for s in (one, two))
+    content = scanner.mosaic(0)
+    decoder = stand_in()
+    answered = []
+    with connected(ingest) as sender, connected(control) as asker:
+
+        def warm_up() -> None:
+            sender.send_multipart([header(content), content])
+            asker.send(encode(StatusRequest()))
+            answered.extend([sender.poll(300), asker.poll(0)])
+
+        decoder.warm_up = warm_up
+        service = start(decoder, source="zmq:", ingest=ingest, control=control, volumes=1)
+        receipt = msgspec.json.decode(sender.recv(), type=IngestReply).receipt
+        status = decode(asker.recv(), Reply)
+    assert answered == [0, 0]
+    assert receipt == "journalled"
+    assert isinstance(status, Status)
+    assert status.state != "idle"
+    assert service.finish().decisions == 1
+
+
+def test_a_wrong_source_is_refused_before_the_decoder_warms_up(start, tmp_path, stand_in):
+    """Also one whose port has been taken since the settings were checked."""
+    decoder = stand_in()
+    warmed: list[bool] = []
+    decoder.warm_up = lambda: warmed.append(True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for source in (f"folder:{tmp_path / 'nowhere'}", f"dicom://:{port}", f"pyneal://*:{port}"):
+            with pytest.raises(ConfigError):
+                start(decoder, source=source)
+    assert not warmed

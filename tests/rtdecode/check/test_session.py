@@ -11,7 +11,6 @@ from rtdecode.check.session import (
     durable_ms,
     judged_disk,
     judged_session,
-    nearest,
     session_bytes,
 )
 from rtdecode.clock import SystemClock
@@ -99,12 +98,6 @@ def test_a_place_that_may_not_be_written_is_refused(subject):
     subject.plan = replace(subject.plan, settings=settings)
     with pytest.raises(ConfigError, match="nothing can be written to /proc/self"):
         check_session(subject)
-
-
-def test_nearest_is_what_there_is(tmp_path):
-    """Of a session three folders deep, the one that exists."""
-    assert nearest(tmp_path / "a" / "b" / "c") == tmp_path
-    assert nearest(tmp_path) == tmp_path
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from rtdecode.client.endpoints import CONTROL, OUTCOMES
-from rtdecode.client.options import ClientKeys
+from rtdecode.commands.options import ClientKeys
 from rtdecode.errors import ConfigError
+from rtdecode.ports import CONTROL, OUTCOMES
 
 PORT = 7810
 

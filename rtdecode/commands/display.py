@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rtdecode.client.options import ClientKeys
+from rtdecode.commands.options import ClientKeys
 from rtdecode.errors import ConfigError
 
 PORT = 7820

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from rtdecode.client.endpoints import CONTROL
-from rtdecode.client.options import ClientKeys
+from rtdecode.commands.options import ClientKeys
 from rtdecode.errors import ConfigError
+from rtdecode.ports import CONTROL
 
 
 def control(

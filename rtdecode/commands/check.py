@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rtdecode.client.endpoints import CONTROL, INGEST, OUTCOMES
+from rtdecode.ports import CONTROL, INGEST, OUTCOMES
 
 STIMULUS_S = 60.0
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from rtdecode.client.endpoints import CONTROL, OUTCOMES
-from rtdecode.client.options import ClientKeys
+from rtdecode.commands.options import ClientKeys
+from rtdecode.ports import CONTROL, OUTCOMES
 
 
 def monitor(

@@ -2,13 +2,14 @@
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rtdecode.client.endpoints import CONTROL, INGEST, OUTCOMES
 from rtdecode.errors import ConfigError
+from rtdecode.ports import CONTROL, INGEST, OUTCOMES
 
 if TYPE_CHECKING:
     from rtdecode.pipeline import Pipeline
@@ -93,9 +94,7 @@ def serve(
 
     Over DICOM, in quotes: --source 'dicom://:11112?aet=RTDECODE'
     """
-    from rtdecode import bundle as bundles
-    from rtdecode.pipeline import Pipeline
-    from rtdecode.service import ServiceSettings
+    from rtdecode.service import ServiceSettings, check_unfinished
 
     logging.getLogger("rtdecode").setLevel(logging.INFO)
     if dashboard and keys is not None:
@@ -103,8 +102,6 @@ def serve(
             "--dashboard with --keys: the dashboard needs a client's keys; start it by itself: "
             "rtdecode dashboard --session SESSION --keys A_CLIENTS_KEYS"
         )
-    loaded = bundles.load(bundle)
-    pipeline = Pipeline(loaded, provider, threads)
     folder = session or Path("sessions") / time.strftime("%Y%m%d-%H%M%S")
     settings = ServiceSettings(
         session=folder,
@@ -119,11 +116,19 @@ def serve(
         runs=runs,
         dummies=dummies,
         force_polling=polling,
-        provider=pipeline.provider,
         threads=threads,
         bundle=bundle,
         keys=keys,
     )
+    _check(settings, bundle, events)
+
+    from rtdecode import bundle as bundles
+    from rtdecode.pipeline import Pipeline
+
+    loaded = bundles.load(bundle)
+    check_unfinished(folder, loaded.digest)
+    pipeline = Pipeline(loaded, provider, threads)
+    settings = replace(settings, provider=pipeline.provider)
     beside = ["dashboard", "--session", str(folder), "--bundle", str(bundle)] if dashboard else []
     if beside and events is not None:
         beside += ["--events", str(events)]
@@ -140,12 +145,15 @@ def resume(
 
     Example: rtdecode resume sub-01_run-1
     """
-    from rtdecode import bundle as bundles
-    from rtdecode.pipeline import Pipeline
     from rtdecode.service import resumable
 
     logging.getLogger("rtdecode").setLevel(logging.INFO)
     settings, bundle, digest = resumable(session)
+    _check(settings, bundle)
+
+    from rtdecode import bundle as bundles
+    from rtdecode.pipeline import Pipeline
+
     loaded = bundles.load(bundle)
     if loaded.digest != digest:
         raise ConfigError(
@@ -156,6 +164,18 @@ def resume(
     # The one that `auto` had chosen: another would not give the same outcomes.
     pipeline = Pipeline(loaded, "cuda" if settings.provider == "cuda" else "cpu", settings.threads)
     _serve(settings, pipeline, loaded.manifest.name, [], as_json=json)
+
+
+def _check(settings: "ServiceSettings", bundle: Path, events: Path | None = None) -> None:
+    """Refuse what is known to be wrong before numba and ONNX Runtime are imported."""
+    from rtdecode.dashboard.protocol import read_blocks
+    from rtdecode.service import check_bundle, check_start
+
+    check_start(
+        settings,
+        lambda: check_bundle(bundle),
+        lambda: () if events is None else read_blocks(events),
+    )
 
 
 def _serve(
