@@ -16,9 +16,7 @@ from rtdecode.errors import ConfigError, check_all
 from rtdecode.ports import INGEST
 
 if TYPE_CHECKING:
-    from rich.console import Console
 
-    from calibration.recipe import Calibrated
     from rtdecode.metrics import Metrics
     from rtdecode.types import Volume
 
