@@ -49,7 +49,6 @@ def overlay(registration: Registration, path: Path) -> None:
     shape: Shape = (int(size[0]), int(size[1]), int(size[2]))
     affine = np.diag([DISPLAY_MM, DISPLAY_MM, DISPLAY_MM, 1.0])
     affine[:3, 3] = LOW_MM
-    outlines = template.on_grid(shape, affine)
     epi = sample(
         registration.epi_on_grid, registration.grid_affine, voxel_centres_mm(shape, affine)
     ).reshape(shape)
@@ -61,7 +60,10 @@ def overlay(registration: Registration, path: Path) -> None:
         3, 7, gridspec_kw={"height_ratios": [198, 162, 133], "wspace": 0.03, "hspace": 0.03}
     )
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.06, top=0.89)
-    layers = [(outlines.mask, OUTLINE, 1.1), (outlines.white_matter, TISSUE, 0.55)]
+    layers = [
+        (template.brain_mask(shape, affine), OUTLINE, 1.1),
+        (template.white_matter(shape, affine), TISSUE, 0.55),
+    ]
     for row, (axis, cuts) in enumerate(SLICES_MM.items()):
         for column, cut_mm in enumerate(cuts):
             _slice(axes[row, column], epi, brightest, layers, axis, cut_mm, affine)
