@@ -2,9 +2,7 @@
 
 import warnings
 
-import nibabel as nib
 import numpy as np
-from nilearn import masking
 
 from calibration.registration.geometry import Image, apply_affine, inverse, sample, voxel_centres_mm
 from calibration.registration.template import Template
@@ -25,6 +23,9 @@ def epi_brain_mask(epi: Image) -> Bool:
     RunError
         If what stands out from the background is too small to be a brain.
     """
+    import nibabel as nib
+    from nilearn import masking  # slow to import
+
     # Repeat the outermost voxels, or the mask's erosion would eat the brain at a slab's faces.
     wider = np.pad(epi.data, RIM_VOXELS, mode="edge")
     with warnings.catch_warnings():

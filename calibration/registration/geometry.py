@@ -36,13 +36,27 @@ class Image:
 
 
 def apply_affine(affine: Float64, points: Float64) -> Float64:
-    """Apply a (4, 4) affine to (n, 3) points."""
-    return points @ affine[:3, :3].T + affine[:3, 3]
+    """Apply a (4, 4) affine to (n, 3) points.
+
+    Sums are written out, as a matrix product rounds its last bit differently on different CPUs.
+    """
+    x, y, z = points.T
+    mapped = np.empty(points.shape)
+    for axis in range(3):
+        a, b, c, shift = (float(value) for value in affine[axis])
+        mapped[:, axis] = a * x + b * y + c * z + shift
+    return mapped
 
 
 def inverse(affine: Float64) -> Float64:
-    """Return the inverse of a (4, 4) affine."""
-    return np.asarray(np.linalg.inv(affine), dtype=np.float64)
+    """Return the inverse of a (4, 4) affine, by cross products: to the same bit on every CPU."""
+    first, second, third, shift = np.asarray(affine, dtype=np.float64)[:3].T
+    rows = [np.cross(second, third), np.cross(third, first), np.cross(first, second)]
+    determinant = first[0] * rows[0][0] + first[1] * rows[0][1] + first[2] * rows[0][2]
+    found = np.eye(4)
+    found[:3, :3] = np.array(rows) / determinant
+    found[:3, 3] = -apply_affine(found, shift[None])[0]
+    return found
 
 
 def voxel_centres_mm(shape: Shape, affine: Float64) -> Float64:

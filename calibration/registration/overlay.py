@@ -1,17 +1,17 @@
 """The picture that an operator looks at before accepting a registration."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from calibration.registration import template
 from calibration.registration.geometry import Shape, sample, voxel_centres_mm
 from calibration.registration.subject_to_mni import Registration
 from rtdecode.types import Float32, Float64
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DISPLAY_MM = 1.5
 LOW_MM = np.array([-81.0, -117.0, -75.0])
@@ -45,11 +45,14 @@ def overlay(registration: Registration, path: Path) -> None:
     path
         PNG to write.
     """
+    # Imported here: registration alone need not wait for matplotlib.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     size = np.round((HIGH_MM - LOW_MM) / DISPLAY_MM).astype(int) + 1
     shape: Shape = (int(size[0]), int(size[1]), int(size[2]))
     affine = np.diag([DISPLAY_MM, DISPLAY_MM, DISPLAY_MM, 1.0])
     affine[:3, 3] = LOW_MM
-    outlines = template.on_grid(shape, affine)
     epi = sample(
         registration.epi_on_grid, registration.grid_affine, voxel_centres_mm(shape, affine)
     ).reshape(shape)
@@ -61,7 +64,10 @@ def overlay(registration: Registration, path: Path) -> None:
         3, 7, gridspec_kw={"height_ratios": [198, 162, 133], "wspace": 0.03, "hspace": 0.03}
     )
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.06, top=0.89)
-    layers = [(outlines.mask, OUTLINE, 1.1), (outlines.white_matter, TISSUE, 0.55)]
+    layers = [
+        (template.brain_mask(shape, affine), OUTLINE, 1.1),
+        (template.white_matter(shape, affine), TISSUE, 0.55),
+    ]
     for row, (axis, cuts) in enumerate(SLICES_MM.items()):
         for column, cut_mm in enumerate(cuts):
             _slice(axes[row, column], epi, brightest, layers, axis, cut_mm, affine)
@@ -104,13 +110,16 @@ def _slice(
     )
 
 
-def _words(figure: Figure, registration: Registration) -> None:
+def _words(figure: "Figure", registration: Registration) -> None:
+    from matplotlib.lines import Line2D
+
     title = (
         f"Mean EPI in MNI space   ·   overlap {registration.overlap:.2f} (Dice)   ·   "
         f"{registration.covered:.0%} of the brain covered"
     )
     figure.text(0.012, 0.955, title, color=TEXT, fontsize=15, va="center")
-    below = registration.warnings[0] if registration.warnings else registration.method
+    how = registration.method.partition(";")[0]
+    below = registration.warnings[0] if registration.warnings else how
     colour = OUTLINE if registration.warnings else QUIET
     figure.text(0.012, 0.915, below, color=colour, fontsize=9, va="center")
     handles = [

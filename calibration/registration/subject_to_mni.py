@@ -1,5 +1,6 @@
 """Find where each voxel of the decoder's grid lies in the scanner."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ LEAST_COVERED = 0.90
 FULL_MM = 2.0
 QUICK_MM = 4.0
 """Resolutions of the template that images are registered to; results are judged at the latter."""
+
+GREY_LEVELS = 512
+"""Of the EPI that is registered: far finer than the metric's 32 bins."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,8 +94,9 @@ def register(
 
     Directly, by mutual information (affine, then SyN); through a T1 of the subject, if given (EPI
     to T1 rigidly, T1 to MNI by SyN); or by a transform that the user already has. The same input
-    gives the same coordinates on the same machine: one ITK thread, a fixed seed. No overlap can
-    tell left from right: that rests on the affines, and on the operator's look at the overlay.
+    gives the same coordinates, on a loaded machine and on another CPU too: one ITK thread, a fixed
+    seed, arithmetic that no CPU does differently. No overlap can tell left from right: that rests
+    on the affines, and on the operator's look at the overlay.
 
     Parameters
     ----------
@@ -126,11 +131,14 @@ def register(
     tell = progress or _silent
     tell("finding the brain in the mean EPI")
     epi_mask = brain.epi_brain_mask(epi)
-    grid = template.on_grid(grid_shape, grid_affine)
     # The decoder's grid, and a fixed one so that what is measured depends on no decoder.
+    grid_brain = template.brain_mask(grid_shape, grid_affine)
     bench = template.at_resolution(QUICK_MM)
     points_mm = np.vstack(
-        [voxel_centres_mm(t.mask.shape, t.t1.affine) for t in (grid, bench)], dtype=np.float64
+        [
+            voxel_centres_mm(grid_shape, grid_affine),
+            voxel_centres_mm(bench.mask.shape, bench.t1.affine),
+        ]
     )
     if transform is not None:
         from calibration.registration.transforms import library, read_transform
@@ -142,20 +150,47 @@ def register(
     else:
         kind = "Affine" if quick else "SyN"
         fixed = template.at_resolution(QUICK_MM if quick else FULL_MM)
-        moving = epi.masked(epi_mask)
+        grey = Image(grey_levels(epi.data), affine)
         road = "mean EPI to MNI"
         if t1 is None:
             tell(f"registering the mean EPI to MNI ({kind})")
             mapped = antspyx.register_pair(
-                fixed.t1, moving, fixed.generous, points_mm, kind=kind, seed=seed
+                fixed.t1,
+                grey.masked(epi_mask),
+                fixed.generous,
+                points_mm,
+                kind=kind,
+                seed=seed,
             )
         else:
-            mapped = _through_t1(epi, epi_mask, Image(*t1), fixed, points_mm, kind, seed, tell)
+            mapped = _through_t1(grey, epi_mask, Image(*t1), fixed, points_mm, kind, seed, tell)
             road = "mean EPI to T1 (Rigid), T1 to MNI"
-        method = f"{road} ({kind}), {antspyx.library()}, {template.library()}"
+        method = f"{road} ({kind}), {antspyx.library()}, {template.library()}; {antspyx.repeats()}"
+    grid = _Grid(grid_brain, grid_affine)
     return _judge(
         epi, epi_mask, grid, bench, mapped, method, started, trusted=transform is not None
     )
+
+
+def grey_levels(data: Float32) -> Float32:
+    """Round an image to at most `GREY_LEVELS` levels, a power of two apart.
+
+    One voxel's last bit, which may depend on the CPU that averaged the run, would otherwise move
+    the answer by half a millimetre (docs/decisions/0005-registration-library.md).
+    """
+    _, exponent = math.frexp(float(data.max()))
+    step = np.float32(math.ldexp(1.0, exponent) / GREY_LEVELS)
+    rounded: Float32 = np.round(data / step) * step
+    return rounded
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grid:
+    """The decoder's grid."""
+
+    mask: Bool
+    """The template's brain."""
+    affine: Float64
 
 
 def _silent(_message: str) -> None:
@@ -234,7 +269,7 @@ def _through_t1(
 def _judge(
     epi: Image,
     epi_mask: Bool,
-    grid: template.Template,
+    grid: _Grid,
     bench: template.Template,
     mapped: antspyx.Mapped,
     method: str,
@@ -247,17 +282,17 @@ def _judge(
     A `trusted` transform is the user's: little in common with the template is a warning only.
     """
 
-    def laid(on: template.Template, points_mm: Float64) -> tuple[Bool, float]:
+    def laid(on: Bool, points_mm: Float64) -> tuple[Bool, float]:
         """Return the template's brain in the field of view, and its overlap with the EPI's."""
-        shape = on.mask.shape
-        seen = on.mask & inside(epi.data.shape, epi.affine, points_mm).reshape(shape)
+        shape = on.shape
+        seen = on & inside(epi.data.shape, epi.affine, points_mm).reshape(shape)
         found = sample(epi_mask, epi.affine, points_mm).reshape(shape) >= 0.5
         return seen, dice(found, seen)
 
     final_mm = mapped.final_mm[: grid.mask.size]
     linear_mm = mapped.linear_mm[grid.mask.size :]
-    bench_mask, linear_overlap = laid(bench, linear_mm)
-    mask, overlap = laid(grid, final_mm)
+    bench_mask, linear_overlap = laid(bench.mask, linear_mm)
+    mask, overlap = laid(grid.mask, final_mm)
     for step, reached in (("linear step", linear_overlap), ("whole", overlap)):
         if reached < LEAST_OVERLAP:
             raise RunError(
@@ -283,7 +318,7 @@ def _judge(
     return Registration(
         coordinates_mm=final_mm[dilate(mask).ravel()].astype(np.float32),
         mask=mask,
-        grid_affine=grid.t1.affine,
+        grid_affine=grid.affine,
         epi_on_grid=sample(epi.data, epi.affine, final_mm).reshape(mask.shape),
         overlap=overlap,
         covered=covered,

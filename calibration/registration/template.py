@@ -4,14 +4,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from nilearn import datasets
 from scipy import ndimage
 
-from calibration.registration.geometry import Image, Shape, sample, voxel_centres_mm
+from calibration.registration.geometry import Image, Shape
+from calibration.registration.resample import resampled
 from rtdecode.types import Bool, Float64, frozen
 
 RIM_MM = 4.0
 """Enough to see the brain's edge, or to hold the brain of a rough alignment."""
+
+NILEARN_BRAIN = 0.2
+"""nilearn's `load_mni152_brain_mask` takes the T1 above this for brain."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,8 +25,6 @@ class Template:
     """T1-weighted, brain only."""
     mask: Bool
     """The brain."""
-    white_matter: Bool
-    """Where white matter is the likeliest tissue, for the outlines of a picture."""
 
     @property
     def generous(self) -> Bool:
@@ -34,7 +35,6 @@ class Template:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mask", frozen(self.mask, np.bool_))
-        object.__setattr__(self, "white_matter", frozen(self.white_matter, np.bool_))
 
 
 def library() -> str:
@@ -54,28 +54,27 @@ def on_grid(shape: Shape, affine: Float64) -> Template:
     affine
         Voxel to MNI millimetres, RAS+, (4, 4).
     """
-    t1, brain, white = _native()
-    voxel_mm = np.linalg.norm(affine[:3, :3], axis=0)
-    points = voxel_centres_mm(shape, affine)
+    mask = brain_mask(shape, affine)
+    t1 = Image(resampled(_t1(), shape, affine), affine)
+    return Template(t1.masked(mask), mask)
 
-    def resampled(image: Image) -> Image:
-        # A coarse voxel stands for all it covers: blur to its width before sampling it.
-        sigma = np.sqrt(np.maximum(voxel_mm.mean() ** 2 - image.voxel_mm**2, 0)) / 2.355
-        blurred = ndimage.gaussian_filter(image.data, sigma / image.voxel_mm)
-        return Image(sample(blurred, image.affine, points).reshape(shape), affine)
 
-    mask = resampled(brain).data >= 0.5
-    return Template(
-        t1=resampled(t1).masked(mask),
-        mask=mask,
-        white_matter=(resampled(white).data >= 0.5) & mask,
-    )
+def brain_mask(shape: Shape, affine: Float64) -> Bool:
+    """Return the template's brain on a grid in MNI space, as `on_grid` does."""
+    mask: Bool = resampled(_brain(), shape, affine) >= 0.5
+    return mask
+
+
+def white_matter(shape: Shape, affine: Float64) -> Bool:
+    """Return where in the brain white matter is the likeliest tissue, for a picture's outlines."""
+    white: Bool = resampled(_white_matter(), shape, affine) >= 0.5
+    return white & brain_mask(shape, affine)
 
 
 @lru_cache(maxsize=4)
 def at_resolution(voxel_mm: float) -> Template:
     """Return the template on an isotropic RAS+ grid that just holds it."""
-    t1, _, _ = _native()
+    t1 = _t1()
     extent_mm = np.array(t1.data.shape) * t1.voxel_mm
     size = np.ceil(extent_mm / voxel_mm).astype(int)
     affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
@@ -84,17 +83,28 @@ def at_resolution(voxel_mm: float) -> Template:
 
 
 @lru_cache(maxsize=1)
-def _native() -> tuple[Image, Image, Image]:
-    """Return T1, brain mask and white matter at 1 mm, read once: each takes a second to unpack."""
-    t1 = datasets.load_mni152_template(resolution=1)
-    affine = np.asarray(t1.affine, dtype=np.float64)
-    raw = np.asarray(datasets.load_mni152_brain_mask(resolution=1).dataobj) > 0
-    labels, _ = ndimage.label(raw)
+def _t1() -> Image:
+    """Return the T1 at 1 mm, scaled to at most 1."""
+    from nilearn import datasets
+
+    image = datasets.load_mni152_template(resolution=1)
+    return Image(np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine))
+
+
+@lru_cache(maxsize=1)
+def _brain() -> Image:
+    """Return the brain at 1 mm, 0 or 1: the largest piece of nilearn's mask, without its holes."""
+    t1 = _t1()
+    labels, _ = ndimage.label(t1.data > NILEARN_BRAIN)
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
     brain = ndimage.binary_fill_holes(labels == largest)
-    white = datasets.load_mni152_wm_template(resolution=1)
-    return (
-        Image(np.asarray(t1.dataobj, dtype=np.float32), affine),
-        Image(brain.astype(np.float32), affine),
-        Image(np.asarray(white.dataobj, dtype=np.float32), np.asarray(white.affine)),
-    )
+    return Image(brain.astype(np.float32), t1.affine)
+
+
+@lru_cache(maxsize=1)
+def _white_matter() -> Image:
+    """Return the probability of white matter at 1 mm."""
+    from nilearn import datasets
+
+    image = datasets.load_mni152_wm_template(resolution=1)
+    return Image(np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine))

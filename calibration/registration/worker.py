@@ -4,6 +4,7 @@
 it prints and a crash in it stay out of the calling process. It imports nothing of this project.
 """
 
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -69,7 +70,8 @@ def information(fixed: Any, moving: Any, mask: Any, transforms: list[str]) -> fl
     joint = np.bincount(one * 16 + two, minlength=256).reshape(16, 16) / inside.sum()
     independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     filled = joint > 0
-    return float(np.sum(joint[filled] * np.log(joint[filled] / independent[filled])))
+    # To nine digits, as the last bits depend on the CPU and must not choose between two starts.
+    return round(float(np.sum(joint[filled] * np.log(joint[filled] / independent[filled]))), 9)
 
 
 def starts(fixed: Any, moving: Any) -> list[str]:
@@ -81,8 +83,10 @@ def starts(fixed: Any, moving: Any) -> list[str]:
     centre = np.array(ants.get_center_of_mass(fixed))
     shift = np.array(ants.get_center_of_mass(moving)) - centre
     files = ["Identity"]
-    for pitch in np.radians(PITCHES_DEG):
-        cosine, sine = np.cos(pitch), np.sin(pitch)
+    for pitch_deg in PITCHES_DEG:
+        # To twelve digits, as the last bits depend on the CPU.
+        cosine = round(math.cos(math.radians(pitch_deg)), 12)
+        sine = round(math.sin(math.radians(pitch_deg)), 12)
         turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
         start = ants.create_ants_transform(
             transform_type="AffineTransform", matrix=turn, center=centre, translation=shift
@@ -104,7 +108,7 @@ def register(fixed: Any, moving: Any, mask: Any, kind: str) -> tuple[list[str], 
     for start in starts(coarse, moving):
         transforms = run(coarse, moving, linear, start, coarse_mask, SEARCH)
         tried.append((information(coarse, moving, coarse_mask, transforms), transforms))
-    (best,) = max(tried, key=lambda result: result[0])[1]
+    (best,) = max(tried, key=lambda result: result[0])[1]  # the first of equals
     (refined,) = run(coarse, moving, linear, best, coarse_mask, REFINE)
     if kind != "SyN":
         return [refined], [refined]

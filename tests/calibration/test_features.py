@@ -1,10 +1,94 @@
 """Plain features."""
 
 import numpy as np
+import pytest
+import torch
 
-from calibration.features import coarse_voxels, motion_features, parcels, time_features
+from calibration.features import (
+    HALF_ABOVE,
+    RECURRENT,
+    FeatureExtractor,
+    coarse_voxels,
+    motion_features,
+    network_features,
+    parcels,
+    time_features,
+    with_torch,
+)
+from calibration.networks import DeepLight
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
+PUBLISHED, SMALL = (91, 109, 91), (46, 55, 46)
+LAYERS = (10, 8, 12, RECURRENT)
+
+
+def blank(grid_shape: tuple[int, int, int]) -> DeepLight:
+    """Return a network with weights that keep activations alive, and biases."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        network = DeepLight(grid_shape, 2)
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias") or "bias_" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+            elif name.startswith("convolutions"):
+                torch.nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+    return network
+
+
+def ball(grid_shape: tuple[int, int, int]) -> np.ndarray:
+    """Return an ellipsoid that leaves some slices empty."""
+    axes = [np.linspace(-1.2, 1.2, size) for size in grid_shape]
+    x, y, z = np.meshgrid(*axes, indexing="ij")
+    return x**2 + y**2 + z**2 < 1
+
+
+@pytest.mark.parametrize("grid_shape", [PUBLISHED, SMALL], ids=["2 mm", "4 mm"])
+def test_features_are_those_of_torch(grid_shape: tuple[int, int, int], rng) -> None:
+    """Every layer and the recurrent features agree to 1e-4; the largest in half precision."""
+    network, mask = blank(grid_shape), ball(grid_shape)
+    assert not mask[:, :, 0].any()
+    volumes = rng.standard_normal((2, mask.sum()), dtype=np.float32)
+    network.train()  # what it is doing at the moment must not matter
+
+    found = network_features(network, volumes, mask, LAYERS)
+
+    assert network.training
+    torch_step = with_torch(network.eval(), mask, LAYERS, "cpu")
+    for row, volume in enumerate(volumes):
+        for layer, expected in torch_step(volume).items():
+            assert found[layer].shape == (2, expected.size)
+            half = expected.size > HALF_ABOVE
+            assert found[layer].dtype == (np.float16 if half else np.float32)
+            error = np.abs(found[layer][row] - expected).max() / np.abs(expected).max()
+            assert error < (5e-4 if half else 1e-4)
+            assert expected.std() > 1e-3
+    assert (found[8].dtype == np.float16) == (grid_shape == PUBLISHED)
+
+
+def test_features_depend_on_neither_threads_nor_the_volumes_before(rng) -> None:
+    """One volume at a time, in another order and with more threads, gives the same bytes."""
+    network, mask = blank(SMALL), ball(SMALL)
+    volumes = rng.standard_normal((3, mask.sum()), dtype=np.float32)
+
+    together = network_features(network, volumes, mask, LAYERS, threads=1)
+    extractor = FeatureExtractor(network, mask, LAYERS, threads=3)
+    single = {row: extractor.step(volumes[row]) for row in (2, 0, 1, 2)}
+
+    for row, features in single.items():
+        assert set(features) == set(LAYERS)
+        for layer, values in features.items():
+            assert values.tobytes() == together[layer][row].tobytes()
+
+
+def test_only_what_is_asked_for_is_computed(rng) -> None:
+    """A layer alone and the recurrent features alone are what they are among others."""
+    network, mask = blank(SMALL), ball(SMALL)
+    volume = rng.standard_normal(mask.sum(), dtype=np.float32)
+    every = FeatureExtractor(network, mask, (2, RECURRENT)).step(volume)
+    for layer in (2, RECURRENT):
+        alone = FeatureExtractor(network, mask, (layer,)).step(volume)
+        assert set(alone) == {layer}
+        assert np.array_equal(alone[layer], every[layer])
 
 
 def test_coarse_voxels_are_means_of_cubes():

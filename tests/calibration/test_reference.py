@@ -1,6 +1,12 @@
 """The mean EPI of a run."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import pytest
 
 from calibration.reference import mean_epi
 from rtdecode.types import Identity, Volume
@@ -66,3 +72,32 @@ def test_place_of_a_volume_counts_not_its_grid() -> None:
     volumes[5] = Volume(5, data, affine, 10.0, 2.0, moved.identity)
     mean, _ = mean_epi(volumes)
     assert _inner(mean - _volume(0, noise=0.0).data).std() < 6.0
+
+
+MEAN = """
+import sys
+import numpy as np
+from calibration.reference import mean_epi
+from rtdecode.types import Identity, Volume
+with np.load(sys.argv[1], allow_pickle=False) as run:
+    volumes = [
+        Volume(n, data, run["affine"], 2.0 * n, 2.0, Identity("0" * 12, 1, n + 1))
+        for n, data in enumerate(run["data"])
+    ]
+np.save(sys.argv[2], mean_epi(volumes)[0])
+"""
+
+
+@pytest.mark.parametrize("cpu", ["Prescott", "Haswell"])
+def test_every_cpu_averages_to_the_same_bits(cpu: str, tmp_path: Path) -> None:
+    """Linear algebra of another CPU, whose last bits differ, gives the same mean."""
+    volumes = [_volume(index, shift_mm=0.1 * index) for index in range(8)]
+    run, answer = tmp_path / "run.npz", tmp_path / "mean.npy"
+    data = np.stack([volume.data for volume in volumes])
+    np.savez(run, allow_pickle=False, data=data, affine=volumes[0].affine)
+    subprocess.run(
+        [sys.executable, "-c", MEAN, str(run), str(answer)],
+        env=os.environ | {"OPENBLAS_CORETYPE": cpu},
+        check=True,
+    )
+    assert np.array_equal(np.load(answer), mean_epi(volumes)[0])

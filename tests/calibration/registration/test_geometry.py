@@ -38,11 +38,14 @@ def test_the_template_is_the_same_brain_on_any_grid() -> None:
     fine = template.on_grid((91, 109, 91), radiological)
     coarse = template.at_resolution(4.0)
     volumes, centres = [], []
+    assert np.array_equal(template.brain_mask((91, 109, 91), radiological), fine.mask)
     for brain in (fine, coarse):
         volumes.append(brain.mask.sum() * np.prod(brain.t1.voxel_mm) / 1000)
         points = geometry.voxel_centres_mm(brain.mask.shape, brain.t1.affine)
         centres.append(points[brain.mask.ravel()].mean(axis=0))
-        assert (brain.white_matter & ~brain.mask).sum() == 0
+        white_matter = template.white_matter(brain.mask.shape, brain.t1.affine)
+        assert (white_matter & ~brain.mask).sum() == 0
+        assert white_matter.sum() > 0.2 * brain.mask.sum()
         assert (brain.mask & ~brain.generous).sum() == 0
     assert volumes == pytest.approx([1880, 1880], rel=0.02)
     assert np.allclose(centres[0], centres[1], atol=0.5)
