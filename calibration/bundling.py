@@ -18,7 +18,7 @@ from calibration.compile import ExportReport, Parity, export_decoder, parity, pa
 from calibration.fitting import Fitted
 from calibration.keeping import Kept
 from calibration.networks import StreamingDecoder
-from calibration.preparing import PREPARATION, Ready
+from calibration.prepared_runs import PREPARATION, Ready
 from calibration.pretrained import Pretrained
 from calibration.progress import Progress
 from calibration.read_outs import RULE as READ_OUT_RULE

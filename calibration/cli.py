@@ -16,7 +16,6 @@ from rtdecode.errors import ConfigError, check_all
 from rtdecode.ports import INGEST
 
 if TYPE_CHECKING:
-
     from rtdecode.metrics import Metrics
     from rtdecode.types import Volume
 
@@ -217,7 +216,9 @@ def calibrate(
     begun = None
     with bars(console) as progress, ExitStack() as stack:
         if live is not None and volumes is not None:
-            begun = stack.enter_context(preparing(pretrained, settings, volumes))
+            begun = stack.enter_context(
+                preparing(pretrained, settings, volumes, zero_shot=zero_shot)
+            )
 
             def came(volume: Volume) -> None:
                 begun.add(volume)

@@ -72,6 +72,31 @@ class FeatureExtractor:
         }
 
 
+class FeatureTable:
+    """Features of the volumes of a run, filled volume by volume."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[int, Float32] = {}
+        """For each layer (n, F)."""
+
+    def put(self, row: int, rows: int, found: dict[int, Float32]) -> None:
+        """Set one volume's features.
+
+        Parameters
+        ----------
+        row
+            The volume's place.
+        rows
+            How many volumes there will be.
+        found
+            From `FeatureExtractor.step`.
+        """
+        for layer, values in found.items():
+            if layer not in self.arrays:
+                self.arrays[layer] = np.empty((rows, values.size), values.dtype)
+            self.arrays[layer][row] = values
+
+
 def network_features(
     network: DeepLight,
     prepared: Float32,
@@ -97,14 +122,11 @@ def network_features(
     For each layer (n, F).
     """
     extractor = FeatureExtractor(network, mask, layers, device, threads or os.cpu_count() or 1)
-    kept: dict[int, Float32] = {}
+    table = FeatureTable()
     for done, volume in enumerate(prepared):
-        for layer, found in extractor.step(volume).items():
-            if layer not in kept:
-                kept[layer] = np.empty((len(prepared), found.size), found.dtype)
-            kept[layer][done] = found
+        table.put(done, len(prepared), extractor.step(volume))
         progress("network's features", done + 1, len(prepared))
-    return kept
+    return table.arrays
 
 
 def with_runtime(network: DeepLight, mask: Bool, layers: Sequence[int], threads: int) -> Step:

@@ -5,32 +5,39 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-
+from calibration.features import FeatureTable, Step
+from calibration.prepared_runs import LEARN, SERVE, Extract, Ready, spread_volumes
 from calibration.progress import Progress, silent
 from calibration.reference import N_VOLUMES, mean_epi
 from calibration.registration import Registration
-from rtdecode import bundle
 from rtdecode.errors import ConfigError
 from rtdecode.stages import Preparation, PreparationSettings, Space
 from rtdecode.types import Float32, Float64, Prepared, State, Volume
 
-PREPARATION = "preparation/"
-"""What its part of a bundle's initial state is called."""
 Locate = Callable[[Float32, Float64], Registration]
 """From a mean EPI and its affine to where the decoder's voxels lie in it."""
-LEAST_VOLUMES = 10
-"""To know a mean."""
-AT_ONCE = 3
-"""How many volumes of a backlog are caught up with when one more comes."""
+MIN_VOLUMES = 10
+"""Volumes that are needed to know a mean."""
+BACKLOG_VOLUMES = 3
+"""Volumes of a backlog that are caught up with when one more comes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Located:
+    """Where the decoder's voxels lie, and what needs to know that."""
+
+    space: Space
+    registration: Registration
+    extract: Step | None
 
 
 class Preparing:
     """What can be done of a run before it is over.
 
-    The mean EPI is made and registered as soon as its volumes are there, in a thread of its own;
-    from then on each volume passes the stages once, for the voxels' spread. What is left at the end
-    is the second pass, as the run would have been served with that spread.
+    The mean EPI is made and registered as soon as its volumes are there, in a thread of its own.
+    From then on the volumes pass the stages once, for the spread of the voxels, and, when that is
+    known, once more as they will be served; then their features are extracted. When the last volume
+    comes, little is left to do.
 
     Parameters
     ----------
@@ -41,8 +48,10 @@ class Preparing:
     smoothing_fwhm_mm
         In that grid.
     expected
-        How many volumes the run will have, where that is known: the reference is then the same as
+        How many volumes the run will have, where that is known: the result is then the same as
         if they were all there.
+    extract
+        Makes what extracts features; `None` where none are needed.
     """
 
     def __init__(
@@ -51,17 +60,21 @@ class Preparing:
         grid_affine: Float64,
         smoothing_fwhm_mm: float,
         expected: int | None = None,
+        extract: Extract | None = None,
     ) -> None:
         self.volumes: list[Volume] = []
         self._locate = locate
         self._grid_affine = grid_affine
         self._smoothing_fwhm_mm = smoothing_fwhm_mm
         self._expected = expected
+        self._extract = extract
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="registration")
-        self._located: Future[tuple[Space, Registration]] | None = None
+        self._located: Future[Located] | None = None
         self._stages: Preparation | None = None
-        self._state: State = {}
-        self._walked = 0
+        self._spread = _Pass()
+        self._served = _Pass()
+        self._initial: State = {}
+        self._table = FeatureTable()
 
     def __enter__(self) -> Self:
         return self
@@ -76,11 +89,13 @@ class Preparing:
             start = min(self._expected // 10, N_VOLUMES)
             if len(self.volumes) >= start + N_VOLUMES:
                 self._begin(self.volumes[start : start + N_VOLUMES])
-        if self._located is not None and self._located.done():
-            self._walk(AT_ONCE, silent)
+        if self._located is not None and self._located.done() and self._expected is not None:
+            for _ in range(BACKLOG_VOLUMES):
+                if not self._learn(self._expected, silent) and not self._serve(silent):
+                    break
 
-    def finish(self, progress: Progress) -> tuple[Preparation, Space, Registration, Float32]:
-        """Return stages, space and registration, and the spread of each voxel, (V,).
+    def learn_spread(self, progress: Progress) -> tuple[Preparation, Located, Float32]:
+        """Return the stages, where the voxels lie, and the spread of each voxel, (V,).
 
         Raises
         ------
@@ -89,123 +104,111 @@ class Preparing:
         RunError
             The registration failed.
         """
-        if len(self.volumes) < LEAST_VOLUMES:
+        if len(self.volumes) < MIN_VOLUMES:
             raise ConfigError(
-                f"the run has {len(self.volumes)} volumes; at least {LEAST_VOLUMES} are needed to "
+                f"the run has {len(self.volumes)} volumes; at least {MIN_VOLUMES} are needed to "
                 "know a mean"
             )
+        if self._expected != len(self.volumes):  # nothing may hang on a wrong expectation
+            self._expected = len(self.volumes)
+            self._spread, self._served, self._table = _Pass(), _Pass(), FeatureTable()
         if self._located is None:
             start = min(len(self.volumes) // 10, N_VOLUMES)
-            self._begin(self.volumes[start : start + N_VOLUMES])
-        if self._located is None:
-            raise ConfigError("the run has no volumes")
+            self._located = self._begin(self.volumes[start : start + N_VOLUMES])
         progress("register to MNI", 0, 1)
-        space, registration = self._located.result()
+        located = self._located.result()
         progress("register to MNI", 1, 1)
-        stages = self._walk(len(self.volumes), progress)
-        return stages, space, registration, stages.spread_of(self._state)
+        while self._learn(len(self.volumes), progress):
+            pass
+        stages = self._prepare_stages()
+        return stages, located, stages.spread_of(self._spread.state)
 
-    def _begin(self, chosen: Sequence[Volume]) -> None:
-        def located() -> tuple[Space, Registration]:
+    def finish(self, progress: Progress) -> Ready:
+        """Return the run as it will be served.
+
+        Raises
+        ------
+        ConfigError
+            The run is too short.
+        RunError
+            The registration failed.
+        """
+        stages, located, _ = self.learn_spread(progress)
+        while self._serve(progress):
+            pass
+        return Ready(
+            stages=stages,
+            space=located.space,
+            initial=self._initial,
+            registration=located.registration,
+            registration_method=located.registration.method,
+            registration_overlap=located.registration.overlap,
+            prepared=(tuple(self._served.prepared),),
+            features=self._table.arrays,
+            extract=located.extract,
+        )
+
+    def _begin(self, chosen: Sequence[Volume]) -> Future[Located]:
+        def locate() -> Located:
             reference, affine = mean_epi(chosen)
             found = self._locate(reference, affine)
             space = Space(reference, affine, found.mask, self._grid_affine, found.coordinates_mm)
-            return space, found
+            extract = None if self._extract is None else self._extract(space.mask)
+            return Located(space, found, extract)
 
-        self._located = self._pool.submit(located)
+        self._located = self._pool.submit(locate)
+        return self._located
 
-    def _walk(self, most: int, progress: Progress) -> Preparation:
-        if self._located is None:
-            raise ConfigError("the run has no reference yet")
+    def _prepare_stages(self) -> Preparation:
         if self._stages is None:
+            if self._located is None:
+                raise ConfigError("the run has no reference yet")
             settings = PreparationSettings(
                 repetition_time_s=self.volumes[0].repetition_time_s,
                 smoothing_fwhm_mm=self._smoothing_fwhm_mm,
             )
-            self._stages = Preparation(self._located.result()[0], settings)
-            self._state = self._stages.initial_state()
-        for volume in self.volumes[self._walked : self._walked + most]:
-            elapsed = volume.index - self.volumes[self._walked - 1].index if self._walked else 1
-            self._state, _ = self._stages.step(self._state, volume, elapsed)
-            self._walked += 1
-            progress("learn the voxels' spread", self._walked, len(self.volumes))
+            self._stages = Preparation(self._located.result().space, settings)
         return self._stages
 
+    def _learn(self, total: int, progress: Progress) -> bool:
+        """Let one more volume pass for the spread; return whether there was one."""
+        stages, last = self._prepare_stages(), spread_volumes(total)
+        if self._spread.done >= min(len(self.volumes), last):
+            return False
+        self._spread.step(stages, stages.initial_state(), self.volumes)
+        self._spread.prepared.clear()
+        if self._spread.done == last:
+            self._initial = stages.initial_state(spread=stages.spread_of(self._spread.state))
+        progress(LEARN, self._spread.done, last)
+        return True
 
-def walk(
-    stages: Preparation, state: State, volumes: Sequence[Volume], progress: Progress, step: str
-) -> tuple[list[Prepared], State]:
-    """Prepare a run exactly as it is served; return its prepared volumes and the last state."""
-    prepared = []
-    previous = volumes[0].index - 1
-    for done, volume in enumerate(volumes, start=1):
-        state, one = stages.step(state, volume, volume.index - previous)
-        previous = volume.index
-        prepared.append(one)
-        progress(step, done, len(volumes))
-    return prepared, state
-
-
-def pooled_spread(spreads: Sequence[Float32]) -> Float32:
-    """Return one spread for several runs: the root of the mean variance."""
-    return np.sqrt(np.mean(np.square(spreads), axis=0)).astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ready:
-    """Runs that have passed the serving stages."""
-
-    stages: Preparation
-    space: Space
-    initial: State
-    registration: Registration | None
-    """None: that of an earlier bundle."""
-    registration_method: str
-    registration_overlap: float
-    prepared: tuple[tuple[Prepared, ...], ...]
-    """Of each run."""
+    def _serve(self, progress: Progress) -> bool:
+        """Let one more volume pass as it will be served; return whether there was one."""
+        if not self._initial or self._located is None or self._served.done == len(self.volumes):
+            return False
+        prepared = self._served.step(self._prepare_stages(), self._initial, self.volumes)
+        extract = self._located.result().extract
+        if extract is not None:
+            rows = self._expected or len(self.volumes)
+            self._table.put(self._served.done - 1, rows, extract(prepared.data))
+        progress(SERVE, self._served.done, len(self.volumes))
+        return True
 
 
-def prepare(
-    runs: Sequence[Sequence[Volume]],
-    first: Preparing,
-    earlier: bundle.Bundle | None,
-    progress: Progress,
-) -> Ready:
-    """Let all runs pass the serving stages, exactly as they would have been served.
+class _Pass:
+    """How far a run has come through the stages."""
 
-    Parameters
-    ----------
-    runs
-        Each in temporal order.
-    first
-        What has taken the first run's volumes already, or will.
-    earlier
-        A bundle whose space and spread are taken over, so that its data and these are alike.
-    progress
-        Told how far each step has come.
-    """
-    registration = None
-    if earlier is not None:
-        made = earlier.manifest.provenance
-        method, overlap = made.registration, made.registration_overlap
-        space, settings = earlier.space, earlier.manifest.preparation
-        stages = Preparation(space, settings)
-        initial = {
-            name.removeprefix(PREPARATION): array
-            for name, array in earlier.initial_state.items()
-            if name.startswith(PREPARATION)
-        }
-    else:
-        if not first.volumes:
-            for volume in runs[0]:
-                first.add(volume)
-        stages, space, registration, spread = first.finish(progress)
-        method, overlap = registration.method, registration.overlap
-        spreads = [spread]
-        for run in runs[1:]:
-            _, end = walk(stages, stages.initial_state(), run, progress, "learn the voxels' spread")
-            spreads.append(stages.spread_of(end))
-        initial = stages.initial_state(spread=pooled_spread(spreads))
-    prepared = [tuple(walk(stages, initial, run, progress, "prepare as served")[0]) for run in runs]
-    return Ready(stages, space, initial, registration, method, overlap, tuple(prepared))
+    def __init__(self) -> None:
+        self.done = 0
+        self.state: State = {}
+        self.prepared: list[Prepared] = []
+
+    def step(self, stages: Preparation, initial: State, volumes: Sequence[Volume]) -> Prepared:
+        """Let the next volume pass."""
+        volume = volumes[self.done]
+        elapsed = volume.index - volumes[self.done - 1].index if self.done else 1
+        state = self.state if self.done else initial
+        self.state, prepared = stages.step(state, volume, elapsed)
+        self.done += 1
+        self.prepared.append(prepared)
+        return prepared

@@ -1,5 +1,6 @@
 """Calibration from top to bottom: labelled runs in, a compiled decoder out."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from calibration.compute import best_device, one_thread
 from calibration.dataset import TASK, label_volumes
 from calibration.evaluate import folds
 from calibration.events import Block, ClassSpec, find_blocks, parse_classes
-from calibration.features import RECURRENT, network_features
+from calibration.features import RECURRENT, FeatureExtractor, FeatureTable, Step
 from calibration.fitting import Examples, Fitted, FittingSettings, fit_decoder
 from calibration.keeping import Kept, fingerprint
 from calibration.lag import DEFAULT_LAG_S, LAGS_S
 from calibration.networks import NetworkEvidence, ReadOutSettings, StreamingDecoder
-from calibration.preparing import Preparing, prepare
+from calibration.prepare import prepare
+from calibration.prepared_runs import Extract, Ready
+from calibration.preparing import Preparing
 from calibration.pretrained import Pretrained
 from calibration.progress import Progress, silent
 from calibration.registration import Registration, register
@@ -31,7 +34,7 @@ from rtdecode.clock import SystemClock
 from rtdecode.errors import ConfigError
 from rtdecode.events import read_events
 from rtdecode.stages import Space
-from rtdecode.types import Float32, Volume
+from rtdecode.types import Bool, Float32, Volume
 
 ZERO_SHOT_WINDOW_S = 8.0
 
@@ -78,7 +81,11 @@ class Calibrated:
 
 
 def preparing(
-    pretrained: Pretrained, settings: CalibrationSettings, expected: int | None = None
+    pretrained: Pretrained,
+    settings: CalibrationSettings,
+    expected: int | None = None,
+    *,
+    zero_shot: bool = False,
 ) -> Preparing:
     """Return what takes the first run's volumes, if they are to be prepared as they come."""
     t1 = _image(settings.t1)
@@ -95,7 +102,21 @@ def preparing(
             seed=settings.seed,
         )
 
-    return Preparing(locate, pretrained.grid_affine, pretrained.smoothing_fwhm_mm, expected)
+    extract = None if zero_shot else _extractor(pretrained)
+    return Preparing(
+        locate, pretrained.grid_affine, pretrained.smoothing_fwhm_mm, expected, extract
+    )
+
+
+def _extractor(pretrained: Pretrained) -> Extract:
+    """Return what makes a feature extractor for a mask; it uses every core."""
+    layers = (*pretrained.layers, RECURRENT)
+
+    def make(mask: Bool) -> Step:
+        threads = os.cpu_count() or 1
+        return FeatureExtractor(pretrained.network, mask, layers, best_device(), threads).step
+
+    return make
 
 
 def calibrate(
@@ -160,8 +181,10 @@ def calibrate(
         times = [np.array([v.acquired_s for v in run]) for run in runs]
         if kept is None:
             label_volumes(blocks, times, spec, LAGS_S[-1], rest=settings.rest)
-    with one_thread(), begun or preparing(pretrained, settings) as first:
-        ready = prepare(runs, first, earlier, progress)
+    zero_shot = not events
+    extract = None if zero_shot else _extractor(pretrained)
+    with one_thread(), begun or preparing(pretrained, settings, zero_shot=zero_shot) as first:
+        ready = prepare(runs, first, earlier, extract, progress)
         if not events:
             decoder = zero_shot_decoder(pretrained, ready.space, repetition_time_s)
             made = Made(decoder, pretrained, runs, ready, None, None)
@@ -169,15 +192,11 @@ def calibrate(
             announce.servable(draft.bundle)
             written = finish_bundle(draft, made, None, budget, progress)
             return Calibrated(written, ready.registration, None)
+        features = _features(ready, pretrained, kept, progress)
         now = Kept.of(list(zip(runs, ready.prepared, blocks, strict=True)))
         kept = now if kept is None else kept.followed_by(now)
         examples = examples_of(kept, spec, ready.space, repetition_time_s, rest=settings.rest)
         folds(examples.label(DEFAULT_LAG_S).only_usable(examples.usable))  # refuses before the work
-        layers = (*pretrained.layers, RECURRENT)
-        found = network_features(
-            pretrained.network, examples.prepared, examples.mask, layers, progress, best_device()
-        )
-        features = {layer: found[layer] for layer in layers}
         fitted = fit_decoder(examples, features, settings.fitting, budget, progress)
         announce.verdict(fitted)
         decoder = fitted_decoder(fitted, pretrained, ready.space, repetition_time_s)
@@ -189,6 +208,21 @@ def calibrate(
         )
         written = finish_bundle(draft, made, comparison, budget, progress)
         return Calibrated(written, ready.registration, fitted)
+
+
+def _features(
+    ready: Ready, pretrained: Pretrained, earlier: Kept | None, progress: Progress
+) -> dict[int, Float32]:
+    """Return the features of all volumes, an earlier bundle's first, the default layer first."""
+    layers = (*pretrained.layers, RECURRENT)
+    found = dict(ready.features)
+    if earlier is not None and ready.extract is not None:
+        table = FeatureTable()
+        for row, volume in enumerate(earlier.prepared):
+            table.put(row, len(earlier.prepared), ready.extract(volume))
+            progress("features of the earlier runs", row + 1, len(earlier.prepared))
+        found = {layer: np.concatenate([table.arrays[layer], found[layer]]) for layer in layers}
+    return {layer: found[layer] for layer in layers}
 
 
 def read_blocks(

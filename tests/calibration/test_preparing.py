@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.preparing import Preparing, pooled_spread
+from calibration.prepared_runs import pooled_spread, spread_volumes
+from calibration.preparing import Preparing
 from calibration.progress import silent
 from calibration.reference import N_VOLUMES
 from calibration.registration import Registration
@@ -48,15 +49,16 @@ def _begun(made, locate, volumes, expected=None):
     with Preparing(locate, grid, 3.0, expected) as begun:
         for volume in volumes:
             begun.add(volume)
-        return begun.finish(silent)
+        _, located, spread = begun.learn_spread(silent)
+        return located.space, located.registration, spread
 
 
 @pytest.mark.parametrize("expected", [None, 60, 1000])
 def test_the_spread_does_not_depend_on_when_volumes_come(made, locate, expected) -> None:
     """With the length known or not, or never reached, the result is that of a finished run."""
     volumes = made.volumes[:60]
-    _, space, registration, spread = _begun(made, locate, volumes, expected)
-    _, _, _, at_once = _begun(made, locate, volumes)
+    space, registration, spread = _begun(made, locate, volumes, expected)
+    _, _, at_once = _begun(made, locate, volumes)
     assert registration.method == "known"
     np.testing.assert_array_equal(space.mask, locate.found.mask)
     if expected != 1000:  # a tenth of which is passed over before the mean begins
@@ -100,6 +102,59 @@ def test_spreads_are_pooled_by_their_variance() -> None:
 
 def test_the_mask_is_the_registrations(made, locate) -> None:
     """Coordinates are given for the dilated mask, which the stages smooth over."""
-    _, space, _, spread = _begun(made, locate, made.volumes[:30])
+    space, _, spread = _begun(made, locate, made.volumes[:30])
     assert spread.shape == (int(space.mask.sum()),)
     assert space.coordinates_mm.shape == (int(dilate(space.mask).sum()), 3)
+
+
+def _first_values(mask):
+    """Stand where a feature extractor would: the first seven voxels of each volume."""
+    assert mask.any()
+    return lambda volume: {10: np.array(volume[:7]), 0: np.array(volume[-3:])}
+
+
+@pytest.mark.parametrize("expected", [None, 60])
+def test_what_is_done_as_volumes_come_is_what_is_done_at_the_end(made, locate, expected) -> None:
+    """Prepared volumes, state and features are the same, whatever length was expected."""
+    volumes = made.volumes[:60]
+    grid = made.pretrained.grid_affine
+    found = []
+    for length in (expected, None):
+        with Preparing(locate, grid, 3.0, length, _first_values) as begun:
+            for volume in volumes:
+                begun.add(volume)
+            found.append(begun.finish(silent))
+    live, later = found
+    for one, other in zip(live.prepared[0], later.prepared[0], strict=True):
+        np.testing.assert_array_equal(one.data, other.data)
+        assert (one.index, one.motion, repr(one.quality)) == (
+            other.index, other.motion, repr(other.quality),
+        )  # fmt: skip
+    for layer in (10, 0):
+        np.testing.assert_array_equal(live.features[layer], later.features[layer])
+        last = _first_values(live.space.mask)(live.prepared[0][-1].data)
+        np.testing.assert_array_equal(live.features[layer][-1], last[layer])
+    for name, array in live.initial.items():
+        np.testing.assert_array_equal(array, later.initial[name])
+
+
+def test_most_is_done_before_the_last_volume(made, locate) -> None:
+    """While a run of known length is acquired, its volumes are prepared as they will be served."""
+    volumes = made.volumes[:60]
+    steps = []
+    with Preparing(locate, made.pretrained.grid_affine, 3.0, 60, _first_values) as begun:
+        for volume in volumes[:30]:
+            begun.add(volume)
+        begun._located.result()
+        for volume in volumes[30:]:
+            begun.add(volume)
+        begun.finish(lambda step, *_: steps.append(step))
+    assert steps.count("learn the voxels' spread") == 0
+    assert steps.count("prepare as served") < 20
+
+
+def test_the_spread_is_learnt_from_two_thirds_of_the_run() -> None:
+    """And from no fewer than the volumes of the mean EPI, or all there are."""
+    assert spread_volumes(156) == 104
+    assert spread_volumes(30) == 23
+    assert spread_volumes(12) == 12

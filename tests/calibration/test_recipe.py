@@ -14,7 +14,7 @@ from calibration.budget import Budget
 from calibration.fitting import FittingSettings
 from calibration.keeping import Kept
 from calibration.networks import DeepLight
-from calibration.preparing import walk
+from calibration.prepared_runs import walk
 from calibration.progress import silent
 from calibration.recipe import (
     CalibrationSettings,
