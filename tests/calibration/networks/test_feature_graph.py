@@ -22,7 +22,7 @@ def test_graph_says_what_torch_says(network, mask, prepared) -> None:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     names = [output_name(3), output_name(10), RECURRENT_OUTPUT]
     slices = MaskedSlices(mask)
-    for volume in (one.data for one in prepared):
+    for volume in (one.data.copy() for one in prepared):
         on_grid = torch.zeros(mask.shape)
         on_grid[torch.from_numpy(mask)] = torch.from_numpy(volume)
         with torch.inference_mode():
