@@ -10,8 +10,13 @@ import torch
 from sklearn.cluster import KMeans
 
 from calibration.compute import one_thread
-from calibration.feature_graph import RECURRENT_OUTPUT, VOLUME, feature_graph, output_name
 from calibration.networks import DeepLight, MaskedSlices, SliceSequence
+from calibration.networks.feature_graph import (
+    RECURRENT_OUTPUT,
+    VOLUME,
+    feature_graph,
+    output_name,
+)
 from calibration.progress import Progress, silent
 from rtdecode.types import Bool, Float32, Float64
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from calibration.networks import DeepLight, MaskedSlices, SliceSequence
-from calibration.networks.deeplight import UNITS
+from calibration.networks.deeplight import UNITS, DeepLight
+from calibration.networks.sequence import SliceSequence
+from calibration.networks.slices import MaskedSlices
 from rtdecode.types import Bool
 
 OPSET = 18
