@@ -24,13 +24,13 @@ from rtdecode.types import Bool
 def evidence_of(fitted: Fitted, network: DeepLight, mask: Bool) -> Evidence:
     """Return the module from a prepared volume (V,) to logits (K,) that a fit describes."""
     if len(fitted.chosen.parts) == 1:
-        (name,), (weight,) = fitted.chosen.parts, fitted.chosen.weights
-        return _part(fitted.layers[name], fitted.heads[name].times(weight), network, mask)
+        (name,) = fitted.chosen.parts
+        return _part(fitted.layers[name], fitted.heads[name], network, mask)
     first, second = (
         _part(fitted.layers[name], fitted.heads[name], network, mask)
         for name in fitted.chosen.parts
     )
-    return StackedEvidence(first, second, (fitted.chosen.weights[0], fitted.chosen.weights[1]))
+    return StackedEvidence(first, second, (fitted.chosen.shares[0], fitted.chosen.shares[1]))
 
 
 def _part(layer: int, head: Head, network: DeepLight, mask: Bool) -> Part:

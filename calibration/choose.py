@@ -41,19 +41,19 @@ MIN_BLOCKS = 2
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A decoder that the rule preferred: one candidate, or two with weights."""
+    """A decoder that the rule preferred: one candidate, or two with their shares."""
 
     name: str
     parts: tuple[str, ...]
     """The candidates whose logits are added."""
-    weights: tuple[float, ...]
-    """What each part's logits are multiplied by: its share over their root mean square. A candidate
-    alone is scaled too, so that folds that choose differently give evidence at one scale."""
+    shares: tuple[float, ...]
+    """The share of each part. All discriminants give logits at a common scale, so that folds that
+    choose differently do, too."""
     reason: str
 
     def combine(self, evidence: Mapping[str, Float64]) -> Float64:
         """Return its log-probabilities, (n, K), from the evidence of its parts."""
-        pairs = zip(self.parts, self.weights, strict=True)
+        pairs = zip(self.parts, self.shares, strict=True)
         return log_softmax(sum((w * evidence[part] for part, w in pairs), start=np.zeros(())))
 
 
@@ -145,8 +145,8 @@ class Nested:
         for fold, inner in zip(self.folds, self._inner, strict=True):
             rows = self._outer.rows[fold.train[self._outer.rows]]
             known = evidence if inner is None else self._evidence(inner, arrangements)
-            weights = self._choose(known, rows, arrangements, by_default=inner is None)
-            result[:, fold.test] = np.einsum("pc,cpnk->pnk", weights, evidence[:, :, fold.test])
+            shares = self._choose(known, rows, arrangements, by_default=inner is None)
+            result[:, fold.test] = np.einsum("pc,cpnk->pnk", shares, evidence[:, :, fold.test])
         return result
 
     def true_evidence(self) -> Float64:
@@ -165,19 +165,18 @@ class Nested:
         then those of what is compiled.
         """
         evidence, rows = self._evidence(self._outer, self._truth), self._outer.rows
-        weights = self._choose(evidence, rows, self._truth, by_default=not self.nested)[0]
-        parts = tuple(int(c) for c in np.flatnonzero(weights))
+        shares = self._choose(evidence, rows, self._truth, by_default=not self.nested)[0]
+        parts = tuple(int(c) for c in np.flatnonzero(shares))
         names = tuple(self._names[c] for c in parts)
         if len(parts) == 1:
             reason = self._reason(evidence, rows, parts[0])
-            return Chosen(names[0], names, (float(weights[parts[0]]),), reason)
+            return Chosen(names[0], names, (1.0,), reason)
         # The deep part comes first.
         parts = tuple(sorted(parts, key=lambda c: self.kinds[self._names[c]] != "deep"))
         names = tuple(self._names[c] for c in parts)
-        shares = [weights[c] * _scale(evidence[c], rows)[0] for c in parts]
         how = "weighed on held-out blocks" if self.nested else "too few blocks to weigh them by"
-        reason = f"{names[0]} ({shares[0]:.0%}) and {names[1]}, {how}"
-        return Chosen(STACK, names, (float(weights[parts[0]]), float(weights[parts[1]])), reason)
+        reason = f"{names[0]} ({shares[parts[0]]:.0%}) and {names[1]}, {how}"
+        return Chosen(STACK, names, (float(shares[parts[0]]), float(shares[parts[1]])), reason)
 
     def _evidence(self, part: _Folds, arrangements: Arrangements) -> Float64:
         """Return each candidate's held-out logits, (C, P, n, K)."""
@@ -196,7 +195,7 @@ class Nested:
         *,
         by_default: bool,
     ) -> Float64:
-        """Apply the rule: return what each candidate's logits are multiplied by, (P, C).
+        """Apply the rule: return the share of each candidate, (P, C).
 
         Parameters
         ----------
@@ -207,9 +206,8 @@ class Nested:
         arrangements
             (P, blocks)
         by_default
-            Take the default: the evidence still says how large each candidate's logits are.
+            Take the default, whatever the evidence says.
         """
-        scales = np.stack([_scale(one, rows) for one in evidence])
         trials = np.arange(len(arrangements))
         single = np.zeros((len(trials), len(self._names)))
         allowed = self._allowed()
@@ -217,7 +215,7 @@ class Nested:
         best = np.full(len(trials), allowed[0])
         if not by_default:
             best = np.array(allowed)[_preferred(rates[allowed])]
-        single[trials, best] = 1 / scales[best, trials]
+        single[trials, best] = 1.0
         if self._preference in {"deep", "linear"} or len(set(self.kinds.values())) == 1:
             return single
         if by_default and self._preference == "best":
@@ -227,15 +225,15 @@ class Nested:
             mine = self._of_kind(kind)
             place = np.zeros(len(trials), int) if by_default else _preferred(rates[mine])
             pair.append(np.array(mine)[place])
-        parts = [evidence[c, trials][:, rows] / scales[c, trials][:, None, None] for c in pair]
+        parts = [evidence[c, trials][:, rows] for c in pair]
         shares = SHARES[:1] if by_default else SHARES
         stacked = np.stack([share * parts[0] + (1 - share) * parts[1] for share in shares])
         stack_rates = self._rates(stacked, np.arange(len(rows)), arrangements, rows)
         taken = stack_rates.mean(axis=2).argmax(axis=0)
         share = np.array(shares)[taken]
         stack = np.zeros_like(single)
-        stack[trials, pair[0]] = share / scales[pair[0], trials]
-        stack[trials, pair[1]] = (1 - share) / scales[pair[1], trials]
+        stack[trials, pair[0]] = share
+        stack[trials, pair[1]] = 1 - share
         if self._preference == "stack":
             return stack
         gain, error = _gain(stack_rates[taken, trials], rates[best, trials])
@@ -302,11 +300,6 @@ def _inner_splits(labels: Labels, fold: Fold) -> tuple[Split, ...]:
     place = np.flatnonzero(fold.train)
     splits = (split_of(rows, one) for one in inner)
     return tuple(Split(place[split.train], place[split.test]) for split in splits)
-
-
-def _scale(logits: Float64, rows: NDArray[np.int64]) -> Float64:
-    """Return the root mean square of logits (P, n, K) at some rows, (P,)."""
-    return np.sqrt((logits[:, rows] ** 2).mean(axis=(1, 2))) + np.finfo(float).tiny
 
 
 def _preferred(rates: Float64) -> NDArray[np.int64]:

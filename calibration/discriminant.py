@@ -93,7 +93,10 @@ def prepare_side(
 def discriminate(
     side: Side, arrangements: Arrangements, n_classes: int
 ) -> tuple[Float64, Float64, Float64]:
-    """Return the discriminants of each assignment of classes.
+    """Return the discriminants of each assignment of classes, at a common scale.
+
+    The logits of the training side's own block means have a root mean square of 1. So fits to
+    other features, to more blocks or to fewer, give evidence that can be added and compared.
 
     Parameters
     ----------
@@ -126,7 +129,19 @@ def discriminate(
     noise = noise @ about_mean.transpose(0, 2, 1)
     # (I - P D)^-1 (P - noise), of which only the diagonal is needed.
     own = np.einsum("pkk->pk", solved[:, :, blocks:] - np.linalg.solve(inner, noise))
-    return solved[:, :, :blocks], -0.5 * own, counts > 0
+    weights, bias, present = solved[:, :, :blocks], -0.5 * own, counts > 0
+    scale = _scale(side, weights, bias, present)[:, None]
+    return weights / scale[:, :, None], bias / scale, present
+
+
+def _scale(side: Side, weights: Float64, bias: Float64, present: NDArray[np.bool_]) -> Float64:
+    """Return the root mean square of the logits of the training side's block means, (P,)."""
+    used = side.counts > 0
+    logits = (weights @ side.between + bias[:, :, None])[:, :, used]
+    share = present / present.sum(axis=1, keepdims=True)
+    logits = logits - np.einsum("pk,pkb->pb", share, logits)[:, None, :]
+    square = np.einsum("pk,pkb->p", share, logits**2) / used.sum()
+    return np.where(square > 0, np.sqrt(square), 1.0)
 
 
 def _block_noise(side: Side, average: Float64, p: Float64, member: NDArray[np.bool_]) -> Float64:

@@ -5,8 +5,8 @@ A head is a shrinkage discriminant (`calibration.discriminant`) on selected feat
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol, Self
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +69,6 @@ class Head:
     def log_probabilities(self, features: Float32) -> Float64:
         """Return (m, K) log-probabilities of (m, F) features."""
         return log_softmax(features.astype(np.float32) @ self.weight.T + self.bias)
-
-    def times(self, factor: float) -> Self:
-        """Return the head whose logits are so many times as large."""
-        scale = np.float32(factor)
-        return replace(self, weight=self.weight * scale, bias=self.bias * scale)
 
 
 def log_softmax(logits: NDArray[np.floating]) -> Float64:

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from calibration.bundling import rehearse
-from calibration.compile import Parity
 from rtdecode.errors import RunError
 
 
 def test_a_decoder_that_decides_what_it_was_fitted_to_passes(made) -> None:
     """As the calibration's own does."""
     labels = made.fitted.fitted.labels
-    rehearse(made.fitted.fitted, Parity(len(labels.label), 0.0, 0.0, labels.label), 1)
+    rehearse(made.fitted.fitted, labels.label, np.arange(len(labels.label)))
 
 
 @pytest.mark.parametrize("decided", [-1, 2])
@@ -20,4 +19,4 @@ def test_a_decoder_that_decides_none_of_it_is_refused(made, decided) -> None:
     labels = made.fitted.fitted.labels
     silent = np.full(len(labels.label), decided)
     with pytest.raises(RunError, match="decides 0% of the volumes that it was fitted to"):
-        rehearse(made.fitted.fitted, Parity(len(silent), 0.0, 0.0, silent), 1)
+        rehearse(made.fitted.fitted, silent, np.arange(len(silent)))

@@ -76,6 +76,11 @@ def test_more_features_than_volumes_are_no_obstacle(make_labels, rng):
     logits = z @ np.linalg.solve(covariance, means.T)
     logits -= 0.5 * np.einsum("cf,fc->c", means, np.linalg.solve(covariance, means.T))
 
+    # At the scale at which the logits of the block means have a root mean square of 1.
+    block = labels.block[rows]
+    of_blocks = np.stack([logits[block == n].mean(axis=0) for n in np.unique(block)])
+    of_blocks -= of_blocks.mean(axis=1, keepdims=True)
+    logits /= np.sqrt((of_blocks**2).mean())
     assert np.allclose(head.log_probabilities(x[rows]), log_softmax(logits), atol=1e-3)
 
 

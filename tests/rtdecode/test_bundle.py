@@ -13,6 +13,7 @@ from rtdecode import bundle as bundles
 from rtdecode.bundle import MANIFEST, REQUIRED, Bundle
 from rtdecode.errors import BundleError
 from rtdecode.metrics import Accuracy, Compared
+from rtdecode.supplement import Supplement, write_supplement
 
 
 def _edit(folder: Path, **changes: object) -> None:
@@ -81,18 +82,46 @@ def test_a_filter_needs_its_dwell_time(bundle_folder) -> None:
     assert "dwell_s goes with a filter" in _problems(bundle_folder)[0]
 
 
-def test_extra_files_are_vouched_for(parts, tmp_path) -> None:
-    """A report that comes along is hashed, so that nobody changes it unseen."""
+def test_a_supplement_completes_a_bundle_that_is_in_use(parts, make_metrics, tmp_path) -> None:
+    """The digest stays; figures, notes, parity and files are added, and files are vouched for."""
     report = tmp_path / "written.html"
     report.write_text("<p>64 %</p>", encoding="utf-8")
     folder = tmp_path / "bundle"
-    bundles.write(
-        folder, parts.manifest, parts.decoder, parts.space, parts.initial, {"report.html": report}
-    )
+    metrics = make_metrics(notes=("few blocks",))
+    served = replace(parts, manifest=replace(parts.manifest, metrics=metrics)).write(folder)
+    row = Compared("motion alone", "control", metrics.accuracy, 0.7)
+    supplement = Supplement(served.digest, {"volumes": 156.0}, (row,), ("few blocks", "moved"))
+    complete = bundles.add(served, supplement, {"report.html": report})
+    assert complete.digest == served.digest
+    assert complete.decoder == served.decoder
+    assert complete.manifest.parity == {"volumes": 156.0}
+    assert complete.manifest.metrics.comparison == (row,)
+    assert complete.manifest.metrics.notes == ("few blocks", "moved")
+    assert complete.manifest.metrics.accuracy == metrics.accuracy
+    assert not list(folder.glob("*.part"))
     assert (folder / "report.html").read_text(encoding="utf-8") == "<p>64 %</p>"
     assert "report.html" in bundles.load(folder).manifest.files
     (folder / "report.html").write_text("<p>99 %</p>", encoding="utf-8")
     assert any("report.html" in problem for problem in _problems(folder))
+
+
+def test_a_supplement_of_another_bundle_is_refused(parts, tmp_path) -> None:
+    """Nobody's figures are shown as another's."""
+    served = parts.write(tmp_path / "bundle")
+    write_supplement(served.path, Supplement("0" * 12, {}))
+    assert f"belongs to bundle {'0' * 12}" in _problems(served.path)[0]
+    (served.path / "supplement.json").write_text("{", encoding="utf-8")
+    assert "not a valid supplement" in _problems(served.path)[0]
+
+
+def test_a_withdrawn_bundle_has_another_name(parts, tmp_path) -> None:
+    """Nobody takes it by accident; an earlier withdrawn one stays."""
+    names = []
+    for _ in range(2):
+        served = parts.write(tmp_path / "bundle")
+        names.append(bundles.withdraw(served).name)
+        assert not served.path.exists()
+    assert names == ["bundle.withdrawn", "bundle.withdrawn-2"]
 
 
 def test_folder_holds_what_the_manifest_names(bundle: Bundle) -> None:
