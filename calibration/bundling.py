@@ -3,7 +3,9 @@
 import hashlib
 import importlib.metadata
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -128,10 +130,9 @@ def write_bundle(made: Made, out: Path, name: str, seed: int, progress: Progress
     return Draft(written, replace(export, path=out / bundle.DECODER))
 
 
-def finish_bundle(
-    draft: Draft, made: Made, comparison: Comparison | None, budget: Budget, progress: Progress
-) -> bundle.Bundle:
-    """Compare the whole run with torch, and add the report and the calibration's data.
+@contextmanager
+def whole_run_check(draft: Draft, made: Made, progress: Progress) -> Iterator[Future[Parity]]:
+    """Compare a whole run with torch in a thread, while other work goes on.
 
     Parameters
     ----------
@@ -139,6 +140,57 @@ def finish_bundle(
         What `write_bundle` returned; it may be in use already.
     made
         What it was written of.
+    progress
+        Called with how far the comparison has come.
+
+    Raises
+    ------
+    RunError
+        The exported decoder disagrees with torch somewhere along the run, or with what its
+        calibration says of it. The bundle has another name then, so that nobody takes it.
+    """
+
+    def compare_with_torch() -> Parity:
+        agreement = parity(draft.export, made.ready.prepared[0], progress)
+        if made.fitted is not None:
+            run = made.fitted.labels.run
+            rows = np.flatnonzero(run == run.max() + 1 - len(made.runs))
+            rehearse(made.fitted, agreement.decided, rows)
+        return agreement
+
+    with ThreadPoolExecutor(1, thread_name_prefix="parity") as pool:
+        check = pool.submit(compare_with_torch)
+        try:
+            yield check
+        finally:
+            try:
+                check.result()
+            except RunError as error:
+                place = bundle.withdraw(draft.bundle)
+                raise RunError(
+                    f"{error}. The bundle is withdrawn: do not use it, and stop a service that "
+                    f"does. It is now {place}"
+                ) from error
+
+
+def finish_bundle(
+    draft: Draft,
+    made: Made,
+    check: Future[Parity],
+    comparison: Comparison | None,
+    budget: Budget,
+    progress: Progress,
+) -> bundle.Bundle:
+    """Add the report and the calibration's data.
+
+    Parameters
+    ----------
+    draft
+        What `write_bundle` returned; it may be in use already.
+    made
+        What it was written of.
+    check
+        Of the whole run.
     comparison
         With other decoders; `None` for zero-shot.
     budget
@@ -149,53 +201,39 @@ def finish_bundle(
     Raises
     ------
     RunError
-        The exported decoder disagrees with torch somewhere along the run. The bundle has another
-        name then, so that nobody takes it.
+        The check failed.
     """
-    ready, fitted, kept = made.ready, made.fitted, made.kept
-    try:
-        agreement = parity(draft.export, ready.prepared[0], progress)
-        if fitted is not None:
-            first_run = fitted.labels.run.max() + 1 - len(made.runs)
-            rehearse(fitted, agreement.decided, np.flatnonzero(fitted.labels.run == first_run))
-    except RunError as error:
-        place = bundle.withdraw(draft.bundle)
-        raise RunError(
-            f"{error}. The bundle is withdrawn: do not use it, and stop a service that does. It is "
-            f"now {place}"
-        ) from error
-    supplement = Supplement(
-        digest=draft.bundle.digest,
-        parity=_figures(agreement),
-        comparison=() if comparison is None else comparison.metrics.comparison,
-        notes=() if comparison is None else comparison.metrics.notes,
-    )
-    manifest = replace(
-        draft.bundle.manifest,
-        parity=supplement.parity,
-        metrics=None if comparison is None else comparison.metrics,
-    )
+    ready, kept = made.ready, made.kept
+    metrics = None if comparison is None else comparison.metrics
+    manifest = replace(draft.bundle.manifest, metrics=metrics)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         files = {"report.html": folder / "report.html"}
         progress("write the report", 0, 1)
-        page = report(
+        text = report(
             manifest,
             ready.space,
             ready.registration,
             ready.prepared,
             made.decoder,
-            fitted,
+            made.fitted,
             () if comparison is None else comparison.learning,
             kept,
+            lambda: _figures(check.result()),
             budget,
             progress,
         )
-        files["report.html"].write_text(page, encoding="utf-8")
-        progress("write the report", 1, 1)
+        files["report.html"].write_text(text, encoding="utf-8")
         if kept is not None:
             files[keeping.FILE] = folder / keeping.FILE
             kept.save(files[keeping.FILE])
+        progress("write the report", 1, 1)
+        supplement = Supplement(
+            digest=draft.bundle.digest,
+            parity=_figures(check.result()),
+            comparison=() if metrics is None else metrics.comparison,
+            notes=() if metrics is None else metrics.notes,
+        )
         return bundle.add(draft.bundle, supplement, files)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from calibration.assemble import evidence_of
 from calibration.budget import Budget
-from calibration.bundling import Made, finish_bundle, write_bundle
+from calibration.bundling import Made, finish_bundle, whole_run_check, write_bundle
 from calibration.comparing import compare
 from calibration.compute import best_device, one_thread
 from calibration.dataset import TASK, label_volumes
@@ -190,7 +190,8 @@ def calibrate(
             made = Made(decoder, pretrained, runs, ready, None, None)
             draft = write_bundle(made, out, settings.name, settings.seed, progress)
             announce.servable(draft.bundle)
-            written = finish_bundle(draft, made, None, budget, progress)
+            with whole_run_check(draft, made, progress) as check:
+                written = finish_bundle(draft, made, check, None, budget, progress)
             return Calibrated(written, ready.registration, None)
         features = _features(ready, pretrained, kept, progress)
         now = Kept.of(list(zip(runs, ready.prepared, blocks, strict=True)))
@@ -203,10 +204,11 @@ def calibrate(
         made = Made(decoder, pretrained, runs, ready, fitted, kept)
         draft = write_bundle(made, out, settings.name, settings.seed, progress)
         announce.servable(draft.bundle)
-        comparison = compare(
-            fitted, examples, features, pretrained, settings.fitting, budget, progress
-        )
-        written = finish_bundle(draft, made, comparison, budget, progress)
+        with whole_run_check(draft, made, progress) as check:
+            comparison = compare(
+                fitted, examples, features, pretrained, settings.fitting, budget, progress
+            )
+            written = finish_bundle(draft, made, check, comparison, budget, progress)
         return Calibrated(written, ready.registration, fitted)
 
 

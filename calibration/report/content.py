@@ -1,6 +1,6 @@
 """What the report says, section by section."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -33,6 +33,7 @@ def report(
     fitted: Fitted | None,
     learning: Learning,
     kept: Kept | None,
+    parity: Callable[[], Mapping[str, float]],
     budget: Budget,
     progress: Progress,
 ) -> str:
@@ -54,6 +55,8 @@ def report(
         How accuracy grows with blocks.
     kept
         What it was fitted to; `None` for zero-shot.
+    parity
+        Waits for the comparison with torch, and returns the largest differences.
     budget
         The relevance maps are left out when it is over.
     progress
@@ -76,7 +79,9 @@ def report(
         )
     if fitted is not None and kept is not None and explained(decoder.evidence) and not budget.over:
         parts.append(_relevance(fitted, kept, space, decoder, budget, progress))
-    parts.append(page.section("Where it comes from", "", page.table(_provenance(manifest))))
+    parts.append(
+        page.section("Where it comes from", "", page.table(_provenance(manifest, parity())))
+    )
     heading = f"<b>rtdecode</b> calibration report · {escape(manifest.name)}"
     return page.page(f"{manifest.name}: calibration", heading, parts)
 
@@ -292,9 +297,9 @@ def _examples(fitted: Fitted, c: int) -> list[int]:
     ]
 
 
-def _provenance(manifest: Manifest) -> list[tuple[str, str]]:
+def _provenance(manifest: Manifest, parity: Mapping[str, float]) -> list[tuple[str, str]]:
     made = manifest.provenance
-    differences = "; ".join(f"{name} {value:.2g}" for name, value in manifest.parity.items())
+    differences = "; ".join(f"{name} {value:.2g}" for name, value in parity.items())
     libraries = ", ".join(f"{name} {version}" for name, version in made.libraries.items())
     return [
         ("decoder", manifest.kind),
