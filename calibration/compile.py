@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -161,30 +162,23 @@ def parity(
     RunError
         They differ by more than `limit`: the export is refused.
     """
-    session = _open(export.path)
-    ours, theirs = export.decoder.initial_state(), export.decoder.initial_state()
-    outputs = _outputs(export.decoder)
-    probabilities, states, decided = [], [], []
-    before = None
-    for done, prepared in enumerate(run, start=1):
-        now: State = {
-            "volume": prepared.data,
-            "usable": np.array(prepared.quality.usable, np.float32),
-            "elapsed": np.array(1 if before is None else prepared.index - before, np.int64),
-        }
-        before = prepared.index
-        expected, ours = _step_torch(export.decoder, now | ours)
-        found = dict(zip(outputs, session.run(outputs, now | theirs), strict=True))
-        theirs = {name: found[f"{name}_next"] for name in theirs}
-        probabilities += [_difference(expected[name], found[name]) for name in ANSWERS[:2]]
-        states += [_difference(ours[name], theirs[name]) for name in ours]
-        decided.append(int(found["probabilities"].argmax()) if found["decided"] else -1)
-        if done == restore_after:
-            session, theirs = _open(export.path), _through_a_file(theirs)
-        progress("compare with torch", done, len(run))
     if not run:
         raise ConfigError("parity needs at least one prepared volume, and the run has none")
-    result = Parity(len(run), max(probabilities), max(states), np.array(decided))
+    # Both release Python's lock while they compute: side by side they take the longer one's time.
+    with ThreadPoolExecutor(1, thread_name_prefix="torch") as pool:
+        by_torch = pool.submit(_along_torch, export.decoder, run, progress)
+        found = _along_runtime(export, run, restore_after)
+        expected = by_torch.result()
+    pairs = list(zip(expected, found, strict=True))
+    states = [name for name in found[0] if name.endswith("_next")]
+    result = Parity(
+        len(run),
+        max(
+            _difference(ours[name], theirs[name]) for ours, theirs in pairs for name in ANSWERS[:2]
+        ),
+        max(_difference(ours[name], theirs[name]) for ours, theirs in pairs for name in states),
+        np.array([int(one["probabilities"].argmax()) if one["decided"] else -1 for one in found]),
+    )
     if max(result.probability, result.state) > limit:
         raise RunError(
             f"refused: over {result.volumes} volumes the exported decoder differs from torch by "
@@ -242,6 +236,45 @@ def _unread(decoder: StreamingDecoder) -> int:
 def _outputs(decoder: StreamingDecoder) -> tuple[str, ...]:
     """Return the names of what the graph gives, in its order."""
     return (*ANSWERS, *(f"{name}_next" for name in decoder.initial_state()))
+
+
+def _along_torch(
+    decoder: StreamingDecoder, run: Sequence[Prepared], progress: Progress
+) -> list[State]:
+    """Return what torch says after each volume, and its state then."""
+    state, said = decoder.initial_state(), []
+    for done, inputs in enumerate(_inputs(run), start=1):
+        outputs, state = _step_torch(decoder, inputs | state)
+        said.append(outputs)
+        progress("compare with torch", done, len(run))
+    return said
+
+
+def _along_runtime(
+    export: ExportReport, run: Sequence[Prepared], restore_after: int | None
+) -> list[State]:
+    """Return what ONNX Runtime says after each volume, and its state then."""
+    session, names = _open(export.path), _outputs(export.decoder)
+    state, said = export.decoder.initial_state(), []
+    for done, inputs in enumerate(_inputs(run), start=1):
+        outputs = dict(zip(names, session.run(names, inputs | state), strict=True))
+        state = {name: outputs[f"{name}_next"] for name in state}
+        said.append(outputs)
+        if done == restore_after:
+            session, state = _open(export.path), _through_a_file(state)
+    return said
+
+
+def _inputs(run: Sequence[Prepared]) -> Iterator[State]:
+    """Yield what a decoder is given of each volume, but for its state."""
+    before = run[0].index - 1
+    for prepared in run:
+        yield {
+            "volume": prepared.data,
+            "usable": np.array(prepared.quality.usable, np.float32),
+            "elapsed": np.array(prepared.index - before, np.int64),
+        }
+        before = prepared.index
 
 
 def _step_torch(decoder: StreamingDecoder, inputs: State) -> tuple[State, State]:
