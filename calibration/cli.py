@@ -32,7 +32,7 @@ class Preference(StrEnum):
     STACK = "stack"
 
 
-class ReadOut(StrEnum):
+class ReadOutChoice(StrEnum):
     """What decides from single volumes."""
 
     BEST = "best"
@@ -99,12 +99,12 @@ def calibrate(
         typer.Option(help="Let held-out blocks choose, or say which decoder to compile."),
     ] = Preference.BEST,
     read_out: Annotated[
-        ReadOut,
+        ReadOutChoice,
         typer.Option(
             help="Decide by a sliding window or by the forward filter of a hidden Markov chain, or "
             "let held-out blocks choose."
         ),
-    ] = ReadOut.BEST,
+    ] = ReadOutChoice.BEST,
     baselines: Annotated[
         Baselines,
         typer.Option(help="Compare with what takes seconds, or also with what takes long."),
@@ -170,7 +170,7 @@ def calibrate(
         live = ServiceSettings(
             recorded, source, ANY_PORT, ANY_PORT, ingest, volumes=volumes or 0, keys=keys
         )
-    from calibration.inputs import check_inputs
+    from calibration.data.inputs import check_inputs
 
     files = {
         "--run": runs,
@@ -194,12 +194,12 @@ def calibrate(
 
     from calibration.budget import Budget
     from calibration.console import announcements, print_summary
-    from calibration.fitting import FittingSettings
-    from calibration.live import acquire, read_run
-    from calibration.pretrained import load_pretrained
+    from calibration.data.acquire import acquire, read_run
+    from calibration.decoders.fit import FittingSettings
     from calibration.progress import bars
     from calibration.recipe import CalibrationSettings, preparing
     from calibration.recipe import calibrate as compile_decoder
+    from calibration.weights.pretrained import load_pretrained
     from rtdecode.clock import SystemClock
     from rtdecode.signals import stopped_by_signals
 
@@ -290,7 +290,7 @@ def check_events(events: list[Path], classes: str | None) -> None:
     ConfigError
         With every problem.
     """
-    from calibration.events import find_blocks, parse_classes
+    from calibration.data.blocks import find_blocks, parse_classes
     from rtdecode.events import read_events
 
     types: list[str] = []

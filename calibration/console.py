@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from calibration.fitting import Fitted
+from calibration.decoders.fit import Fitted
 from calibration.recipe import Announcements, Calibrated
 from rtdecode.bundle import Bundle
 from rtdecode.metrics import DECODER_ROW_NOTE, Metrics, decoder_row, verdict

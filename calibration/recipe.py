@@ -10,29 +10,29 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.assemble import evidence_of
 from calibration.budget import Budget
-from calibration.bundling import Made, finish_bundle, whole_run_check, write_bundle
-from calibration.comparing import compare
+from calibration.bundling.assemble_evidence import evidence_of
+from calibration.bundling.write_bundle import Made, finish_bundle, whole_run_check, write_bundle
 from calibration.compute import best_device, one_thread
-from calibration.dataset import TASK, label_volumes
-from calibration.evaluate import folds
-from calibration.events import Block, ClassSpec, find_blocks, parse_classes
-from calibration.features import RECURRENT, FeatureExtractor, FeatureTable, Step
-from calibration.fitting import Examples, Fitted, FittingSettings, fit_decoder
-from calibration.keeping import Kept, fingerprint
-from calibration.lag import DEFAULT_LAG_S, LAGS_S
+from calibration.data.blocks import ClassSpec, find_blocks, parse_classes
+from calibration.data.calibration_data import Kept, fingerprint
+from calibration.data.labels import TASK, label_volumes
+from calibration.data.prepare_runs import prepare
+from calibration.data.prepared_runs import Extract, Ready
+from calibration.data.run_preparation import Preparing
+from calibration.decoders.compare import compare
+from calibration.decoders.evaluate import folds
+from calibration.decoders.fit import Examples, Fitted, FittingSettings, fit_decoder
+from calibration.decoders.lag import DEFAULT_LAG_S, LAGS_S
 from calibration.networks import NetworkEvidence, ReadOutSettings, StreamingDecoder
-from calibration.prepare import prepare
-from calibration.prepared_runs import Extract, Ready
-from calibration.preparing import Preparing
-from calibration.pretrained import Pretrained
+from calibration.networks.features import RECURRENT, FeatureExtractor, FeatureTable, Step
 from calibration.progress import Progress, silent
 from calibration.registration import Registration, register
+from calibration.weights.pretrained import Pretrained
 from rtdecode import bundle
 from rtdecode.clock import SystemClock
 from rtdecode.errors import ConfigError
-from rtdecode.events import read_events
+from rtdecode.events import Block, read_events
 from rtdecode.stages import Space
 from rtdecode.types import Bool, Float32, Volume
 

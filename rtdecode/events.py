@@ -26,6 +26,24 @@ class Event:
     row: int = 0
     """Line of the file, the header being line 1; 0 where it is from none."""
 
+    @property
+    def end_s(self) -> float:
+        """When the event ends: at its onset where the duration is not known."""
+        return self.onset_s + (self.duration_s or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """An uninterrupted stretch of one trial type; seconds from the run's first volume."""
+
+    trial_type: str
+    onset_s: float
+    end_s: float
+    row: int = 0
+    """Line of the events file at which the block begins; 0 where it is from no file."""
+    run: int = 0
+    """Number of the run, from 0."""
+
 
 def read_events(path: Path, *, lasting: bool = False) -> tuple[Event, ...]:
     """Read a BIDS events file (tab-separated; columns onset, duration, trial_type at least).

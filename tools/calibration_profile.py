@@ -15,12 +15,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from calibration.data.acquire import acquire, read_run
 from calibration.demo.scan import ScanSettings, scan, write
-from calibration.live import acquire, read_run
-from calibration.pretrained import Pretrained, load_pretrained
 from calibration.progress import silent
 from calibration.recipe import Announcements, CalibrationSettings, calibrate, preparing
 from calibration.simulation import load_template
+from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode.player import play
 from rtdecode.service import ServiceSettings
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from calibration.registration import antspyx, brain, template
-from calibration.registration.geometry import (
+from calibration.registration.image_geometry import (
     Image,
     dice,
     inside,

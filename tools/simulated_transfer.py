@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from calibration.dataset import Labels
-from calibration.heads import Head, fit_lda
+from calibration.data.labels import Labels
+from calibration.decoders.lda import Head, fit_lda
 from calibration.networks import DeepLight, MaskedSlices, batch_sequences
-from calibration.pretraining.cohort import Examples
 from calibration.pretraining.grid import brain_mask
 from calibration.pretraining.initial import initial_network
 from calibration.pretraining.learn import LearningSettings, learn
 from calibration.pretraining.recordings import CHEAP, Recording, prepare
+from calibration.pretraining.training_cohort import CohortExamples
 from calibration.progress import Progress
 from calibration.simulation import (
     ActivationSettings,
@@ -205,7 +205,7 @@ def learnt(
     It begins with `start`, or from scratch.
     """
     parts = [_first(_chosen(run), rounds) for run in runs]
-    examples = Examples(
+    examples = CohortExamples(
         volumes=np.concatenate([x for x, _ in parts]).astype(np.float16),
         state=np.concatenate([labels.label for _, labels in parts]),
         person=np.repeat(np.arange(len(parts)), [len(x) for x, _ in parts]),

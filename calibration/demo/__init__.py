@@ -4,6 +4,6 @@ Somebody new to the small network that rtdecode ships is scanned as DICOM, calib
 live by the service while a player stands in for the scanner.
 """
 
-from calibration.demo.run import DemoSettings, run
+from calibration.demo.run_demo import DemoSettings, run
 
 __all__ = ["DemoSettings", "run"]

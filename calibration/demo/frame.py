@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from calibration.demo.report import Plan, Verdict, verdicts
+from calibration.demo.feedback_report import BlockResult, DemoPlan, verdicts
 from rtdecode.monitor.glyphs import bar, colour, shade, sparkline
 from rtdecode.types import NONE, Decision, Outcome, Skipped
 
@@ -21,7 +21,7 @@ _MOTION_STYLES = ((0.0, "green"), (0.2, "yellow"), (0.5, "red"))
 """Framewise displacement in mm: the usual lenient and strict limits."""
 
 
-def frame(plan: Plan, outcomes: Sequence[Outcome], width: int = 100) -> RenderableType:
+def frame(plan: DemoPlan, outcomes: Sequence[Outcome], width: int = 100) -> RenderableType:
     """Return the run as far as it has come.
 
     Parameters
@@ -61,7 +61,7 @@ def frame(plan: Plan, outcomes: Sequence[Outcome], width: int = 100) -> Renderab
     )
 
 
-def expected(plan: Plan) -> list[str]:
+def expected(plan: DemoPlan) -> list[str]:
     """Return what the brain is expected to show at each volume, '' for rest."""
     truth = [""] * plan.volumes
     for block in plan.blocks:
@@ -75,7 +75,7 @@ def _rule(text: str, width: int) -> Text:
     return line.append("─" * max(0, width - len(text) - 1), "grey27")
 
 
-def _now(plan: Plan, outcomes: Sequence[Outcome], width: int) -> RenderableType:
+def _now(plan: DemoPlan, outcomes: Sequence[Outcome], width: int) -> RenderableType:
     """Return the truth and the probabilities at the newest volume."""
     truth = expected(plan)[len(outcomes) - 1] if outcomes else ""
     latest = outcomes[-1] if outcomes else None
@@ -99,7 +99,7 @@ def _now(plan: Plan, outcomes: Sequence[Outcome], width: int) -> RenderableType:
 
 
 def _rounds(
-    plan: Plan, outcomes: Sequence[Outcome], judged: Sequence[Verdict], width: int
+    plan: DemoPlan, outcomes: Sequence[Outcome], judged: Sequence[BlockResult], width: int
 ) -> list[RenderableType]:
     """Return the run folded into rows, each with one block of every state."""
     truth = expected(plan)
@@ -128,7 +128,7 @@ def _rounds(
     return rows
 
 
-def _mark(marks: Text, verdict: Verdict, at: int, cells: int) -> None:
+def _mark(marks: Text, verdict: BlockResult, at: int, cells: int) -> None:
     """Write a verdict beneath its block, flush with the block's end."""
     text = "✓" if verdict.right else f"✗ {_plain(verdict.decided)}" if verdict.decided else "✗"
     text = text[:cells].rjust(cells)[: len(marks) - at]
@@ -137,7 +137,7 @@ def _mark(marks: Text, verdict: Verdict, at: int, cells: int) -> None:
     marks.stylize(style, at, at + len(text))
 
 
-def _truth_strip(plan: Plan, truth: Sequence[str], places: range) -> Text:
+def _truth_strip(plan: DemoPlan, truth: Sequence[str], places: range) -> Text:
     """Return blocks as coloured boxes with their names, rest as a dark band."""
     strip = Text()
     states = [truth[index] for index in places]
@@ -156,7 +156,7 @@ def _truth_strip(plan: Plan, truth: Sequence[str], places: range) -> Text:
 
 
 def _decoded_strip(
-    plan: Plan, truth: Sequence[str], outcomes: Sequence[Outcome], places: range
+    plan: DemoPlan, truth: Sequence[str], outcomes: Sequence[Outcome], places: range
 ) -> Text:
     """Return each volume's decision in its colour, the surer the brighter; thin during rest.
 
@@ -182,7 +182,7 @@ def _decoded_strip(
     return strip
 
 
-def _explanation(plan: Plan) -> Text:
+def _explanation(plan: DemoPlan) -> Text:
     return Text(
         f"The truth is drawn {plan.lag_s:g} s late, as the blood's answer is. ✓ and ✗ judge each "
         "block at its last volume; ? is not sure enough.",
@@ -216,7 +216,7 @@ def _measures(outcomes: Sequence[Outcome], width: int) -> RenderableType:
     return table
 
 
-def _score(judged: Sequence[Verdict], plan: Plan, width: int) -> RenderableType:
+def _score(judged: Sequence[BlockResult], plan: DemoPlan, width: int) -> RenderableType:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(width=NAME, no_wrap=True)
     table.add_column(no_wrap=True)

@@ -3,16 +3,16 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from calibration.demo.report import Plan
+from calibration.demo.feedback_report import DemoPlan
 from calibration.pretraining.grid import HAEMODYNAMIC_LAG_S
 from calibration.pretraining.recordings import CHEAP, blocks
 from calibration.progress import Progress
 from calibration.simulation import (
     ActivationSettings,
+    HeadTemplate,
     ParticipantSettings,
     RunDesign,
     SimulatedRun,
-    Template,
     make_participant,
     simulate_run,
     write_dicom,
@@ -34,7 +34,7 @@ def population() -> ParticipantSettings:
 
 
 def scan(
-    template: Template, settings: ScanSettings, seed: int
+    template: HeadTemplate, settings: ScanSettings, seed: int
 ) -> tuple[SimulatedRun, SimulatedRun]:
     """Return the calibration run and the feedback run of a new participant.
 
@@ -60,9 +60,9 @@ def write(run: SimulatedRun, folder: Path, progress: Progress) -> Path:
     return images
 
 
-def plan(run: SimulatedRun, classes: tuple[str, ...]) -> Plan:
+def plan(run: SimulatedRun, classes: tuple[str, ...]) -> DemoPlan:
     """Return what is shown when, in the order of a decoder's classes."""
-    return Plan(
+    return DemoPlan(
         classes=classes,
         blocks=blocks(run.events),
         volumes=len(run),

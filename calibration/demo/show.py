@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from calibration.demo.closing_lines import NEXT, facts, panel, warning
+from calibration.demo.feedback_report import DemoPlan, Report, verdicts
 from calibration.demo.frame import frame
-from calibration.demo.report import Plan, Report, verdicts
-from calibration.demo.summary import NEXT, facts, panel, warning
 from calibration.progress import Progress as Told
 from calibration.progress import silent
 from rtdecode.types import Outcome
@@ -72,7 +72,7 @@ class Show:
         self._console.print(done, soft_wrap=not self._console.is_terminal)
 
     @contextmanager
-    def live(self, plan: Plan) -> Iterator[Callable[[Outcome], None]]:
+    def live(self, plan: DemoPlan) -> Iterator[Callable[[Outcome], None]]:
         """Show decisions beside the truth, as outcomes are handed over."""
         outcomes: list[Outcome] = []
         if not self._console.is_terminal:
@@ -106,7 +106,7 @@ class Show:
         for command, purpose in NEXT:
             self._print(f"next: {command}  ({purpose})")
 
-    def _line(self, plan: Plan, outcomes: list[Outcome], outcome: Outcome) -> None:
+    def _line(self, plan: DemoPlan, outcomes: list[Outcome], outcome: Outcome) -> None:
         """Print a line when a block has been judged."""
         before = len(verdicts(plan, outcomes))
         outcomes.append(outcome)

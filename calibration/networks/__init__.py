@@ -9,19 +9,19 @@ from calibration.networks.evidence import (
     StackedEvidence,
     VoxelEvidence,
 )
-from calibration.networks.read_out import ReadOut, layer_features
+from calibration.networks.linear_read_out import LinearReadOut, layer_features
 from calibration.networks.sequence import SliceSequence, batch_sequences
-from calibration.networks.slices import MaskedSlices
+from calibration.networks.slice_layout import MaskedSlices
 from calibration.networks.streaming import ReadOutSettings, StreamingDecoder
 
 __all__ = [
     "DeepLight",
     "Evidence",
     "LayerEvidence",
+    "LinearReadOut",
     "MaskedSlices",
     "NetworkEvidence",
     "Part",
-    "ReadOut",
     "ReadOutSettings",
     "SliceSequence",
     "StackedEvidence",

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from calibration.networks.deeplight import UNITS, DeepLight
-from calibration.networks.read_out import ReadOut
+from calibration.networks.linear_read_out import LinearReadOut
 from calibration.networks.sequence import SliceSequence
-from calibration.networks.slices import MaskedSlices
+from calibration.networks.slice_layout import MaskedSlices
 from rtdecode.errors import ConfigError
 from rtdecode.types import Bool, Float32
 
@@ -66,7 +66,7 @@ class LayerEvidence(nn.Module):
     classes: int
     voxels: int
 
-    def __init__(self, network: DeepLight, mask: Bool, read_out: ReadOut) -> None:
+    def __init__(self, network: DeepLight, mask: Bool, read_out: LinearReadOut) -> None:
         super().__init__()
         _check(network, mask)
         self.network = _still(network)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from calibration.networks.deeplight import UNITS, DeepLight
 from calibration.networks.sequence import SliceSequence
-from calibration.networks.slices import MaskedSlices
+from calibration.networks.slice_layout import MaskedSlices
 from rtdecode.types import Bool
 
 OPSET = 18

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from calibration.networks.deeplight import DeepLight
-from calibration.networks.slices import MaskedSlices
+from calibration.networks.slice_layout import MaskedSlices
 
 
 class SliceSequence(nn.Module):

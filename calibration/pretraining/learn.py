@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from calibration.networks import DeepLight, MaskedSlices, batch_sequences
-from calibration.pretraining.cohort import Examples, batches
 from calibration.pretraining.initial import initial_network
+from calibration.pretraining.training_cohort import CohortExamples, batches
 from rtdecode.errors import RunError
 
 Told = Callable[["Lesson"], None]
@@ -50,7 +50,7 @@ class Lesson:
 
 
 def learn(
-    examples: Examples,
+    examples: CohortExamples,
     settings: LearningSettings,
     on_lesson: Told = lambda _: None,
     device: str = "cpu",
@@ -96,7 +96,11 @@ def learn(
 
 
 def _learn(
-    pupil: "_Pupil", examples: Examples, settings: LearningSettings, on_lesson: Told, device: str
+    pupil: "_Pupil",
+    examples: CohortExamples,
+    settings: LearningSettings,
+    on_lesson: Told,
+    device: str,
 ) -> None:
     optimiser = torch.optim.AdamW(
         pupil.parameters(), settings.rate, weight_decay=settings.weight_decay

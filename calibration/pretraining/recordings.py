@@ -4,16 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.dataset import Labels, label_volumes
-from calibration.events import Block, parse_classes
+from calibration.data.blocks import parse_classes
+from calibration.data.labels import Labels, label_volumes
 from calibration.pretraining.grid import (
     HAEMODYNAMIC_LAG_S,
     SMOOTHING_FWHM_MM,
     grid_affine,
 )
-from calibration.registration.geometry import voxel_centres_mm
-from calibration.simulation import EpiProtocol, Event, Participant, SimulatedRun
-from calibration.simulation.geometry import transformed
+from calibration.registration.image_geometry import voxel_centres_mm
+from calibration.simulation import EpiProtocol, Participant, SimulatedRun
+from calibration.simulation.epi_protocol import transformed
+from rtdecode.events import Block, Event
 from rtdecode.stages import Preparation, PreparationSettings, Space, dilate
 from rtdecode.types import Bool, Float32
 
@@ -69,4 +70,4 @@ def true_coordinates(participant: Participant, mask: Bool) -> Float32:
 
 def blocks(events: tuple[Event, ...]) -> tuple[Block, ...]:
     """Return simulated events as the blocks that volumes are labelled by."""
-    return tuple(Block(e.trial_type, e.onset_s, e.onset_s + e.duration_s) for e in events)
+    return tuple(Block(e.trial_type, e.onset_s, e.end_s) for e in events)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.registration.geometry import Image
+from calibration.registration.image_geometry import Image
 from rtdecode.errors import RunError
 from rtdecode.types import Bool, Float64
 

@@ -4,7 +4,13 @@ import warnings
 
 import numpy as np
 
-from calibration.registration.geometry import Image, apply_affine, inverse, sample, voxel_centres_mm
+from calibration.registration.image_geometry import (
+    Image,
+    apply_affine,
+    inverse,
+    sample,
+    voxel_centres_mm,
+)
 from calibration.registration.template import Template
 from rtdecode.errors import RunError
 from rtdecode.types import Bool, Float64

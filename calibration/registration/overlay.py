@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibration.registration import template
-from calibration.registration.geometry import Shape, sample, voxel_centres_mm
+from calibration.registration.image_geometry import Shape, sample, voxel_centres_mm
 from calibration.registration.subject_to_mni import Registration
 from rtdecode.types import Float32, Float64
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.registration import antspyx, brain, template
-from calibration.registration.geometry import (
+from calibration.registration.image_geometry import (
     Image,
     Shape,
     apply_affine,

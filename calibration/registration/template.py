@@ -6,8 +6,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from calibration.registration.geometry import Image, Shape
-from calibration.registration.resample import resampled
+from calibration.registration.image_geometry import Image, Shape
+from calibration.registration.resample_image import resampled
 from rtdecode.types import Bool, Float64, frozen
 
 RIM_MM = 4.0

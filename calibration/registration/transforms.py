@@ -14,7 +14,7 @@ from nitransforms.nonlinear import DenseFieldTransform
 from scipy import ndimage
 from scipy.io.matlab import MatReadError
 
-from calibration.registration.geometry import Image, apply_affine, inverse, voxel_centres_mm
+from calibration.registration.image_geometry import Image, apply_affine, inverse, voxel_centres_mm
 from rtdecode.errors import ConfigError
 from rtdecode.types import Float64
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.simulation.anatomy import Template
+from calibration.simulation.anatomy import HeadTemplate
 from calibration.simulation.seeds import lognormal
 from rtdecode.types import Float32, Float64
 
@@ -121,7 +121,7 @@ def paint(foci: Sequence[Focus], mni_mm: Float64, grey: Float32) -> Float64:
 def draw_patterns(
     states: Sequence[TaskState],
     settings: ActivationSettings,
-    template: Template,
+    template: HeadTemplate,
     mni_mm: Float64,
     grey: Float32,
     rng: np.random.Generator,

@@ -19,7 +19,7 @@ SCALP, MUSCLE, SKULL, EYE = 0.26, 0.24, 0.02, 1.35
 
 
 @dataclass(frozen=True, eq=False)
-class Template:
+class HeadTemplate:
     """The MNI152 head; arrays are (X, Y, Z) float32 on one 2 mm grid."""
 
     affine: Float64
@@ -40,7 +40,7 @@ class Template:
         return sampled
 
 
-def load_template() -> Template:
+def load_template() -> HeadTemplate:
     """Build the template head from nilearn's packaged MNI152 maps (about a second, no download)."""
     from nilearn.datasets import (
         load_mni152_gm_template,
@@ -66,7 +66,7 @@ def load_template() -> Template:
     grey, white = grey / tissue, white / tissue
     brain = ndimage.binary_fill_holes(ndimage.binary_closing(t1 > 0.04, iterations=2))
     csf = np.where(brain, np.clip(1.0 - grey - white, 0.0, 1.0), 0.0).astype(np.float32)
-    return Template(affine, grey, white, csf, _signal(affine, grey, white, csf, brain))
+    return HeadTemplate(affine, grey, white, csf, _signal(affine, grey, white, csf, brain))
 
 
 def _blocks(volume: Float32) -> Float32:

@@ -14,7 +14,7 @@ class Design(StrEnum):
     EVENT = "event"
 
 
-class Scanner(StrEnum):
+class VendorChoice(StrEnum):
     """Whose files to write."""
 
     SIEMENS = "siemens"
@@ -41,11 +41,11 @@ def simulate(
         Design, typer.Option(help="block: 12 s each; event: 2 s each, 6 to 12 s apart.")
     ] = Design.BLOCK,
     vendor: Annotated[
-        Scanner,
+        VendorChoice,
         typer.Option(
             help="siemens: mosaics; siemens-xa: enhanced objects; ge, philips: a file a slice."
         ),
-    ] = Scanner.SIEMENS,
+    ] = VendorChoice.SIEMENS,
     seed: Annotated[int, typer.Option(help="Other people, other noise.", min=0)] = 1,
 ) -> None:
     """Write sessions of simulated people: DICOM as a scanner exports it, and BIDS events.

@@ -13,11 +13,11 @@ from calibration.simulation.activation import TaskState, default_states
 from calibration.simulation.anatomy import load_template
 from calibration.simulation.design import RunDesign, write_events
 from calibration.simulation.dictionary import draw_states
-from calibration.simulation.export import Vendor, write_dicom
-from calibration.simulation.geometry import EpiProtocol
+from calibration.simulation.epi_protocol import EpiProtocol
 from calibration.simulation.participant import ParticipantSettings, make_participant
 from calibration.simulation.seeds import stream
-from calibration.simulation.session import simulate_run
+from calibration.simulation.simulated_run import simulate_run
+from calibration.simulation.write_dicom import Vendor, write_dicom
 from rtdecode.errors import ConfigError
 
 FIRST_SERIES = 5
@@ -47,7 +47,7 @@ class CohortSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenRun:
     """One run on disk."""
 
     subject: str
@@ -60,7 +60,7 @@ class Written:
 
 def write_cohort(
     settings: CohortSettings, out: Path, progress: Progress = silent
-) -> tuple[Written, ...]:
+) -> tuple[WrittenRun, ...]:
     """Simulate people and write `sub-*/run-*/dicom` and `events.tsv`, and what is true of all.
 
     Parameters
@@ -84,7 +84,7 @@ def write_cohort(
     done = [0] * settings.subjects
     total = settings.subjects * settings.runs * volumes
 
-    def write(number: int) -> list[Written]:
+    def write(number: int) -> list[WrittenRun]:
         participant = make_participant(template, population, settings.seed * APART + number)
         subject = f"sub-{number:02d}"
         written = []
@@ -99,7 +99,7 @@ def write_cohort(
 
             write_dicom(simulated, folder / "dicom", settings.vendor, tell)
             events = write_events(simulated.events, folder / "events.tsv")
-            written.append(Written(subject, run, folder / "dicom", events, volumes))
+            written.append(WrittenRun(subject, run, folder / "dicom", events, volumes))
         return written
 
     out.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from calibration.simulation.geometry import Grid, inverse, rotation, transformed
+from calibration.simulation.epi_protocol import Grid, inverse, rotation, transformed
 from calibration.simulation.seeds import lognormal
 from rtdecode.types import Float32, Float64
 

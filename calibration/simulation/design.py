@@ -6,19 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.simulation.geometry import EpiProtocol
+from calibration.simulation.epi_protocol import EpiProtocol
 from rtdecode.errors import ConfigError
+from rtdecode.events import Event
 from rtdecode.types import Float64
-
-
-@dataclass(frozen=True)
-class Event:
-    """One block, as a row of a BIDS ``events.tsv``."""
-
-    onset_s: float
-    """From the start of the first volume."""
-    duration_s: float
-    trial_type: str
 
 
 @dataclass(frozen=True)
@@ -88,7 +79,7 @@ def states_at(events: Sequence[Event], times_s: Float64) -> tuple[str, ...]:
     """Return the state at each time, '' at rest; no haemodynamic lag is applied."""
     states = [""] * len(times_s)
     for event in events:
-        inside = (times_s >= event.onset_s) & (times_s < event.onset_s + event.duration_s)
+        inside = (times_s >= event.onset_s) & (times_s < event.end_s)
         for position in np.flatnonzero(inside):
             states[position] = event.trial_type
     return tuple(states)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from calibration.simulation.design import Event
+from rtdecode.events import Event
 from rtdecode.types import Float64
 
 _STEP_S = 0.1
@@ -84,7 +84,7 @@ def block_responses(
         neural = np.zeros_like(fine_s)
         for event, amplitude in zip(events, amplitudes, strict=True):
             if event.trial_type == state:
-                inside = (fine_s >= event.onset_s) & (fine_s < event.onset_s + event.duration_s)
+                inside = (fine_s >= event.onset_s) & (fine_s < event.end_s)
                 neural[inside] = amplitude
         blood = np.convolve(neural, kernel)[: len(fine_s)]
         responses[:, column] = np.interp(times_s, fine_s, blood)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, signal
 
-from calibration.simulation.geometry import DYNAMICS_GRID
+from calibration.simulation.epi_protocol import DYNAMICS_GRID
 from rtdecode.types import Bool, Float32, Float64
 
 

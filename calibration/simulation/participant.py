@@ -11,10 +11,10 @@ from calibration.simulation.activation import (
     default_states,
     draw_patterns,
 )
-from calibration.simulation.anatomy import Template
+from calibration.simulation.anatomy import HeadTemplate
 from calibration.simulation.deformation import AnatomySettings, Deformation, draw_deformation
 from calibration.simulation.distortion import DistortionSettings, draw_peak_mm
-from calibration.simulation.geometry import (
+from calibration.simulation.epi_protocol import (
     ANATOMY_GRID,
     DYNAMICS_GRID,
     EpiProtocol,
@@ -101,7 +101,9 @@ class Participant:
         return place_slab(protocol, self.pose, float(top[2, 0]))
 
 
-def make_participant(template: Template, settings: ParticipantSettings, seed: int) -> Participant:
+def make_participant(
+    template: HeadTemplate, settings: ParticipantSettings, seed: int
+) -> Participant:
     """Draw one participant; the same settings and seed give the same one.
 
     Parameters

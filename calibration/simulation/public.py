@@ -6,26 +6,26 @@ from calibration.simulation.activation import (
     TaskState,
     default_states,
 )
-from calibration.simulation.anatomy import Template, load_template
+from calibration.simulation.anatomy import HeadTemplate, load_template
 from calibration.simulation.deformation import AnatomySettings
-from calibration.simulation.design import Event, RunDesign, write_events
+from calibration.simulation.design import RunDesign, write_events
 from calibration.simulation.distortion import DistortionSettings
-from calibration.simulation.export import Vendor, write_dicom
-from calibration.simulation.geometry import EpiProtocol
+from calibration.simulation.epi_protocol import EpiProtocol
 from calibration.simulation.haemodynamics import HaemodynamicSettings
 from calibration.simulation.motion import MotionSettings
 from calibration.simulation.noise import NoiseSettings
 from calibration.simulation.participant import Participant, ParticipantSettings, make_participant
-from calibration.simulation.session import SimulatedRun, simulate_run
+from calibration.simulation.simulated_run import SimulatedRun, simulate_run
+from calibration.simulation.write_dicom import Vendor, write_dicom
 
 __all__ = [
     "ActivationSettings",
     "AnatomySettings",
     "DistortionSettings",
     "EpiProtocol",
-    "Event",
     "Focus",
     "HaemodynamicSettings",
+    "HeadTemplate",
     "MotionSettings",
     "NoiseSettings",
     "Participant",
@@ -33,7 +33,6 @@ __all__ = [
     "RunDesign",
     "SimulatedRun",
     "TaskState",
-    "Template",
     "Vendor",
     "default_states",
     "load_template",

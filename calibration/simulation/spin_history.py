@@ -7,7 +7,7 @@ repetition time earlier or later: it is darker or brighter until it has settled 
 
 import numpy as np
 
-from calibration.simulation.geometry import EpiProtocol, rigid
+from calibration.simulation.epi_protocol import EpiProtocol, rigid
 from rtdecode.types import Float64, Motion
 
 T1_S = 1.3

@@ -24,7 +24,7 @@ from rtdecode.adapters.address import parse_address
 from rtdecode.adapters.pyneal_message import affine, header_of, repetition_time, voxels_of
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError, VolumeError
-from rtdecode.pack import Kind, Record
+from rtdecode.journal.pack import Kind, Record
 from rtdecode.sources import Arrival, Context
 
 SCHEME = "pyneal://"

@@ -1,7 +1,7 @@
 """Everything that a session needs, tried before the participant enters."""
 
-from rtdecode.check.findings import Finding, Verdict, ready
-from rtdecode.check.subject import Plan
-from rtdecode.check.walk import walk
+from rtdecode.check.context import SessionPlan
+from rtdecode.check.findings import CheckResult, Finding, ready
+from rtdecode.check.run_checks import walk
 
-__all__ = ["Finding", "Plan", "Verdict", "ready", "walk"]
+__all__ = ["CheckResult", "Finding", "SessionPlan", "ready", "walk"]

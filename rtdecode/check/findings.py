@@ -7,7 +7,7 @@ from enum import StrEnum
 from rtdecode.errors import ConfigError, RtdecodeError
 
 
-class Verdict(StrEnum):
+class CheckResult(StrEnum):
     """Whether a session can go on what was found."""
 
     GREEN = "green"
@@ -24,7 +24,7 @@ class Finding:
     """One row of the table."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckResult
     found: str
     """In words, with the numbers."""
     remedy: str = ""
@@ -39,12 +39,12 @@ class NotTriedError(RtdecodeError):
 
 def green(name: str, found: str, figures: dict[str, float] | None = None) -> Finding:
     """Return a finding that needs nothing done."""
-    return Finding(name, Verdict.GREEN, found, figures=figures or {})
+    return Finding(name, CheckResult.GREEN, found, figures=figures or {})
 
 
 def grey(name: str, found: str, remedy: str = "") -> Finding:
     """Return that something was not tried."""
-    return Finding(name, Verdict.GREY, found, remedy)
+    return Finding(name, CheckResult.GREY, found, remedy)
 
 
 def refused(name: str, error: RtdecodeError) -> Finding:
@@ -56,9 +56,9 @@ def refused(name: str, error: RtdecodeError) -> Finding:
     parts = [problem.rpartition("; ") for problem in problems]
     found = "\n".join(what or remedy for what, _, remedy in parts)
     remedies = dict.fromkeys(remedy for what, _, remedy in parts if what)  # each once
-    return Finding(name, Verdict.RED, found, "\n".join(remedies))
+    return Finding(name, CheckResult.RED, found, "\n".join(remedies))
 
 
 def ready(findings: Iterable[Finding]) -> bool:
     """Whether nothing is red."""
-    return all(finding.verdict is not Verdict.RED for finding in findings)
+    return all(finding.verdict is not CheckResult.RED for finding in findings)

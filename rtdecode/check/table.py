@@ -8,13 +8,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rtdecode.check.findings import Finding, Verdict
+from rtdecode.check.findings import CheckResult, Finding
 
 _SIGNS = {
-    Verdict.GREEN: ("●  ok", "green"),
-    Verdict.YELLOW: ("▲  but", "yellow"),
-    Verdict.RED: ("✖  no", "bold red"),
-    Verdict.GREY: ("–", "bright_black"),
+    CheckResult.GREEN: ("●  ok", "green"),
+    CheckResult.YELLOW: ("▲  but", "yellow"),
+    CheckResult.RED: ("✖  no", "bold red"),
+    CheckResult.GREY: ("–", "bright_black"),
 }
 """A shape and a word beside each colour, for those who do not see colours."""
 WIDEST = 110
@@ -47,19 +47,21 @@ def render(findings: Sequence[Finding], width: int) -> RenderableType:
         sign, style = _SIGNS[finding.verdict]
         told = Text(finding.found)
         if finding.remedy:
-            told.append(f"\n→ {finding.remedy}", "bold" if finding.verdict is Verdict.RED else "")
-        name_style = style if finding.verdict is Verdict.RED else "bold"
+            told.append(
+                f"\n→ {finding.remedy}", "bold" if finding.verdict is CheckResult.RED else ""
+            )
+        name_style = style if finding.verdict is CheckResult.RED else "bold"
         table.add_row(Text(sign, style), Text(finding.name, name_style), told)
     return Group(table, _summary(findings))
 
 
 def _summary(findings: Sequence[Finding]) -> Text:
     counts = Counter(finding.verdict for finding in findings)
-    if counts[Verdict.RED]:
-        return Text(f" ✖  not ready: {counts[Verdict.RED]} red", "bold red")
+    if counts[CheckResult.RED]:
+        return Text(f" ✖  not ready: {counts[CheckResult.RED]} red", "bold red")
     line = Text(" ●  ready", "bold green")
-    if counts[Verdict.YELLOW]:
-        line.append(f", and {counts[Verdict.YELLOW]} to know of", "yellow")
-    if counts[Verdict.GREY]:
-        line.append(f" ({counts[Verdict.GREY]} not tried)", "bright_black")
+    if counts[CheckResult.YELLOW]:
+        line.append(f", and {counts[CheckResult.YELLOW]} to know of", "yellow")
+    if counts[CheckResult.GREY]:
+        line.append(f" ({counts[CheckResult.GREY]} not tried)", "bright_black")
     return line

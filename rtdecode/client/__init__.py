@@ -10,7 +10,7 @@ A working stimulus program::
 
 from rtdecode.client.asynchronous import AsyncOutcomes
 from rtdecode.client.control import Control
-from rtdecode.client.endpoints import session_endpoints
+from rtdecode.client.find_endpoints import session_endpoints
 from rtdecode.client.outcomes import Outcomes
 from rtdecode.ports import CONTROL, OUTCOMES
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from rtdecode.client.endpoints import session_endpoints
+from rtdecode.client.find_endpoints import session_endpoints
 from rtdecode.client.outcomes import Outcomes
 from rtdecode.ports import OUTCOMES
 from rtdecode.wire import Numbered, Status

@@ -7,7 +7,7 @@ from typing import Self
 
 import zmq
 
-from rtdecode.client.endpoints import next_port, session_endpoints
+from rtdecode.client.find_endpoints import next_port, session_endpoints
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.keys import client_keys, unlock
 from rtdecode.ports import OUTCOMES

@@ -60,7 +60,7 @@ def check(
     import msgspec
     from rich.console import Console
 
-    from rtdecode.check import Plan, ready, walk
+    from rtdecode.check import SessionPlan, ready, walk
     from rtdecode.check.table import render
     from rtdecode.service import ServiceSettings
 
@@ -75,7 +75,7 @@ def check(
         bundle=bundle,
         keys=keys,
     )
-    plan = Plan(
+    plan = SessionPlan(
         settings, bundle, provider, minutes, wait_s if stimulus else None, tuple(series or ())
     )
     console = Console(stderr=True)

@@ -43,9 +43,9 @@ def dashboard(
     Example: rtdecode dashboard --session sub-01_run-1 --events sub-01_events.tsv
     """
     from rtdecode.dashboard.access import token_for
-    from rtdecode.dashboard.feed import Address
-    from rtdecode.dashboard.protocol import read_blocks
-    from rtdecode.dashboard.server import Settings, run
+    from rtdecode.dashboard.feed import ServiceAddress
+    from rtdecode.dashboard.planned_blocks import read_blocks
+    from rtdecode.dashboard.web_server import Settings, run
 
     if session is not None and not session.is_dir():
         raise ConfigError(
@@ -58,7 +58,7 @@ def dashboard(
             webbrowser.open(address)
 
     settings = Settings(
-        address=Address(session, outcomes, control, keys),
+        address=ServiceAddress(session, outcomes, control, keys),
         bundle=bundle,
         blocks=() if events is None else read_blocks(events),
         host=host,

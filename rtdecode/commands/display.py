@@ -46,8 +46,8 @@ def display(
         raise typer.BadParameter("give --session and --protocol")
     from threading import Event
 
-    from rtdecode.display.run import show
-    from rtdecode.feedback import Recording, assigned, read_recordings, read_settings
+    from rtdecode.display.run_display import show
+    from rtdecode.feedback import RecordedDecisions, assigned, read_recordings, read_settings
     from rtdecode.signals import stopped_by_signals
 
     settings = read_settings(protocol)
@@ -58,7 +58,7 @@ def display(
             "participant's arm, or none"
         )
     arm = None
-    recordings: tuple[Recording, ...] = ()
+    recordings: tuple[RecordedDecisions, ...] = ()
     if settings.sham is not None and code is not None and recorded is not None:
         arm, recordings = assigned(settings.sham, code), read_recordings(recorded)
     stop = Event()
@@ -120,7 +120,7 @@ def unblind(
     """
     import msgspec
 
-    from rtdecode.display.record import read_displayed
+    from rtdecode.display.display_log import read_displayed
     from rtdecode.feedback import read_key
 
     lines = list(read_displayed(session, read_key(key)))

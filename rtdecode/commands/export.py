@@ -72,7 +72,7 @@ def export(
         )
     told: dict[str, object] = {}
     if out is not None:
-        from rtdecode.export.session import export_session
+        from rtdecode.export.session_copy import export_session
 
         exported = export_session(session, out)
         told |= msgspec.to_builtins(exported, enc_hook=str)

@@ -72,7 +72,7 @@ def _verify(
     import msgspec
 
     from rtdecode import bundle as bundles
-    from rtdecode.journal import Serving
+    from rtdecode.journal import ServiceStart
     from rtdecode.pipeline import Pipeline
     from rtdecode.service import computed_with, verify
 
@@ -80,7 +80,7 @@ def _verify(
     threads = threads or recorded_threads
     loaded = bundles.load(bundle)
     pipeline = Pipeline(loaded, provider or recorded_provider, threads)
-    now = Serving(0, loaded.digest, {"provider": pipeline.provider, "threads": threads})
+    now = ServiceStart(0, loaded.digest, {"provider": pipeline.provider, "threads": threads})
     results = verify(session, pipeline, now)
     if as_json:
         typer.echo(msgspec.json.encode(results))

@@ -168,7 +168,7 @@ def resume(
 
 def _check(settings: "ServiceSettings", bundle: Path, events: Path | None = None) -> None:
     """Refuse what is known to be wrong before numba and ONNX Runtime are imported."""
-    from rtdecode.dashboard.protocol import read_blocks
+    from rtdecode.dashboard.planned_blocks import read_blocks
     from rtdecode.service import check_bundle, check_start
 
     check_start(
@@ -190,7 +190,7 @@ def _serve(
 
     from rtdecode.service import Endpoints
     from rtdecode.service import serve as run_service
-    from rtdecode.service.beside import Beside
+    from rtdecode.service.dashboard_process import Beside
 
     deadline_s = settings.deadline_s or pipeline.repetition_time_s
     shown = "published marked late" if settings.late == "publish" else "withheld"

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rtdecode.dashboard.model import Plan
-from rtdecode.dashboard.protocol import Block
+from rtdecode.dashboard.model import RunPlan
+from rtdecode.events import Block
 from rtdecode.types import FD_MARKS_MM, Decision, Outcome
 
 Options = dict[str, Any]
@@ -61,7 +61,7 @@ def shown_classes(outcomes: Sequence[Outcome], classes: Sequence[str]) -> list[i
     return sorted(sorted(range(len(classes)), key=lambda n: -totals[n])[:SHOWN_CLASSES])
 
 
-def probabilities(classes: Sequence[str], plan: Plan, length_s: float) -> Options:
+def probabilities(classes: Sequence[str], plan: RunPlan, length_s: float) -> Options:
     """Return the chart of probabilities over the run's time, the task's blocks behind them."""
     areas = [_area(block, classes) for block in plan.blocks or plan.told]
     behind: Options = {

@@ -29,7 +29,7 @@ Command = Literal["start", "pause", "resume", "end", "mark"]
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServiceAddress:
     """Where the service is: by its session's folder, which names its endpoints, or by these."""
 
     session: Path | None
@@ -64,7 +64,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
+class ServiceView:
     """All that is known at one moment."""
 
     session: str = ""
@@ -94,11 +94,11 @@ class Feed:
         Where the service is. It may come, go and move to other ports.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: ServiceAddress) -> None:
         self._address = address
         self._commands: Queue[tuple[Command, str]] = Queue()
         self._stop = threading.Event()
-        self.snapshot = Snapshot(heard_ns=time.monotonic_ns())
+        self.snapshot = ServiceView(heard_ns=time.monotonic_ns())
         self._thread = threading.Thread(target=self._run, name="dashboard feed")
 
     def __enter__(self) -> Self:

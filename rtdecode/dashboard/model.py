@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rtdecode.dashboard.feed import Snapshot
-from rtdecode.dashboard.folder import Seen
-from rtdecode.dashboard.protocol import Block, Moment, moment
+from rtdecode.dashboard.feed import ServiceView
+from rtdecode.dashboard.planned_blocks import Moment, moment
+from rtdecode.dashboard.session_folder import Seen
+from rtdecode.events import Block
 from rtdecode.types import Decision, Outcome, Quality, Skipped
 
 STALE_S = 1.5
@@ -17,7 +18,7 @@ LOG_LINES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """What is known of a run before it begins."""
 
     blocks: tuple[Block, ...] = ()
@@ -63,12 +64,12 @@ class LogLine:
     text: str
 
 
-def silent_s(snapshot: Snapshot, now_ns: int) -> float:
+def silent_s(snapshot: ServiceView, now_ns: int) -> float:
     """Return for how long nothing was heard of the service."""
     return max(0.0, (now_ns - snapshot.heard_ns) / 1e9)
 
 
-def progress(snapshot: Snapshot, plan: Plan, now_ns: int) -> Progress:
+def progress(snapshot: ServiceView, plan: RunPlan, now_ns: int) -> Progress:
     """Return where the run is in time.
 
     Parameters
@@ -110,7 +111,7 @@ def newest_decision(outcomes: Sequence[Outcome]) -> Decision | None:
     return next((o for o in reversed(outcomes) if isinstance(o, Decision)), None)
 
 
-def decision_age_s(snapshot: Snapshot, now_ns: int, *, same_computer: bool) -> float:
+def decision_age_s(snapshot: ServiceView, now_ns: int, *, same_computer: bool) -> float:
     """Return how long ago the newest decision was recorded; `nan` where there is none.
 
     Parameters
@@ -149,7 +150,7 @@ def newest_quality(outcomes: Sequence[Outcome]) -> Quality | None:
     return next((o.quality for o in reversed(outcomes) if o.quality is not None), None)
 
 
-def log_lines(snapshot: Snapshot, seen: Seen) -> list[LogLine]:
+def log_lines(snapshot: ServiceView, seen: Seen) -> list[LogLine]:
     """Return what happened, the newest first."""
     lines = _skipped_lines(snapshot.outcomes)
     lines += [LogLine(n.volume, n.kind, n.text) for n in snapshot.notes]

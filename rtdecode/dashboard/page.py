@@ -9,11 +9,12 @@ from nicegui import ui
 from nicegui.elements.echart import EChart
 
 from rtdecode.bundle import Manifest
-from rtdecode.dashboard import charts, model, panels, tables
-from rtdecode.dashboard.commands import Commands
+from rtdecode.dashboard import charts, html_tables, model, panels
 from rtdecode.dashboard.feed import Feed
-from rtdecode.dashboard.folder import Folder, Seen
-from rtdecode.dashboard.protocol import Block, told_blocks
+from rtdecode.dashboard.operator_commands import Commands
+from rtdecode.dashboard.planned_blocks import told_blocks
+from rtdecode.dashboard.session_folder import Folder, Seen
+from rtdecode.events import Block
 
 REFRESH_S = 0.25
 
@@ -33,14 +34,14 @@ class Sources:
     report: bool
     """Whether the bundle has a report to show."""
 
-    def plan(self) -> model.Plan:
+    def plan(self) -> model.RunPlan:
         """Return what is known of the run."""
         if self.folder is None:
-            return model.Plan(self.blocks)
+            return model.RunPlan(self.blocks)
         remarks = self.folder.seen.remarks
-        settings = {} if remarks.serving is None else remarks.serving.settings
-        told = told_blocks(remarks.presented, self.feed.snapshot.run)
-        return model.Plan(self.blocks, int(settings.get("volumes") or 0), told)
+        settings = {} if remarks.service_start is None else remarks.service_start.settings
+        told = told_blocks(remarks.stimulus_events, self.feed.snapshot.run)
+        return model.RunPlan(self.blocks, int(settings.get("volumes") or 0), told)
 
 
 class Page:
@@ -145,9 +146,9 @@ class Page:
             self._show("decision", panels.decision(snapshot, classes))
             self._show("head", panels.head(snapshot.outcomes, limit_mm))
             self._show("signal", panels.signal(snapshot.outcomes))
-            self._show("latency", tables.latency(status))
-            self._show("ledger", tables.ledger(snapshot))
-            self._show("log", tables.log(model.log_lines(snapshot, seen or Seen())))
+            self._show("latency", html_tables.latency(status))
+            self._show("ledger", html_tables.ledger(snapshot))
+            self._show("log", html_tables.log(model.log_lines(snapshot, seen or Seen())))
             shown = seen is not None and seen.index >= 0
             self._show("sliced", f"volume {seen.index} · left is left" if seen and shown else "")
             self._show("slices", panels.slices(seen))
@@ -157,7 +158,7 @@ class Page:
         state = status.state if status else ""
         ui.run_javascript(f"rtdecode.beat({silent_s:.2f}, '{state}')")
 
-    def _redraw(self, plan: model.Plan, limit_mm: float | None) -> None:
+    def _redraw(self, plan: model.RunPlan, limit_mm: float | None) -> None:
         snapshot = self._sources.feed.snapshot
         status = snapshot.status
         if status is None:

@@ -9,13 +9,13 @@ from html import escape
 
 from rtdecode.bundle import Manifest
 from rtdecode.dashboard.charts import colour, words
-from rtdecode.dashboard.feed import Snapshot
-from rtdecode.dashboard.folder import Seen
+from rtdecode.dashboard.feed import ServiceView
 from rtdecode.dashboard.model import (
     Progress,
     newest_decision,
     newest_quality,
 )
+from rtdecode.dashboard.session_folder import Seen
 from rtdecode.metrics import verdict
 from rtdecode.types import FD_MARKS_MM, NONE, Decision, Outcome, Skipped
 
@@ -32,7 +32,7 @@ _STATE_WORDS = {
 }
 
 
-def about(snapshot: Snapshot, name: str) -> str:
+def about(snapshot: ServiceView, name: str) -> str:
     """Return which session, run and decoder this is."""
     status = snapshot.status
     if status is None:
@@ -43,7 +43,7 @@ def about(snapshot: Snapshot, name: str) -> str:
     )
 
 
-def state(snapshot: Snapshot, progress: Progress) -> str:
+def state(snapshot: ServiceView, progress: Progress) -> str:
     """Return the run's state in big letters."""
     if snapshot.dead:
         return (
@@ -102,7 +102,7 @@ def countdown(progress: Progress) -> str:
     )
 
 
-def decision(snapshot: Snapshot, classes: Sequence[str]) -> str:
+def decision(snapshot: ServiceView, classes: Sequence[str]) -> str:
     """Return the newest decision in big letters, with the probability of each class."""
     newest = snapshot.outcomes[-1] if snapshot.outcomes else None
     decided = newest_decision(snapshot.outcomes)

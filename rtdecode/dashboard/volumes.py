@@ -6,7 +6,7 @@ from rtdecode import parsing
 from rtdecode.dicom import Parsed
 from rtdecode.dicom.assembler import Assembler
 from rtdecode.errors import VolumeError
-from rtdecode.pack import Kind, Record, read_body, scan
+from rtdecode.journal.pack import Kind, Record, read_body, scan
 from rtdecode.types import Stamps, Volume
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from rtdecode.dicom.geometry import even_order
+from rtdecode.dicom.slice_geometry import even_order
 from rtdecode.dicom.values import Series, Slab
 from rtdecode.errors import VolumeError
 from rtdecode.types import Float32, Float64, Identity, Stamps, Volume, frozen

@@ -3,9 +3,9 @@
 import math
 
 from rtdecode.dicom import tags
-from rtdecode.dicom.geometry import plane, position_mm, slice_spacing_mm
 from rtdecode.dicom.header import Header, clock_s
 from rtdecode.dicom.pixels import Scaling, philips_scaling, stored_pixels
+from rtdecode.dicom.slice_geometry import plane, position_mm, slice_spacing_mm
 from rtdecode.dicom.values import Slab
 from rtdecode.errors import VolumeError
 

@@ -1,14 +1,21 @@
 """The participant's display: a full-screen page in the browser, and a record of it."""
 
-from rtdecode.display.events import Presented, begun, present
-from rtdecode.display.record import DISPLAYED, Displayed, Hidden, Line, line_of, read_displayed
+from rtdecode.display.block_starts import BlockStart, begun, present
+from rtdecode.display.display_log import (
+    DISPLAYED,
+    Displayed,
+    DisplayLine,
+    Hidden,
+    line_of,
+    read_displayed,
+)
 
 __all__ = [
     "DISPLAYED",
+    "BlockStart",
+    "DisplayLine",
     "Displayed",
     "Hidden",
-    "Line",
-    "Presented",
     "begun",
     "line_of",
     "present",

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from rtdecode.display.events import Presented, begun
+from rtdecode.display.block_starts import BlockStart, begun
+from rtdecode.display.display_log import Displayed, DisplayLine, line_of
 from rtdecode.display.pages import Pages
-from rtdecode.display.record import Displayed, Line, line_of
 from rtdecode.feedback import Feedback, Frame
 from rtdecode.wire import Numbered, Status
 
@@ -36,7 +36,7 @@ class Presenter:
     """
 
     def __init__(self, begin: Begin, pages: Pages, record: Displayed, tell: Tell) -> None:
-        self.events: asyncio.Queue[Presented | None] = asyncio.Queue()
+        self.events: asyncio.Queue[BlockStart | None] = asyncio.Queue()
         """The blocks that begin; `None` when there will be no more."""
         self._begin = begin
         self._pages = pages
@@ -46,8 +46,8 @@ class Presenter:
         self._of: tuple[str, str] | None = None
         self._frame = Frame("fixation")
         self._number = 0
-        self._open: tuple[Line, Frame] | None = None
-        self._lines: asyncio.Queue[tuple[Line, Frame] | None] = asyncio.Queue()
+        self._open: tuple[DisplayLine, Frame] | None = None
+        self._lines: asyncio.Queue[tuple[DisplayLine, Frame] | None] = asyncio.Queue()
         self._recording = True
 
     def begin(self, status: Status) -> None:

@@ -26,8 +26,8 @@ from rtdecode.dicom.header import Header
 from rtdecode.dicom.pixels import stored_pixels
 from rtdecode.dicom.read import read
 from rtdecode.errors import VolumeError
-from rtdecode.export.csa import reduced
-from rtdecode.export.kept import CREATORS, DATE_TIMES, KEPT, SEQUENCES, UIDS, VENDORS
+from rtdecode.export.csa_fields import reduced
+from rtdecode.export.keep_list import CREATORS, DATE_TIMES, KEPT, SEQUENCES, UIDS, VENDORS
 
 NO_DATE = "19000101"
 METHOD = "rtdecode: only what the volume needs, new UIDs, no dates"

@@ -20,10 +20,10 @@ from rtdecode.feedback.arms import (
     write_assignment,
 )
 from rtdecode.feedback.feedback import Feedback, Frame
-from rtdecode.feedback.protocol import Block, Protocol, Role, Text
-from rtdecode.feedback.reading import read_settings
-from rtdecode.feedback.settings import Blinding, FeedbackSettings, FirstVolumes
-from rtdecode.feedback.sham import ARMS, Arm, Recording, read_recordings, shuffled, yoked
+from rtdecode.feedback.feedback_settings import Blinding, FeedbackSettings, FirstVolumes
+from rtdecode.feedback.protocol import FeedbackBlock, Protocol, Role, Text
+from rtdecode.feedback.read_protocol import read_settings
+from rtdecode.feedback.sham import ARMS, Arm, RecordedDecisions, read_recordings, shuffled, yoked
 from rtdecode.feedback.signal import Reading, Signal
 
 __all__ = [
@@ -31,15 +31,15 @@ __all__ = [
     "Arm",
     "Assigned",
     "Blinding",
-    "Block",
     "Feedback",
+    "FeedbackBlock",
     "FeedbackSettings",
     "FirstVolumes",
     "Frame",
     "Key",
     "Protocol",
     "Reading",
-    "Recording",
+    "RecordedDecisions",
     "Role",
     "Signal",
     "Text",

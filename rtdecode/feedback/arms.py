@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from rtdecode.errors import ConfigError
-from rtdecode.feedback.settings import Blinding
+from rtdecode.feedback.feedback_settings import Blinding
 from rtdecode.feedback.sham import ARMS, Arm
 
 _COLUMNS = ("participant", "arm")

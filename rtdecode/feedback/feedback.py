@@ -8,10 +8,10 @@ from typing import Literal
 
 from rtdecode.errors import ConfigError
 from rtdecode.feedback.arms import Assigned
-from rtdecode.feedback.clock import RunClock
-from rtdecode.feedback.protocol import Block, Text
-from rtdecode.feedback.settings import FeedbackSettings
-from rtdecode.feedback.sham import ARMS, Arm, Recording, shuffled, yoked
+from rtdecode.feedback.feedback_settings import FeedbackSettings
+from rtdecode.feedback.protocol import FeedbackBlock, Text
+from rtdecode.feedback.run_clock import RunClock
+from rtdecode.feedback.sham import ARMS, Arm, RecordedDecisions, shuffled, yoked
 from rtdecode.feedback.signal import Reading, Signal
 from rtdecode.types import NONE, Decision
 from rtdecode.wire import Numbered, Status
@@ -37,7 +37,7 @@ class Frame:
     good_until_ns: int = 0
     """Feedback is too old from then on; 0 where nothing ages."""
     run: int = 0
-    block: Block | None = None
+    block: FeedbackBlock | None = None
     stale: bool = False
     """It is time for feedback, there was some, and it is too old to be shown."""
 
@@ -82,7 +82,7 @@ class Feedback:
         *,
         same_clock: bool,
         assigned: Assigned | None = None,
-        recordings: Sequence[Recording] = (),
+        recordings: Sequence[RecordedDecisions] = (),
     ) -> None:
         settings.check(status.classes)
         if status.repetition_time_s is None:
@@ -107,13 +107,13 @@ class Feedback:
         self._due: deque[_Due] = deque()
         self._shown: _Due | None = None
         self._signals = {arm: Signal(self._settings, self._classes) for arm in self._arms}
-        self._sham: Mapping[Arm, Recording] = self._shams(max(run, 1))
+        self._sham: Mapping[Arm, RecordedDecisions] = self._shams(max(run, 1))
 
     @property
     def _arms(self) -> tuple[Arm, ...]:
         return ARMS if self._assigned else ("real",)
 
-    def _shams(self, run: int) -> dict[Arm, Recording]:
+    def _shams(self, run: int) -> dict[Arm, RecordedDecisions]:
         if self._assigned is None:
             return {}
         recording = yoked(self._recordings, run)
@@ -172,7 +172,7 @@ class Feedback:
             return self._feedback(now_ns, block)
         return Frame("fixation", run=self._run, block=block)
 
-    def _feedback(self, now_ns: int, block: Block | None) -> Frame:
+    def _feedback(self, now_ns: int, block: FeedbackBlock | None) -> Frame:
         """Return the newest reading; where there is none to be shown, fixation."""
         shown = self._shown
         if shown is None:
@@ -199,7 +199,7 @@ class Feedback:
 
 
 def _check(
-    recordings: Sequence[Recording],
+    recordings: Sequence[RecordedDecisions],
     settings: FeedbackSettings,
     classes: tuple[str, ...],
     repetition_time_s: float,

@@ -22,7 +22,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class FeedbackBlock:
     """A stretch of the run."""
 
     onset_s: float
@@ -40,7 +40,7 @@ class Block:
 class Protocol:
     """A run's blocks, in order and without overlap; there is fixation between them."""
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[FeedbackBlock, ...]
     roles: dict[str, Role | Text]
     """What each trial type is."""
 
@@ -49,7 +49,7 @@ class Protocol:
         """When the last block is over."""
         return self.blocks[-1].end_s
 
-    def at(self, run_s: float) -> Block | None:
+    def at(self, run_s: float) -> FeedbackBlock | None:
         """Return the block at a time of the run, or `None` between blocks."""
         after = bisect.bisect_right(self.blocks, run_s, key=lambda block: block.onset_s)
         if after and run_s < self.blocks[after - 1].end_s:
@@ -90,7 +90,7 @@ def problems_of(protocol: Protocol) -> list[str]:
     return problems
 
 
-def read_blocks(path: Path) -> tuple[Block, ...]:
+def read_blocks(path: Path) -> tuple[FeedbackBlock, ...]:
     """Read the blocks of a BIDS events file, by onset.
 
     Raises
@@ -99,6 +99,6 @@ def read_blocks(path: Path) -> tuple[Block, ...]:
         Naming every row that is wrong.
     """
     return tuple(
-        Block(event.onset_s, event.duration_s or 0.0, event.trial_type)
+        FeedbackBlock(event.onset_s, event.duration_s or 0.0, event.trial_type)
         for event in read_events(path, lasting=True)
     )

@@ -19,7 +19,7 @@ ARMS: tuple[Arm, ...] = ("real", "yoked", "shuffled")
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RecordedDecisions:
     """A recorded run's decisions, by volume.
 
     A volume without a decision has its predecessor's; those before the first have the first's.
@@ -36,7 +36,7 @@ class Recording:
         return series[index % len(series)]
 
 
-def read_recordings(session: Path) -> tuple[Recording, ...]:
+def read_recordings(session: Path) -> tuple[RecordedDecisions, ...]:
     """Read a session's runs that have decisions.
 
     Raises
@@ -54,7 +54,7 @@ def read_recordings(session: Path) -> tuple[Recording, ...]:
     return tuple(runs)
 
 
-def yoked(recordings: Sequence[Recording], run: int) -> Recording:
+def yoked(recordings: Sequence[RecordedDecisions], run: int) -> RecordedDecisions:
     """Return what a participant of the recorded session was decided to do in a run.
 
     A run that was not recorded has one that was, in turn.
@@ -62,7 +62,7 @@ def yoked(recordings: Sequence[Recording], run: int) -> Recording:
     return recordings[(run - 1) % len(recordings)]
 
 
-def shuffled(recording: Recording, seed: Sequence[int]) -> Recording:
+def shuffled(recording: RecordedDecisions, seed: Sequence[int]) -> RecordedDecisions:
     """Return a recording whose pieces are in another order.
 
     Every decision stays once, so mean, variance and distribution are the recording's; the course
@@ -87,7 +87,7 @@ def shuffled(recording: Recording, seed: Sequence[int]) -> Recording:
         other = int(rng.integers(last))
         pieces[last], pieces[other] = pieces[other], pieces[last]
     places = [int(place) for place in np.roll(np.concatenate(pieces), -turn)]
-    return Recording(
+    return RecordedDecisions(
         recording.classes,
         tuple(recording.fast[place] for place in places),
         tuple(recording.window[place] for place in places),
@@ -95,14 +95,14 @@ def shuffled(recording: Recording, seed: Sequence[int]) -> Recording:
     )
 
 
-def _recording(run: RecordedRun) -> Recording:
+def _recording(run: RecordedRun) -> RecordedDecisions:
     decided = [outcome if isinstance(outcome, Decision) else None for outcome in run.outcomes]
     last = first = next(outcome for outcome in decided if outcome is not None)
     filled = []
     for outcome in decided:
         last = outcome or last
         filled.append(last)
-    return Recording(
+    return RecordedDecisions(
         tuple(run.start.header["classes"]),
         tuple(outcome.fast for outcome in filled),
         tuple(outcome.probabilities for outcome in filled),

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtdecode.feedback.settings import FeedbackSettings, FirstVolumes
+from rtdecode.feedback.feedback_settings import FeedbackSettings, FirstVolumes
 from rtdecode.types import NONE
 
 

@@ -1,9 +1,8 @@
 """The crash-safe record of a session: what came in, what was made of it, where to go on."""
 
 from rtdecode.journal.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
-from rtdecode.journal.journal import Appended, Journal, Receipt, RunInfo
-from rtdecode.journal.presented import Presented
-from rtdecode.journal.reading import (
+from rtdecode.journal.journal import Appended, EntryReceipt, Journal, RunInfo
+from rtdecode.journal.read_session import (
     RecordedRun,
     Remarks,
     Session,
@@ -11,20 +10,21 @@ from rtdecode.journal.reading import (
     read_remarks,
     read_session,
 )
-from rtdecode.journal.serving import NAMELESS, Serving
+from rtdecode.journal.service_start import NAMELESS, ServiceStart
+from rtdecode.journal.stimulus_events import StimulusEvent
 
 __all__ = [
     "NAMELESS",
     "Appended",
     "Checkpoint",
+    "EntryReceipt",
     "Journal",
-    "Presented",
-    "Receipt",
     "RecordedRun",
     "Remarks",
     "RunInfo",
-    "Serving",
+    "ServiceStart",
     "Session",
+    "StimulusEvent",
     "Tally",
     "newest_checkpoint",
     "read_remarks",

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from rtdecode.pack import sync_folder
+from rtdecode.journal.pack import sync_folder
 from rtdecode.types import State
 
 KEEP = 2

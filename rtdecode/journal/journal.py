@@ -16,10 +16,10 @@ from typing import Any, Self
 import msgspec
 
 from rtdecode.errors import ConfigError, RunError
-from rtdecode.journal import presented, serving
+from rtdecode.journal import service_start, stimulus_events
 from rtdecode.journal.guard import explained, locked
+from rtdecode.journal.pack import Entry, Kind, Pack, Record, Records, sync_folder
 from rtdecode.journal.rows import outcome_of
-from rtdecode.pack import Entry, Kind, Pack, Record, Records, sync_folder
 from rtdecode.wire import Numbered, outcome_to_message
 
 PACK = "objects.pack"
@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS tallies (
 log = logging.getLogger(__name__)
 
 
-class Receipt(StrEnum):
+class EntryReceipt(StrEnum):
     """What became of an entry."""
 
     JOURNALLED = "journalled"
@@ -65,7 +65,7 @@ class Receipt(StrEnum):
 class Appended:
     """An entry's receipt, and its place in the log where it got one."""
 
-    receipt: Receipt
+    receipt: EntryReceipt
     record: Record | None
 
 
@@ -119,8 +119,8 @@ class Journal:
             self._record.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
                 + _SCHEMA
-                + serving.SCHEMA
-                + presented.SCHEMA
+                + service_start.SCHEMA
+                + stimulus_events.SCHEMA
             )
             if self._fact("format", FORMAT) != FORMAT:
                 raise RunError(f"session {folder} was written by another version of rtdecode")
@@ -170,9 +170,9 @@ class Journal:
             records = iter(self._pack.append([e for e in fresh if e is not None]))
             self._seen |= added
             return [
-                Appended(Receipt.DUPLICATE, None)
+                Appended(EntryReceipt.DUPLICATE, None)
                 if entry is None
-                else Appended(Receipt.JOURNALLED, next(records))
+                else Appended(EntryReceipt.JOURNALLED, next(records))
                 for entry in fresh
             ]
 
@@ -228,10 +228,10 @@ class Journal:
         ended = self._record.execute(query, (run,)).fetchone() is not None
         return RunInfo(run, start, ended)
 
-    def served(self, serving_: serving.Serving) -> None:
+    def served(self, serving_: service_start.ServiceStart) -> None:
         """Note under what the session is served from here on."""
         with explained(self.folder):
-            serving.write(self._record, serving_)
+            service_start.write(self._record, serving_)
 
     def run_began(
         self, run: int, bundle: str, classes: Sequence[str], repetition_time_s: float
@@ -311,10 +311,10 @@ class Journal:
                 (run, sequence, datetime.now(UTC).isoformat(), text),
             )
 
-    def present(self, event: presented.Presented) -> None:
+    def present(self, event: stimulus_events.StimulusEvent) -> None:
         """Put a presented event into the record."""
         with explained(self.folder):
-            presented.write(self._record, event)
+            stimulus_events.write(self._record, event)
 
     def note(self, record: int, run: int, kind: str, text: str) -> None:
         """Put what the operator was told of a record of the log into the record, once."""

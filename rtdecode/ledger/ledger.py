@@ -15,7 +15,7 @@ from rtdecode.dicom import Assembler, Held, OtherImageError, Parsed, Slab, same_
 from rtdecode.errors import VolumeError
 from rtdecode.ledger.expected import Expected
 from rtdecode.ledger.memory import Memory
-from rtdecode.ledger.roster import Roster, Verdict
+from rtdecode.ledger.roster import Assignment, Roster
 from rtdecode.types import Skipped, SkipReason, Stamps, Volume
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 _PATIENCE_WITHOUT_REPETITION_TIME_S = 2.0
 
 
-class Receipt(StrEnum):
+class LedgerReceipt(StrEnum):
     """What the ledger made of one object."""
 
     PLACED = "placed"
@@ -42,7 +42,12 @@ class Receipt(StrEnum):
     """It begins another run: end this one, and add it to that run's ledger."""
 
 
-_IMPORTANCE = (Receipt.CONFLICT, Receipt.PLACED, Receipt.LATE, Receipt.DUPLICATE)
+_IMPORTANCE = (
+    LedgerReceipt.CONFLICT,
+    LedgerReceipt.PLACED,
+    LedgerReceipt.LATE,
+    LedgerReceipt.DUPLICATE,
+)
 """What is said of an object that gives to several volumes."""
 
 
@@ -123,7 +128,7 @@ class Ledger:
 
     def add(
         self, parsed: Parsed, stamps: Stamps, now_ns: int
-    ) -> tuple[Receipt, list[Volume | Skipped]]:
+    ) -> tuple[LedgerReceipt, list[Volume | Skipped]]:
         """Give an object its place.
 
         Parameters
@@ -143,26 +148,31 @@ class Ledger:
         """
         own = None if self._assembler is None else self._assembler.series
         if self._is_other_size(parsed):
-            return Receipt.CONFLICT, []
+            return LedgerReceipt.CONFLICT, []
         verdict = self._roster.judge(parsed, own)
-        if verdict is not Verdict.OWN:
-            return Receipt.NEXT_RUN if verdict is Verdict.NEXT else Receipt.WRONG_SERIES, []
+        if verdict is not Assignment.OWN:
+            return (
+                LedgerReceipt.NEXT_RUN
+                if verdict is Assignment.NEXT
+                else LedgerReceipt.WRONG_SERIES,
+                [],
+            )
         if own is None:
             self._assembler = Assembler(parsed.series)
         receipts = [self._place(slab, stamps) for slab in parsed.slabs]
         receipt = min(receipts, key=_IMPORTANCE.index)
-        if self._note(now_ns) and receipt is Receipt.PLACED:
-            receipt = Receipt.COMPLETED
+        if self._note(now_ns) and receipt is LedgerReceipt.PLACED:
+            receipt = LedgerReceipt.COMPLETED
         return receipt, self._drain()
 
     def settle(self) -> None:
         """Let no other series begin another run any more."""
         self._roster.settle()
 
-    def leave_out(self, other: OtherImageError) -> Receipt:
+    def leave_out(self, other: OtherImageError) -> LedgerReceipt:
         """Take note of an object that is no MR magnitude image."""
         self._roster.leave_out(other)
-        return Receipt.WRONG_SERIES
+        return LedgerReceipt.WRONG_SERIES
 
     def overdue(self, now_ns: int) -> list[int]:
         """Return the indices to give up, in order.
@@ -239,21 +249,21 @@ class Ledger:
             return _PATIENCE_WITHOUT_REPETITION_TIME_S
         return series.repetition_time_s
 
-    def _place(self, slab: Slab, stamps: Stamps) -> Receipt:
+    def _place(self, slab: Slab, stamps: Stamps) -> LedgerReceipt:
         assembler = self._run()
         index = assembler.index_of(slab)
         if index in self._skipped:
-            return Receipt.LATE
+            return LedgerReceipt.LATE
         if index is not None and index < self._next_index:
             held = self._memory.compare(index, slab)
         else:
             held = assembler.hold(slab, stamps)
         if held is Held.NEW:
-            return Receipt.PLACED
+            return LedgerReceipt.PLACED
         if held is Held.REPEATED:
-            return Receipt.DUPLICATE
+            return LedgerReceipt.DUPLICATE
         self._report_conflict(index, slab)
-        return Receipt.CONFLICT
+        return LedgerReceipt.CONFLICT
 
     def _is_other_size(self, parsed: Parsed) -> bool:
         """Whether an object contradicts one of the run by its very matrix."""

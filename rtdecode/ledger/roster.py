@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 _DAY_S = 86400.0
 
 
-class Verdict(StrEnum):
+class Assignment(StrEnum):
     """Whose an object is."""
 
     OWN = "own"
@@ -56,7 +56,7 @@ class Roster:
         """Let no other series take the run's place any more."""
         self._follow = False
 
-    def judge(self, parsed: Parsed, own: Series | None) -> Verdict:
+    def judge(self, parsed: Parsed, own: Series | None) -> Assignment:
         """Judge an object.
 
         Parameters
@@ -69,23 +69,23 @@ class Roster:
         series = parsed.series
         if own is not None and own.same_run(series) and not series.kind:
             self._clock_s = _later_of(self._clock_s, _clock_s(parsed))
-            return Verdict.OWN
+            return Assignment.OWN
         key = _key(series)
         if key in self._left_out:
-            return Verdict.OTHER
+            return Assignment.OTHER
         reason = self._reason(parsed, own)
         if reason:
             self._leave_out(key, series.series_number, reason)
-            return Verdict.OTHER
+            return Assignment.OTHER
         if own is None:
             self._clock_s = _clock_s(parsed)
-            return Verdict.OWN
+            return Assignment.OWN
         second = self._second(parsed, own)
         if second:
             self._rivals.add(series.digest)
             self._leave_out(key, series.series_number, second)
-            return Verdict.OTHER
-        return Verdict.NEXT
+            return Assignment.OTHER
+        return Assignment.NEXT
 
     def has_left_out(self, series: Series) -> bool:
         """Whether objects like these were left out before."""

@@ -32,7 +32,7 @@ _STATE_STYLES = {
 
 
 @dataclass(slots=True)
-class Session:
+class MonitorState:
     """What a monitor knows."""
 
     status: Status | None = None
@@ -67,7 +67,7 @@ class Session:
 
 
 def render(
-    session: Session, width: int = 100, height: int | None = None, silent_s: float = 0.0
+    session: MonitorState, width: int = 100, height: int | None = None, silent_s: float = 0.0
 ) -> RenderableType:
     """Return one frame.
 
@@ -103,7 +103,7 @@ def render(
 
 
 def picture(
-    session: Session, path: Path, width: int = 100, title: str = "rtdecode monitor"
+    session: MonitorState, path: Path, width: int = 100, title: str = "rtdecode monitor"
 ) -> None:
     """Write one frame as an SVG picture."""
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
@@ -111,7 +111,7 @@ def picture(
     console.save_svg(str(path), title=title)
 
 
-def _classes(session: Session) -> tuple[str, ...]:
+def _classes(session: MonitorState) -> tuple[str, ...]:
     if session.status is not None and session.status.classes:
         return session.status.classes
     if session.decided is None:
@@ -119,7 +119,7 @@ def _classes(session: Session) -> tuple[str, ...]:
     return tuple(f"class {n + 1}" for n in range(len(session.decided.probabilities)))
 
 
-def _likeliest(session: Session, classes: int, room: int) -> list[int]:
+def _likeliest(session: MonitorState, classes: int, room: int) -> list[int]:
     """Return the classes that were likeliest lately, as many as there is room for."""
     if room >= classes:
         return list(range(classes))
@@ -130,7 +130,7 @@ def _likeliest(session: Session, classes: int, room: int) -> list[int]:
     return sorted(int(n) for n in np.argsort(-lately, kind="stable")[:room])
 
 
-def _heading(session: Session) -> Text:
+def _heading(session: MonitorState) -> Text:
     text = Text(" rtdecode ", "bold")
     status = session.status
     if status is None:
@@ -141,7 +141,7 @@ def _heading(session: Session) -> Text:
     return text.append(f"on {status.provider} " if status.provider else "", "grey70")
 
 
-def _freshness(session: Session, silent_s: float) -> Text:
+def _freshness(session: MonitorState, silent_s: float) -> Text:
     status = session.status
     if not session.outcomes:
         return Text(" no outcome yet ", "grey70")
@@ -160,7 +160,7 @@ def _title(text: str, width: int) -> Text:
 
 
 def _decision(
-    session: Session, classes: tuple[str, ...], shown: list[int], width: int
+    session: MonitorState, classes: tuple[str, ...], shown: list[int], width: int
 ) -> RenderableType:
     decided = session.decided
     if decided is None:
@@ -201,7 +201,7 @@ def _decision(
 
 
 def _timeline(
-    session: Session, classes: tuple[str, ...], shown: list[int], width: int
+    session: MonitorState, classes: tuple[str, ...], shown: list[int], width: int
 ) -> RenderableType:
     columns = width - _NAME - 1
     outcomes = list(session.outcomes)[-columns:]
@@ -221,7 +221,7 @@ def _timeline(
     return table
 
 
-def _measures(session: Session, width: int) -> RenderableType:
+def _measures(session: MonitorState, width: int) -> RenderableType:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(width=_NAME, no_wrap=True)
     table.add_column(no_wrap=True)

@@ -9,7 +9,7 @@ from rich.live import Live
 from rtdecode.client import Control, Outcomes
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError
-from rtdecode.monitor.view import Session, render
+from rtdecode.monitor.view import MonitorState, render
 from rtdecode.wire import Numbered, encode, to_message
 
 FRAME_S = 0.1
@@ -52,7 +52,7 @@ def watch(
 
 
 def _live(source: Outcomes, control: Control, console: Console, clock: Clock) -> None:
-    session = Session()
+    session = MonitorState()
     last_ns = asked_ns = clock.monotonic_ns()
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
@@ -81,7 +81,7 @@ def _ready(source: Outcomes) -> Iterator[Numbered]:
         numbered = source.poll(0.0)
 
 
-def _ask(session: Session, control: Control) -> None:
+def _ask(session: MonitorState, control: Control) -> None:
     try:
         session.status = control.status()
     except ConfigError:

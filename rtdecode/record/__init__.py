@@ -1,13 +1,13 @@
 """What remains of a session for others: a BIDS derivative and a report of one page."""
 
-from rtdecode.record.events import Event, presented_events, read_events
-from rtdecode.record.labels import Labels, labels_of
-from rtdecode.record.write import Written, write_beside, write_record
+from rtdecode.record.bids_entities import BidsEntities, labels_of
+from rtdecode.record.event_rows import EventRow, presented_events, read_events
+from rtdecode.record.write_record import RecordFiles, write_beside, write_record
 
 __all__ = [
-    "Event",
-    "Labels",
-    "Written",
+    "BidsEntities",
+    "EventRow",
+    "RecordFiles",
     "labels_of",
     "presented_events",
     "read_events",

@@ -10,11 +10,11 @@ import msgspec
 from rtdecode import __version__
 from rtdecode.errors import ConfigError
 from rtdecode.journal import RecordedRun, Session
-from rtdecode.record import tables
-from rtdecode.record.events import Event
-from rtdecode.record.labels import Labels
+from rtdecode.record import bids_tables
+from rtdecode.record.bids_entities import BidsEntities
+from rtdecode.record.bids_tables import Column
+from rtdecode.record.event_rows import EventRow
 from rtdecode.record.summary import outcomes_sha256, served
-from rtdecode.record.tables import Column
 
 VERSION = "1.10.1"
 """Of BIDS."""
@@ -38,7 +38,7 @@ glance. Nothing here is from a DICOM header but times, motion and measures of qu
 
 
 def write_dataset(
-    out: Path, session: Session, labels: Labels, events: Mapping[int, Sequence[Event]]
+    out: Path, session: Session, labels: BidsEntities, events: Mapping[int, Sequence[EventRow]]
 ) -> list[Path]:
     """Write the files of every run that has outcomes; return their paths.
 
@@ -67,18 +67,20 @@ def write_dataset(
         stem = labels.stem(run.run)
         presented = events.get(run.run, ())
         parts: dict[str, tuple[list[Column], dict[str, Any]]] = {
-            "desc-decoding_timeseries": (tables.decoding(run), _decoding_facts(session, run)),
+            "desc-decoding_timeseries": (bids_tables.decoding(run), _decoding_facts(session, run)),
             "desc-confounds_timeseries": (
-                tables.confounds(run),
+                bids_tables.confounds(run),
                 {"Description": "Motion and quality, as computed in real time.", **_sampled(run)},
             ),
         }
         if presented:
             about = {"Description": "What was presented to the participant."}
-            parts["events"] = (tables.events(presented), about)
+            parts["events"] = (bids_tables.events(presented), about)
         for suffix, (columns, about) in parts.items():
-            files[folder / f"{stem}_{suffix}.tsv"] = tables.table(columns)
-            files[folder / f"{stem}_{suffix}.json"] = _json({**about, **tables.described(columns)})
+            files[folder / f"{stem}_{suffix}.tsv"] = bids_tables.table(columns)
+            files[folder / f"{stem}_{suffix}.json"] = _json(
+                {**about, **bids_tables.described(columns)}
+            )
     for path, content in files.items():
         write_text(path, content)
     return list(files)
@@ -168,7 +170,7 @@ def _description(out: Path, session: Session) -> str:
 
 
 def _refuse_others(
-    folder: Path, session: Session, labels: Labels, runs: Sequence[RecordedRun]
+    folder: Path, session: Session, labels: BidsEntities, runs: Sequence[RecordedRun]
 ) -> None:
     problems = []
     for run in runs:

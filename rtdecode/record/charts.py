@@ -35,7 +35,7 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """One measure over a run."""
 
     name: str
@@ -93,7 +93,7 @@ def decisions(
 
 
 def lines(
-    measures: Sequence[Line],
+    measures: Sequence[ChartLine],
     time_s: Floats,
     axis: Axis,
     title: str,

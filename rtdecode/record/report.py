@@ -4,13 +4,13 @@ from html import escape
 
 from rtdecode.journal import NAMELESS
 from rtdecode.record import summary
-from rtdecode.record.answers import answers
 from rtdecode.record.checklist import CITATION, FILLED, PARTLY, answered
-from rtdecode.record.decoder import decoder_sections
+from rtdecode.record.crednf import answers
+from rtdecode.record.decoder_section import decoder_sections
+from rtdecode.record.format import count
 from rtdecode.record.page import facts, page, section
-from rtdecode.record.running import run_sections
-from rtdecode.record.told import Told
-from rtdecode.record.words import count
+from rtdecode.record.run_section import run_sections
+from rtdecode.record.session_data import Told
 
 
 def report(told: Told) -> str:

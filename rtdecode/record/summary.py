@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtdecode.journal import RecordedRun, Serving, Session
-from rtdecode.record.events import Event, blocks
-from rtdecode.record.tables import latency_s
+from rtdecode.journal import RecordedRun, ServiceStart, Session
+from rtdecode.record.bids_tables import latency_s
+from rtdecode.record.event_rows import EventRow, blocks
 from rtdecode.types import STAGES, Decision, Outcome, Skipped
 from rtdecode.wire import deterministic
 
@@ -81,7 +81,7 @@ def outcomes_sha256(run: RecordedRun) -> str:
     return digest.hexdigest()
 
 
-def served(session: Session, run: RecordedRun) -> list[Serving]:
+def served(session: Session, run: RecordedRun) -> list[ServiceStart]:
     """Return the starts of the service that made a run's outcomes."""
     last = run.first + len(run.outcomes) - 1
     before = [s for s in session.servings if s.sequence < run.first]
@@ -132,7 +132,7 @@ def latencies_ms(run: RecordedRun) -> dict[str, NDArray[np.float64]]:
 
 
 def block_ends(
-    run: RecordedRun, presented: Sequence[Event], lag_s: float = 0.0
+    run: RecordedRun, presented: Sequence[EventRow], lag_s: float = 0.0
 ) -> BlockEnds | None:
     """Return what was decided at the ends of blocks; `None` where no class was presented.
 
@@ -177,7 +177,7 @@ def wilson(right: int, of: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def artefacts(run: RecordedRun, presented: Sequence[Event]) -> list[Artefacts]:
+def artefacts(run: RecordedRun, presented: Sequence[EventRow]) -> list[Artefacts]:
     """Return motion and losses during each trial type's events, in order of appearance."""
     time_s = times_s(run)
     fd_mm, dvars = measure(run, "framewise_displacement"), measure(run, "dvars")

@@ -1,6 +1,6 @@
 """The running service: threads, sockets, life cycle."""
 
-from rtdecode.service.resuming import check_unfinished, resumable
+from rtdecode.service.resume import check_unfinished, resumable
 from rtdecode.service.serve import serve
 from rtdecode.service.settings import Decoder, Endpoints, ExitSummary, ServiceSettings
 from rtdecode.service.start import check_bundle, check_start

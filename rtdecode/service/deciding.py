@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from rtdecode.errors import VolumeError
-from rtdecode.service.lifecycle import Event
+from rtdecode.lifecycle import LifecycleEvent
 from rtdecode.service.settings import Decoder
 from rtdecode.types import Decision, Outcome, Skipped, SkipReason, Volume
 from rtdecode.wire import Numbered
@@ -60,9 +60,9 @@ def withheld(numbered: Numbered, deadline_s: float) -> Numbered:
     return replace(numbered, outcome=skipped)
 
 
-def told_by(outcome: Outcome) -> tuple[Event, ...]:
+def told_by(outcome: Outcome) -> tuple[LifecycleEvent, ...]:
     """Return what an outcome says of the run."""
     if isinstance(outcome, Decision):
-        return (Event.DECISION,)
+        return (LifecycleEvent.DECISION,)
     gathering = outcome.reason in (SkipReason.NOT_READY, SkipReason.DUMMY)
-    return (Event.GATHERING,) if gathering else ()
+    return (LifecycleEvent.GATHERING,) if gathering else ()

@@ -11,7 +11,7 @@ import zmq
 
 from rtdecode.clock import Clock
 from rtdecode.journal import Appended, Journal
-from rtdecode.pack import Entry, Kind, Record
+from rtdecode.journal.pack import Entry, Kind, Record
 from rtdecode.sources import Arrival, Context, Source
 
 DEPTH = 64

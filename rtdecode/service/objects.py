@@ -8,8 +8,8 @@ from rtdecode.clock import Clock
 from rtdecode.dicom import OtherImageError
 from rtdecode.errors import VolumeError
 from rtdecode.journal import Journal
-from rtdecode.ledger import Ledger, Receipt
-from rtdecode.pack import Record
+from rtdecode.journal.pack import Record
+from rtdecode.ledger import Ledger, LedgerReceipt
 from rtdecode.types import Skipped, Stamps, Volume
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Objects:
 
     def add(
         self, ledger: Ledger, run: int, record: Record, content: bytes, journalled_ns: int
-    ) -> tuple[Receipt | None, list[Volume | Skipped]]:
+    ) -> tuple[LedgerReceipt | None, list[Volume | Skipped]]:
         """Give an object its place; `None` for one that cannot be read."""
         self.counts.objects += 1
         # By its number and digest, never by its name: scanners name files after participants.
@@ -63,17 +63,17 @@ class Objects:
             now_ns = self._clock.monotonic_ns()
             stamps = Stamps(int(record.header["received_ns"]), journalled_ns, now_ns)
             receipt, items = ledger.add(parsed, stamps, now_ns)
-        if receipt is Receipt.WRONG_SERIES:
+        if receipt is LedgerReceipt.WRONG_SERIES:
             self.counts.left_out += 1
             if ledger.notice != noticed:
                 self._tell(record, run, receipt, ledger.notice)
-        elif receipt is Receipt.CONFLICT:
+        elif receipt is LedgerReceipt.CONFLICT:
             self.counts.conflicts += 1
             self._tell(record, run, receipt, ledger.conflict)
-        elif receipt is Receipt.LATE:
+        elif receipt is LedgerReceipt.LATE:
             log.warning("%s came after its volume was given up", shown)
         return receipt, items
 
-    def _tell(self, record: Record, run: int, receipt: Receipt, text: str) -> None:
+    def _tell(self, record: Record, run: int, receipt: LedgerReceipt, text: str) -> None:
         self.detail = text
         self._journal.note(record.number, run, receipt, text)

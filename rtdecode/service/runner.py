@@ -8,13 +8,13 @@ from typing import Any
 from rtdecode.clock import Clock
 from rtdecode.errors import RunError
 from rtdecode.journal import Checkpoint, Journal, RunInfo, newest_checkpoint
-from rtdecode.ledger import Ledger, Receipt
-from rtdecode.pack import Kind, Record, first_of
+from rtdecode.journal.pack import Kind, Record, first_of
+from rtdecode.ledger import Ledger, LedgerReceipt
+from rtdecode.lifecycle import OPEN, LifecycleEvent, after
 from rtdecode.service.deciding import decide, told_by
-from rtdecode.service.lifecycle import OPEN, Event, after
 from rtdecode.service.objects import Counts, Objects
 from rtdecode.service.recorder import Recorder
-from rtdecode.service.resuming import check_same
+from rtdecode.service.resume import check_same
 from rtdecode.service.rules import Rules
 from rtdecode.service.settings import Decoder
 from rtdecode.types import Skipped, Volume
@@ -22,7 +22,7 @@ from rtdecode.wire import Numbered, RunState
 
 log = logging.getLogger(__name__)
 
-_BEGINS = (Receipt.PLACED, Receipt.COMPLETED)
+_BEGINS = (LedgerReceipt.PLACED, LedgerReceipt.COMPLETED)
 
 
 class Runner:
@@ -127,15 +127,19 @@ class Runner:
         # A run whose end was in the log already has ended only now, as it would have then.
         fresh = newest is None or newest.ended
         if fresh and not self.is_open and self._next_rules.runs != "command":
-            self.carry_out(Event.START)
+            self.carry_out(LifecycleEvent.START)
 
-    def carry_out(self, event: Event) -> bool:
+    def carry_out(self, event: LifecycleEvent) -> bool:
         """Carry out a command that is possible; `False` while records wait to be applied."""
-        if event is Event.START:
+        if event is LifecycleEvent.START:
             return self._start()
-        kind = {Event.END: Kind.END, Event.PAUSE: Kind.PAUSE, Event.RESUME: Kind.RESUME}[event]
+        kind = {
+            LifecycleEvent.END: Kind.END,
+            LifecycleEvent.PAUSE: Kind.PAUSE,
+            LifecycleEvent.RESUME: Kind.RESUME,
+        }[event]
         facts: dict[str, Any] = {"run": self.run}
-        if event is Event.END:
+        if event is LifecycleEvent.END:
             facts |= {"series": self._ledger.series, "rivals": self._ledger.rivals}
         record = self._journal.append_event(kind, facts, self._applied)
         if record is None:
@@ -148,11 +152,11 @@ class Runner:
         if self.is_open:
             self.checkpoint()
             self._journal.tally(self.run, **asdict(self.objects.counts))
-        self._go(Event.SHUTDOWN)
+        self._go(LifecycleEvent.SHUTDOWN)
 
     def fault(self, what: str) -> None:
         """Note what stopped the service."""
-        self._go(Event.FAULT)
+        self._go(LifecycleEvent.FAULT)
         self.objects.detail = what
 
     def apply(self, record: Record, content: bytes, journalled_ns: int = 0) -> None:
@@ -165,14 +169,14 @@ class Runner:
         elif record.kind is Kind.GIVE_UP and record.header["index"] >= self._ledger.next_index:
             self._emit(self._ledger.give_up(record.header["index"]))
         elif record.kind is Kind.PAUSE:
-            self._go(Event.PAUSE)
+            self._go(LifecycleEvent.PAUSE)
         elif record.kind is Kind.RESUME:
-            self._go(Event.RESUME)
+            self._go(LifecycleEvent.RESUME)
         elif record.kind is Kind.END:
             self._close()
             self._journal.tally(self.run, **asdict(self.objects.counts))
             self._journal.run_ended(self.run)
-            self._go(Event.END)
+            self._go(LifecycleEvent.END)
         if not self._ledger.pending:
             self._feed_from, self._fed = self._applied, replace(self.objects.counts)
         if self.outcomes.sequence - self._kept >= self._checkpoint_volumes:
@@ -213,7 +217,7 @@ class Runner:
         while self._applied in self._ahead:
             self._applied += 1
 
-    def _go(self, event: Event) -> None:
+    def _go(self, event: LifecycleEvent) -> None:
         self.state = after(self.state, [event])
 
     def _start(self, first: Record | None = None) -> bool:
@@ -244,7 +248,7 @@ class Runner:
         return True
 
     def _begin(self, run: int, rules: Rules) -> None:
-        self._go(Event.NEXT if self.is_open else Event.START)
+        self._go(LifecycleEvent.NEXT if self.is_open else LifecycleEvent.START)
         self.run = run
         self.objects.counts, self._fed = Counts(), Counts()
         self.outcomes.begin()
@@ -313,7 +317,7 @@ class Runner:
                 if numbered.sequence <= newest.sequence:
                     self.state = after(self.state, told_by(numbered.outcome))
             if newest.paused:
-                self._go(Event.PAUSE)
+                self._go(LifecycleEvent.PAUSE)
         self._feed_from, self._fed = self._applied, replace(self.objects.counts)
         self._kept = self.outcomes.sequence
         log.info("going on with run %d after %d outcomes", self.run, len(recorded))
@@ -340,7 +344,7 @@ class Runner:
             self.objects.counts = counts  # those of the run that is over
             if receipt not in _BEGINS:
                 return
-        if ledger is self._door or receipt is Receipt.NEXT_RUN:
+        if ledger is self._door or receipt is LedgerReceipt.NEXT_RUN:
             self._follow(record)
             _, items = self.objects.add(self._ledger, self.run, record, content, journalled_ns)
         self._emit(items)

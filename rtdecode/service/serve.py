@@ -12,15 +12,14 @@ import zmq
 
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RtdecodeError
-from rtdecode.journal import Checkpoint, Journal, Presented, write_checkpoint
+from rtdecode.journal import Checkpoint, Journal, StimulusEvent, write_checkpoint
 from rtdecode.keys import Doorkeeper, ServiceKeys
-from rtdecode.service.answers import snapshot, status, summary
+from rtdecode.lifecycle import LifecycleEvent, after, refusal
 from rtdecode.service.deciding import withheld
 from rtdecode.service.intake import Intake
 from rtdecode.service.latency import Latencies
-from rtdecode.service.lifecycle import Event, after, refusal
-from rtdecode.service.opening import check, open_keys, open_source
-from rtdecode.service.resuming import serving_of
+from rtdecode.service.open_source import check, open_keys, open_source
+from rtdecode.service.resume import serving_of
 from rtdecode.service.rules import Rules
 from rtdecode.service.runner import Runner
 from rtdecode.service.settings import (
@@ -31,6 +30,7 @@ from rtdecode.service.settings import (
     ServiceSettings,
 )
 from rtdecode.service.sockets import Sockets
+from rtdecode.service.status import snapshot, status, summary
 from rtdecode.signals import stopped_by_signals
 from rtdecode.sources import Context, RecordingSource
 from rtdecode.wire import (
@@ -128,7 +128,7 @@ class _Service:
         self._clock = clock
         self._sockets = sockets
         self._stop = stop
-        self._wanted: deque[Event] = deque()
+        self._wanted: deque[LifecycleEvent] = deque()
         self._fault = ""
         self._writing: Future[Path] | None = None
         self._pool: ThreadPoolExecutor
@@ -228,7 +228,7 @@ class _Service:
             exhausted = intake.exhausted
             over = runner.complete or exhausted
             if over and runner.is_open and not self._wanted:
-                self._wanted.append(Event.END)
+                self._wanted.append(LifecycleEvent.END)
             if not received or over:
                 self._carry_out()
             if (runner.run, runner.state, runner.objects.detail) != told:
@@ -261,13 +261,13 @@ class _Service:
         runner = self._runner
         match request:
             case StartRequest():
-                return self._command(Event.START)
+                return self._command(LifecycleEvent.START)
             case EndRequest():
-                return self._command(Event.END)
+                return self._command(LifecycleEvent.END)
             case PauseRequest():
-                return self._command(Event.PAUSE)
+                return self._command(LifecycleEvent.PAUSE)
             case ResumeRequest():
-                return self._command(Event.RESUME)
+                return self._command(LifecycleEvent.RESUME)
             case MarkRequest(text=text):
                 if len(text) > MAX_MARK or not text.isprintable():
                     return Refused(error=f"a mark is at most {MAX_MARK} printable characters")
@@ -291,7 +291,7 @@ class _Service:
         if not event.trial_type.isprintable():
             return Refused(error=f"trial_type ({event.trial_type!r}) must be printable characters")
         self._journal.present(
-            Presented(
+            StimulusEvent(
                 self._runner.run,
                 self._runner.outcomes.sequence,
                 self._clock.monotonic_ns(),
@@ -304,7 +304,7 @@ class _Service:
             return Done(detail=f"{event.trial_type}: recorded as presented now")
         return Done(detail=f"{event.trial_type}: recorded as presented at {event.onset_s:g} s")
 
-    def _command(self, event: Event) -> Reply:
+    def _command(self, event: LifecycleEvent) -> Reply:
         """Carry out a command, or have it wait for what came before it."""
         runner = self._runner
         refused = refusal(runner.run, after(runner.state, self._wanted), event)

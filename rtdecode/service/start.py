@@ -16,7 +16,7 @@ from rtdecode.adapters.pyneal_source import SCHEME
 from rtdecode.errors import BundleError, ConfigError, check_all
 from rtdecode.journal.guard import locked
 from rtdecode.journal.journal import LOCK
-from rtdecode.service.opening import check
+from rtdecode.service.open_source import check
 from rtdecode.service.settings import ServiceSettings
 from rtdecode.sources.dicom_address import parse_address as parse_dicom_address
 

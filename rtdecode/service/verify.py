@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from rtdecode.clock import SystemClock
-from rtdecode.journal import Journal, RecordedRun, Serving, Session, read_session
-from rtdecode.pack import Entry, Kind, of_run, read_body
-from rtdecode.service.lifecycle import Event
+from rtdecode.journal import Journal, RecordedRun, ServiceStart, Session, read_session
+from rtdecode.journal.pack import Entry, Kind, of_run, read_body
+from rtdecode.lifecycle import LifecycleEvent
 from rtdecode.service.runner import Runner
 from rtdecode.service.settings import Decoder
 from rtdecode.types import Outcome, State
@@ -42,7 +42,7 @@ class Verified:
 def verify(
     folder: Path,
     decoder: Decoder,
-    now: Serving,
+    now: ServiceStart,
     told: Callable[[Verified], object] = lambda _: None,
 ) -> list[Verified]:
     """Compute every run of a session again; nothing in its folder is changed.
@@ -123,12 +123,12 @@ def _computed(
                 content = read_body(file, record) if record.kind is Kind.OBJECT else b""
                 runner.apply(made.record, content)
         if recorded.ended:
-            runner.carry_out(Event.END)
+            runner.carry_out(LifecycleEvent.END)
     return outcomes
 
 
 def _difference(
-    session: Session, recorded: RecordedRun, computed: Sequence[Outcome], now: Serving
+    session: Session, recorded: RecordedRun, computed: Sequence[Outcome], now: ServiceStart
 ) -> Difference | None:
     before = recorded.outcomes
     # An unfinished run may hold objects that had no outcome yet.
@@ -144,7 +144,7 @@ def _shown(outcomes: Sequence[Outcome], volume: int) -> str:
     return deterministic(outcomes[volume]).decode() if volume < len(outcomes) else "nothing"
 
 
-def _servings(session: Session, recorded: RecordedRun) -> list[Serving]:
+def _servings(session: Session, recorded: RecordedRun) -> list[ServiceStart]:
     """Return the servings that made a run's outcomes."""
     last = recorded.first + len(recorded.outcomes) - 1
     before = [s for s in session.servings if s.sequence < recorded.first]
@@ -152,7 +152,7 @@ def _servings(session: Session, recorded: RecordedRun) -> list[Serving]:
     return [*before[-1:], *during]
 
 
-def _circumstances(session: Session, recorded: RecordedRun, now: Serving) -> list[str]:
+def _circumstances(session: Session, recorded: RecordedRun, now: ServiceStart) -> list[str]:
     """Name what is not as it was."""
     servings = _servings(session, recorded)
     bundle = str(recorded.start.header["bundle"])

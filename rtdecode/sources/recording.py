@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Self
 
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
-from rtdecode.pack import Kind, Record, of_run, read_body, scan
+from rtdecode.journal.pack import Kind, Record, of_run, read_body, scan
 from rtdecode.sources.base import Arrival
 
 BATCH = 16

@@ -41,7 +41,7 @@ from rtdecode.wire.messages import (
     decode,
     encode,
 )
-from rtdecode.wire.outcomes import (
+from rtdecode.wire.outcome_messages import (
     Numbered,
     deterministic,
     from_message,

@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from calibration.compute import one_thread
-from calibration.dataset import Labels, label_volumes
-from calibration.events import Block, ClassSpec
-from calibration.fitting import FittingSettings
+from calibration.data.blocks import ClassSpec
+from calibration.data.labels import Labels, label_volumes
+from calibration.decoders.fit import FittingSettings
 from calibration.networks import DeepLight
-from calibration.pretrained import Pretrained
 from calibration.recipe import Calibrated, CalibrationSettings, calibrate
 from calibration.simulation import (
     ActivationSettings,
@@ -28,6 +27,8 @@ from calibration.simulation import (
     simulate_run,
     write_events,
 )
+from calibration.weights.pretrained import Pretrained
+from rtdecode.events import Block
 from rtdecode.types import Volume
 
 GRID = (10, 8, 5)

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from calibration.budget import Budget
-from calibration.fitting import FittingSettings
-from calibration.keeping import Kept
+from calibration.data.calibration_data import Kept
+from calibration.data.prepared_runs import walk
+from calibration.decoders.fit import FittingSettings
 from calibration.networks import DeepLight
-from calibration.prepared_runs import walk
 from calibration.progress import silent
 from calibration.recipe import (
     CalibrationSettings,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import zmq
 
-from rtdecode.check import Finding, Plan, Verdict, walk
+from rtdecode.check import CheckResult, Finding, SessionPlan, walk
 from rtdecode.client import Outcomes
 from rtdecode.keys import allow, new_client, new_service
 from rtdecode.wire import Done, EchoRequest, Reply, decode, encode
@@ -19,7 +19,7 @@ def rows(settings, tmp_path):
 
     def made(announce=lambda _: None, **changes) -> dict[str, Finding]:
         stimulus_s = changes.pop("stimulus_s", None)
-        plan = Plan(replace(settings, **changes), tmp_path / "none", "cpu", 10.0, stimulus_s)
+        plan = SessionPlan(replace(settings, **changes), tmp_path / "none", "cpu", 10.0, stimulus_s)
         return {finding.name: finding for finding in walk(plan, lambda _: None, announce)}
 
     return made
@@ -31,10 +31,10 @@ def test_ports_and_session_of_a_running_service_are_red(start, rows):
     endpoints = service.endpoints
     found = rows(outcomes=endpoints.outcomes, control=endpoints.control, stimulus_s=0.5)
     for name in ("ports", "stimulus link"):
-        assert found[name].verdict is Verdict.RED
+        assert found[name].verdict is CheckResult.RED
         assert endpoints.outcomes in found[name].found
         assert "another service may be running: stop it" in found[name].remedy
-    assert found["session folder"].verdict is Verdict.RED
+    assert found["session folder"].verdict is CheckResult.RED
     assert "in use by another service" in found["session folder"].found
     with service.control() as control:
         assert control.status().state == "ready"
@@ -45,8 +45,8 @@ def test_the_service_starts_where_the_check_was(start, rows, scanner, export, se
     """What was checked is free again, and a client that was tested there is served."""
     tested: list[str] = []
     found = rows(tested.append, stimulus_s=0.1)
-    assert found["ports"].verdict is Verdict.GREEN
-    assert found["session folder"].verdict is Verdict.GREEN
+    assert found["ports"].verdict is CheckResult.GREEN
+    assert found["session folder"].verdict is CheckResult.GREEN
     assert tested
     assert not settings.session.exists()
     service = start(volumes=1)
@@ -72,7 +72,7 @@ def test_a_program_that_was_tested_is_served_without_a_restart(start, rows, scan
             running.append(pool.submit(follow))
 
         found = rows(announce, stimulus_s=20.0)
-        assert found["stimulus link"].verdict is Verdict.GREEN
+        assert found["stimulus link"].verdict is CheckResult.GREEN
         service = start(volumes=2, outcomes=endpoints[0], control=endpoints[1])
         for index in range(2):
             export(f"{index}.dcm", scanner.mosaic(index))
@@ -100,7 +100,7 @@ def test_an_unfinished_run_is_told(start, rows, scanner, export):
         next(outcomes)
     service.shut()
     found = rows()["session folder"]
-    assert found.verdict is Verdict.YELLOW
+    assert found.verdict is CheckResult.YELLOW
     assert "unfinished run 1 of 1 outcome: serving goes on with it" in found.found
 
 
@@ -108,11 +108,11 @@ def test_keys_open_other_addresses(rows, tmp_path):
     """Without them another address is red; with them it is said who may connect."""
     address = "tcp://0.0.0.0:*"
     found = rows(outcomes=address, control=address)["ports"]
-    assert found.verdict is Verdict.RED
+    assert found.verdict is CheckResult.RED
     assert "CURVE keys" in found.found
     folder = new_service(tmp_path / "keys").parent
     assert "allow one" in rows(keys=folder)["keys"].remedy
     allow(folder, new_client(tmp_path / "client", "stimulus-pc"))
     found = rows(outcomes=address, control=address, keys=folder)
-    assert found["keys"].verdict is found["ports"].verdict is Verdict.GREEN
+    assert found["keys"].verdict is found["ports"].verdict is CheckResult.GREEN
     assert found["keys"].found.endswith("allowed to connect: stimulus-pc")

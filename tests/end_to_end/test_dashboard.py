@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from rtdecode.dashboard.feed import Address, Feed
+from rtdecode.dashboard.feed import Feed, ServiceAddress
 from rtdecode.journal import read_remarks, read_session
 from rtdecode.types import Decision
 
@@ -294,7 +294,7 @@ def test_a_hung_browser_holds_up_nothing(start, export, scanner, dashboard, page
 def test_a_feed_follows_without_a_browser(start, export, scanner, settings):
     """Outcomes, status and answers to commands, from one thread."""
     service = start()
-    with Feed(Address(settings.session, "", "")) as feed:
+    with Feed(ServiceAddress(settings.session, "", "")) as feed:
         for index in range(3):
             export(f"{index}.dcm", scanner.mosaic(index))
         until(lambda: len(feed.snapshot.outcomes) == 3)
@@ -311,7 +311,7 @@ def test_a_feed_follows_without_a_browser(start, export, scanner, settings):
 
 def test_a_feed_without_a_service_says_what_it_looks_for(tmp_path):
     """A session that was never served has no endpoints yet."""
-    with Feed(Address(tmp_path, "", "")) as feed:
+    with Feed(ServiceAddress(tmp_path, "", "")) as feed:
         until(lambda: feed.snapshot.trouble)
         feed.command("start")
         until(lambda: feed.snapshot.notes)
@@ -322,7 +322,7 @@ def test_a_feed_without_a_service_says_what_it_looks_for(tmp_path):
 def test_a_command_to_a_service_that_is_away_is_not_carried_out_when_it_is_back(start, settings):
     """Who was told that nobody answers must not see the run end minutes later."""
     service = start()
-    with Feed(Address(settings.session, "", "")) as feed:
+    with Feed(ServiceAddress(settings.session, "", "")) as feed:
         until(lambda: feed.snapshot.status is not None)
         service.shut()
         feed.command("end")
@@ -341,7 +341,7 @@ def test_a_command_to_a_service_that_is_away_is_not_carried_out_when_it_is_back(
 def test_a_feed_that_dies_says_of_what(tmp_path, caplog):
     """An error that nobody foresaw is shown, not swallowed."""
     (tmp_path / "endpoints.json").write_text("[]", encoding="utf-8")
-    with Feed(Address(tmp_path, "", "")) as feed:
+    with Feed(ServiceAddress(tmp_path, "", "")) as feed:
         until(lambda: feed.snapshot.dead)
     assert "AttributeError" in feed.snapshot.dead
     assert "Traceback" in caplog.text

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from rtdecode.journal import Journal
-from rtdecode.pack import Entry, Kind
+from rtdecode.journal.pack import Entry, Kind
 from rtdecode.player.sinks import IngestSink
 from rtdecode.service.runner import Runner
 from rtdecode.types import Decision, Skipped, SkipReason

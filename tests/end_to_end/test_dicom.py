@@ -12,7 +12,7 @@ from pydicom.uid import JPEG2000, JPEG2000Lossless, JPEGLosslessSV1
 from rtdecode import dicom
 from rtdecode.errors import ConfigError, VolumeError
 from rtdecode.journal import Journal
-from rtdecode.pack import Kind
+from rtdecode.journal.pack import Kind
 
 PROPOSE = {JPEGLosslessSV1: ["-xs"], JPEG2000Lossless: ["-xv"], JPEG2000: ["-xw"]}
 """How storescu is told not to decompress."""

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from rtdecode.cli import main
-from rtdecode.display import DISPLAYED, Line, read_displayed
+from rtdecode.display import DISPLAYED, DisplayLine, read_displayed
 from rtdecode.feedback import read_key
 from rtdecode.journal import read_session
 
@@ -174,7 +174,7 @@ def protocol(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def painted(session: Path) -> list[Line]:
+def painted(session: Path) -> list[DisplayLine]:
     """Return what a session's record says was seen."""
     return [line for line in read_displayed(session) if line.painted_unix_s is not None]
 
@@ -215,7 +215,7 @@ def test_the_page_follows_the_protocol_and_the_journal(
     assert {n: recorded[n] for n in seen} == pytest.approx(seen)
     assert all(line.painted_unix_s > line.sent_unix_s - 0.1 for line in lines)
     service.shut()
-    told = read_session(session).presented
+    told = read_session(session).stimulus_events
     assert [event.trial_type for event in told] == ["baseline", "cue", "regulate"]
     assert all(
         at_s <= event.onset_s < at_s + 300
@@ -379,7 +379,7 @@ def test_the_operator_cannot_tell_real_from_sham(
         assert {line.shown for line in lines} == {None}
         sizes[arm] = {len(line.sealed) for line in lines}
         public[arm] = {(line.sequence, line.show, line.trial_type, line.stale) for line in lines}
-        assert [event.trial_type for event in read_session(session).presented] == ["regulate"]
+        assert [event.trial_type for event in read_session(session).stimulus_events] == ["regulate"]
         content = (session / DISPLAYED).read_text()
         assert not any(word in content for word in ("real", "yoked", "level", "label"))
         shown = tmp_path / f"{code}.jsonl"

@@ -12,10 +12,10 @@ import zmq
 from rtdecode import dicom, raw
 from rtdecode.cli import main
 from rtdecode.errors import ConfigError, RunError
-from rtdecode.export import Deidentifier, export_session, session
+from rtdecode.export import Deidentifier, export_session, session_copy
 from rtdecode.journal import Journal, read_session
+from rtdecode.journal.pack import Kind
 from rtdecode.ledger import Expected
-from rtdecode.pack import Kind
 from rtdecode.player import IngestSink
 from rtdecode.record import presented_events
 from rtdecode.service import serve
@@ -93,8 +93,8 @@ def test_a_copy_is_a_session_of_its_own(recorded, settings, tmp_path):
     assert len({p.series.digest for p in parsed}) == 1
     assert recorded.run == 1
     before, after = (read_session(s) for s in (settings.session, tmp_path / "shared"))
-    assert after.presented == before.presented
-    assert len(after.presented) == 2
+    assert after.stimulus_events == before.stimulus_events
+    assert len(after.stimulus_events) == 2
     assert presented_events(after) == presented_events(before)
     assert [s.version for s in after.servings] == [s.version for s in before.servings]
     assert after.servings[0].settings["source"] == "zmq:"
@@ -117,7 +117,7 @@ def test_what_cannot_be_exported_leaves_nothing(recorded, settings, tmp_path, mo
     with pytest.raises(RunError, match="nothing is exported"):
         export_session(settings.session, tmp_path / "out")
     assert {p.name for p in tmp_path.iterdir()} == {"export", "session"}
-    assert session.BATCH > 1
+    assert session_copy.BATCH > 1
     assert Deidentifier(b"1").uid("1.2.3") != Deidentifier(b"2").uid("1.2.3")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.live import acquire, read_run
+from calibration.data.acquire import acquire, read_run
 from rtdecode.errors import ConfigError, RunError
 
 

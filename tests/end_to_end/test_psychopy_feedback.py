@@ -48,7 +48,7 @@ def test_it_shows_and_records_the_journals_values(start, export, scanner, settin
         assert program.wait(30) == 0
     service.finish()
     session = read_session(settings.session)
-    assert [event.trial_type for event in session.presented] == ["baseline", "regulate"]
+    assert [event.trial_type for event in session.stimulus_events] == ["baseline", "regulate"]
     run = session.runs[0]
     decided = {n: o.fast[3] for n, o in enumerate(run.outcomes, run.first) if hasattr(o, "fast")}
     assert levels == pytest.approx({n: decided[n] for n in range(211, 217)}, abs=1e-4)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zmq
 
-from calibration.live import read_run
+from calibration.data.acquire import read_run
 from rtdecode.adapters.pyneal_message import repetition_time
 from rtdecode.errors import ConfigError
 from rtdecode.types import Decision, Skipped, SkipReason

@@ -14,8 +14,8 @@ import pytest
 from rtdecode.cli import main
 from rtdecode.errors import ConfigError
 from rtdecode.journal import Journal
+from rtdecode.journal.pack import Entry, Kind, Pack
 from rtdecode.ledger import Expected
-from rtdecode.pack import Entry, Kind, Pack
 from rtdecode.service import serve
 from rtdecode.types import Decision, Skipped
 from rtdecode.wire import WireError

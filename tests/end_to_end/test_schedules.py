@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from rtdecode.journal import Journal, write_checkpoint
-from rtdecode.pack import Entry, Kind, of_run
-from rtdecode.service.lifecycle import COMMANDS, Event, refusal
+from rtdecode.journal.pack import Entry, Kind, of_run
+from rtdecode.lifecycle import COMMANDS, LifecycleEvent, refusal
 from rtdecode.service.rules import Rules
 from rtdecode.service.runner import Runner
 from rtdecode.wire import deterministic
@@ -151,7 +151,7 @@ class Session(RuleBasedStateMachine):
             self.deadly = ""
             self.work(len(self.queue))
             if self.runner.is_open:
-                assert self.runner.carry_out(Event.END)
+                assert self.runner.carry_out(LifecycleEvent.END)
             self.check()
         finally:
             self.journal.close()
@@ -174,7 +174,7 @@ class Session(RuleBasedStateMachine):
                     (made,) = journal.append_objects([Entry(record.kind, record.header, body)])
                     if made.record is not None:
                         runner.apply(made.record, body)
-                assert runner.carry_out(Event.END)
+                assert runner.carry_out(LifecycleEvent.END)
                 replayed = journal.outcomes()
             assert [deterministic(o.outcome) for o in replayed] == [
                 deterministic(o.outcome) for o in recorded

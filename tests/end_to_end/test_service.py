@@ -126,7 +126,7 @@ def test_a_run_ends_and_the_next_begins_by_command(start, export, scanner, make_
 def test_what_a_folder_still_holds_of_an_earlier_run_is_not_decoded_again(
     start, export, scanner, make_scanner
 ):
-    """Serving a finished session again begins a run with new files only."""
+    """ServiceStart a finished session again begins a run with new files only."""
     for index in range(2):
         export(f"{index}.dcm", scanner.mosaic(index))
     assert start(volumes=2).finish().state == "ended"
@@ -185,7 +185,7 @@ def test_events_are_on_record_as_the_stimulus_program_told_them(start, export, s
             with pytest.raises(WireError, match=r"trial_type|printable"):
                 control.event(trial_type)
         # While the service writes.
-        first, second = read_session(settings.session).presented
+        first, second = read_session(settings.session).stimulus_events
         export("1.dcm", scanner.mosaic(1))
     service.finish()
     assert (first.run, first.sequence, first.trial_type) == (1, 0, "rest")
@@ -202,4 +202,4 @@ def test_a_session_of_an_earlier_version_has_no_events(start, export, scanner, s
     service.finish()
     with closing(sqlite3.connect(settings.session / "session.sqlite")) as record:
         record.execute("DROP TABLE presented")
-    assert read_session(settings.session).presented == []
+    assert read_session(settings.session).stimulus_events == []

@@ -54,7 +54,7 @@ def objects(stand_in_module) -> list[bytes]:
 VOLUMES = 6
 
 
-class Serving:
+class ServiceStart:
     """A service in a process of its own, fed over its ingest socket.
 
     Parameters
@@ -145,9 +145,9 @@ def serve() -> Iterator[object]:
     """Return a function that begins a service; none is left running."""
     begun = []
 
-    def begin(session: Path, *before: str) -> Serving:
+    def begin(session: Path, *before: str) -> ServiceStart:
         script = [str(END_TO_END / "stand_in.py"), str(session), "zmq:", str(VOLUMES)]
-        begun.append(Serving([*(before or (sys.executable,)), *script], session))
+        begun.append(ServiceStart([*(before or (sys.executable,)), *script], session))
         begun[-1].listen()
         return begun[-1]
 

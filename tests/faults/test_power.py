@@ -16,8 +16,8 @@ import pytest
 
 from rtdecode.clock import SystemClock
 from rtdecode.journal import Journal, write_checkpoint
-from rtdecode.pack import Entry, Kind
-from rtdecode.service.lifecycle import Event
+from rtdecode.journal.pack import Entry, Kind
+from rtdecode.lifecycle import LifecycleEvent
 from rtdecode.service.runner import Runner
 from rtdecode.wire import deterministic
 
@@ -86,7 +86,7 @@ def go_on(session: Path, decoder, objects: list[bytes], acknowledged, published,
             if made.record is not None:
                 runner.apply(made.record, content)
         if runner.is_open:
-            assert runner.carry_out(Event.END)
+            assert runner.carry_out(LifecycleEvent.END)
         assert [deterministic(n.outcome) for n in journal.outcomes()] == outcomes
 
 

@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from rtdecode import __version__
 from rtdecode.cli import main
-from rtdecode.pack import Kind, scan
+from rtdecode.journal.pack import Kind, scan
 from rtdecode.types import Volume
 
 COMMANDS = ("check", "serve", "replay", "monitor", "dashboard", "adapt", "export", "calibrate")
@@ -236,7 +236,7 @@ def _mosaic(volume: Volume) -> bytes:
 
 
 def test_run_is_served_to_its_end(capsys, bundle, scan, tmp_path) -> None:
-    """Serving ends after the volumes asked for, sums the run up in JSON and ends with 0."""
+    """ServiceStart ends after the volumes asked for, sums the run up in JSON and ends with 0."""
     export = tmp_path / "export"
     export.mkdir()
     for index in range(6):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rtdecode.monitor import Session, picture, render
+from rtdecode.monitor import MonitorState, picture, render
 from rtdecode.monitor.glyphs import bar, sparkline
 from rtdecode.types import Decision, Motion, Quality, Skipped, SkipReason, Stamps
 from rtdecode.wire import Numbered, StageLatency, Status
@@ -43,16 +43,16 @@ def status(classes: tuple[str, ...] = CLASSES, **changes: object) -> Status:
 
 
 @pytest.fixture
-def session() -> Session:
+def session() -> MonitorState:
     """Return a session of two decisions and a gap."""
-    session = Session(status=status())
+    session = MonitorState(status=status())
     session.add(Numbered("s", 1, 1, decision(0, (0.1, 0.7, 0.1, 0.1))))
     session.add(Numbered("s", 1, 2, Skipped(1, SkipReason.GAP, "no image of it came")))
     session.add(Numbered("s", 1, 3, decision(2, (0.05, 0.05, 0.85, 0.05), moved=0.6)))
     return session
 
 
-def text(session: Session, **how: object) -> str:
+def text(session: MonitorState, **how: object) -> str:
     console = Console(width=100, file=io.StringIO(), color_system=None)
     console.print(render(session, 100, **how))
     return console.file.getvalue()
@@ -68,8 +68,8 @@ def test_a_frame_says_what_an_operator_needs(session):
 
 def test_an_empty_session_waits():
     """Before there is anything, the frame says so."""
-    assert "waiting for a service" in text(Session())
-    assert "no decision yet" in text(Session(status=status()))
+    assert "waiting for a service" in text(MonitorState())
+    assert "no decision yet" in text(MonitorState(status=status()))
 
 
 def test_silence_and_faults_are_not_missed(session):
@@ -89,7 +89,7 @@ def test_a_skipped_volume_is_said_and_the_old_decision_is_not_taken_for_new(sess
 def test_many_classes_stay_within_the_terminal():
     """Sixteen classes on thirty lines: the likeliest are shown."""
     names = tuple(f"state {n}" for n in range(16))
-    session = Session(status=status(names))
+    session = MonitorState(status=status(names))
     session.add(Numbered("s", 1, 1, decision(0, (*[0.02] * 15, 0.7))))
     frame = text(session, height=30)
     assert len(frame.splitlines()) <= 30

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rtdecode import parsing, raw
 from rtdecode.errors import VolumeError
-from rtdecode.ledger import Ledger, Receipt
+from rtdecode.ledger import Ledger, LedgerReceipt
 from rtdecode.types import Stamps
 
 AFFINE = ((-3.0, 0.0, 0.0, 90.0), (0.0, 3.0, 0.0, -80.0), (0.0, 0.0, 3.5, -60.0), (0, 0, 0, 1))
@@ -69,10 +69,10 @@ def test_the_ledger_places_volumes_by_their_index_and_series() -> None:
         receipt, out = ledger.add(parsing.parse(volume(**changes), "a"), Stamps(), 0)
         return receipt, [v.index for v in out]
 
-    assert add(index=1) == (Receipt.COMPLETED, [])
-    assert add(index=0) == (Receipt.COMPLETED, [0, 1])
-    assert add(index=1) == (Receipt.DUPLICATE, [])
-    assert add(index=2, series="run 2") == (Receipt.WRONG_SERIES, [])
+    assert add(index=1) == (LedgerReceipt.COMPLETED, [])
+    assert add(index=0) == (LedgerReceipt.COMPLETED, [0, 1])
+    assert add(index=1) == (LedgerReceipt.DUPLICATE, [])
+    assert add(index=2, series="run 2") == (LedgerReceipt.WRONG_SERIES, [])
 
 
 NAN = np.full((2, 3, 4), np.nan)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from calibration.demo.report import Plan
-from calibration.events import Block
+from calibration.demo.feedback_report import DemoPlan
+from rtdecode.events import Block
 from rtdecode.types import Decision, Motion, Outcome, Quality, Skipped, SkipReason, Stamps
 
 STEPS_NS = (2, 5, 9, 10, 12, 13, 20, 21)
@@ -17,11 +17,11 @@ def _stamps(start_ms: int) -> Stamps:
 
 
 @pytest.fixture
-def plan() -> Plan:
+def plan() -> DemoPlan:
     """Return two rounds of two states: blocks of 6 s, rest of 4 s, a lag of 2 s."""
     order = ("faces", "places", "places", "faces")
     blocks = tuple(Block(name, 4.0 + 10 * n, 10.0 + 10 * n) for n, name in enumerate(order))
-    return Plan(("faces", "places"), blocks, volumes=44, repetition_time_s=1.0, lag_s=2.0)
+    return DemoPlan(("faces", "places"), blocks, volumes=44, repetition_time_s=1.0, lag_s=2.0)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def decide() -> Callable[[int, str], Decision]:
 
 
 @pytest.fixture
-def outcomes(plan: Plan, decide: Callable[[int, str], Decision]) -> list[Outcome]:
+def outcomes(plan: DemoPlan, decide: Callable[[int, str], Decision]) -> list[Outcome]:
     """Return a run that takes everything for faces, its first two volumes not ready."""
     start: list[Outcome] = [Skipped(index, SkipReason.NOT_READY) for index in range(2)]
     return start + [decide(index, "faces") for index in range(2, plan.volumes)]

@@ -5,11 +5,11 @@ import io
 import pytest
 from rich.console import Console
 
-from calibration.demo import report as reports
+from calibration.demo import feedback_report as reports
+from calibration.demo.closing_lines import panel
+from calibration.demo.feedback_report import Report
 from calibration.demo.frame import expected, frame
-from calibration.demo.report import Report
 from calibration.demo.show import Show, picture
-from calibration.demo.summary import panel
 from rtdecode.metrics import Accuracy, Compared
 from rtdecode.types import NONE
 

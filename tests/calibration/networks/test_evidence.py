@@ -5,18 +5,18 @@ import pytest
 import torch
 from torch import nn
 
-from calibration.compile import export_decoder, parity
-from calibration.features import network_features
-from calibration.heads import Head, log_softmax
+from calibration.bundling.compile import export_decoder, parity
+from calibration.decoders.lda import Head, log_softmax
 from calibration.networks import (
     LayerEvidence,
+    LinearReadOut,
     NetworkEvidence,
-    ReadOut,
     ReadOutSettings,
     StackedEvidence,
     StreamingDecoder,
     VoxelEvidence,
 )
+from calibration.networks.features import network_features
 from rtdecode.errors import ConfigError
 
 CLASSES = ("face", "house", "tool")
@@ -33,7 +33,11 @@ def _layer(network, mask, prepared, rng, layer=4):
     features = network_features(network, _stacked(prepared), mask, (layer,))[layer]
     # Deep layers of an untrained network hardly vary; the weights make up for it.
     head = _head(features.shape[1], rng, features.std())
-    return LayerEvidence(network, mask, ReadOut(layer, head.weight, head.bias)), head, features
+    return (
+        LayerEvidence(network, mask, LinearReadOut(layer, head.weight, head.bias)),
+        head,
+        features,
+    )
 
 
 def _stacked(prepared):

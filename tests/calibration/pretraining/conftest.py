@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calibration.pretraining.cohort import Examples
+from calibration.pretraining.training_cohort import CohortExamples
 
 
 @pytest.fixture
@@ -15,13 +15,13 @@ def mask() -> np.ndarray:
 
 
 @pytest.fixture
-def examples(mask: np.ndarray, rng: np.random.Generator) -> Examples:
+def examples(mask: np.ndarray, rng: np.random.Generator) -> CohortExamples:
     """Return 3 people with 4 blocks of 6 volumes each."""
     block = np.repeat(np.arange(12), 6)
     state = block % 2
     volumes = rng.standard_normal((len(block), int(mask.sum()))).astype(np.float32)
     volumes[state == 0, :30] += 1.5
     volumes[state == 1, 30:60] += 1.5
-    return Examples(
+    return CohortExamples(
         volumes.astype(np.float16), state, np.repeat(np.arange(3), 24), block, ("one", "two"), mask
     )

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from calibration.features import network_features
-from calibration.pretraining.cohort import Examples
+from calibration.networks.features import network_features
 from calibration.pretraining.grid import brain_mask
 from calibration.pretraining.learn import LearningSettings, learn
+from calibration.pretraining.training_cohort import CohortExamples
 from rtdecode.errors import RunError
 
 
@@ -38,7 +38,7 @@ def test_half_the_bits_on_the_real_grid(rng):
     """bfloat16 multiplies coarsely; the weights stay whole, and the first steps stay finite."""
     mask = brain_mask()
     state = np.repeat([0, 1], 4)
-    examples = Examples(
+    examples = CohortExamples(
         rng.standard_normal((8, int(mask.sum()))).astype(np.float16),
         state,
         np.zeros(8, np.int64),

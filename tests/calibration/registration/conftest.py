@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from calibration.registration import template
-from calibration.registration.geometry import (
+from calibration.registration.image_geometry import (
     Image,
     apply_affine,
     inverse,

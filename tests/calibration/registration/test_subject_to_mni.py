@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from calibration.registration import Registration, antspyx, register
-from calibration.registration.geometry import Image, apply_affine, sample, voxel_centres_mm
+from calibration.registration.image_geometry import Image, apply_affine, sample, voxel_centres_mm
 from calibration.registration.subject_to_mni import GREY_LEVELS, grey_levels
 from calibration.registration.template import at_resolution
 from rtdecode.errors import ConfigError, RunError

@@ -7,7 +7,7 @@ from nitransforms.linear import Affine
 from scipy.io import savemat
 
 from calibration.registration import register
-from calibration.registration.geometry import apply_affine
+from calibration.registration.image_geometry import apply_affine
 from calibration.registration.transforms import FSL_MNI_AFFINE, read_transform
 from rtdecode.errors import ConfigError, RunError
 
@@ -106,7 +106,7 @@ def test_an_itk_composite_applies_its_field_before_its_matrix(participant, tmp_p
 @pytest.mark.parametrize("flipped", [False, True], ids=["radiological", "neurological"])
 def test_flirt_goes_from_epi_to_mni_and_is_turned_round(participant, tmp_path, flipped) -> None:
     """A FLIRT matrix in FSL's scaled voxels, whichever way the EPI is stored."""
-    from calibration.registration.geometry import Image
+    from calibration.registration.image_geometry import Image
 
     epi = participant.epi
     if flipped:

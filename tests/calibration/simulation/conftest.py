@@ -3,11 +3,11 @@
 import pytest
 
 from calibration.simulation import (
+    HeadTemplate,
     Participant,
     ParticipantSettings,
     RunDesign,
     SimulatedRun,
-    Template,
     load_template,
     make_participant,
     simulate_run,
@@ -15,13 +15,13 @@ from calibration.simulation import (
 
 
 @pytest.fixture(scope="session")
-def template() -> Template:
+def template() -> HeadTemplate:
     """Return the template head."""
     return load_template()
 
 
 @pytest.fixture(scope="session")
-def participant(template: Template) -> Participant:
+def participant(template: HeadTemplate) -> Participant:
     """Return one participant of the default population."""
     return make_participant(template, ParticipantSettings(), seed=1)
 

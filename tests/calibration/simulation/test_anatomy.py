@@ -1,9 +1,9 @@
 import numpy as np
 
-from calibration.simulation.anatomy import Template
+from calibration.simulation.anatomy import HeadTemplate
 
 
-def _mean(template: Template, where: np.ndarray) -> float:
+def _mean(template: HeadTemplate, where: np.ndarray) -> float:
     return float(template.signal[where].mean())
 
 
@@ -17,7 +17,7 @@ def test_contrast_is_that_of_an_epi(template):
     assert template.signal.min() >= 0
 
 
-def _inside(template: Template) -> np.ndarray:
+def _inside(template: HeadTemplate) -> np.ndarray:
     """Return a box around the lateral ventricles."""
     x, y, z = (
         template.affine[axis, 3] + 2.0 * index

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from calibration.events import find_blocks
+from calibration.data.blocks import find_blocks
 from calibration.simulation.cohort import CohortSettings, states_of, write_cohort
 from rtdecode.cli import main
 from rtdecode.dicom import assemble

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.simulation.design import Event, RunDesign, schedule, states_at, write_events
-from calibration.simulation.geometry import EpiProtocol
+from calibration.simulation.design import RunDesign, schedule, states_at, write_events
+from calibration.simulation.epi_protocol import EpiProtocol
 from rtdecode.errors import ConfigError
+from rtdecode.events import Event
 
 STATES = ("left_hand", "right_hand", "faces", "places")
 

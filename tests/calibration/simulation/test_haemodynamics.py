@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibration.simulation.design import Event
 from calibration.simulation.haemodynamics import (
     Haemodynamics,
     HaemodynamicSettings,
@@ -11,6 +10,7 @@ from calibration.simulation.haemodynamics import (
     draw_haemodynamics,
 )
 from calibration.simulation.seeds import stream
+from rtdecode.events import Event
 
 
 @given(st.integers(0, 1000))

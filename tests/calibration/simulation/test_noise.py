@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from calibration.simulation.geometry import DYNAMICS_GRID
+from calibration.simulation.epi_protocol import DYNAMICS_GRID
 from calibration.simulation.noise import NoiseSettings, physiological_noise
 
 TIMES_S = np.arange(120.0)

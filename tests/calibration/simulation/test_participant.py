@@ -10,7 +10,7 @@ from calibration.simulation import (
     ParticipantSettings,
     make_participant,
 )
-from calibration.simulation.geometry import ANATOMY_GRID
+from calibration.simulation.epi_protocol import ANATOMY_GRID
 from rtdecode.errors import ConfigError
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from calibration.simulation.geometry import EpiProtocol
+from calibration.simulation.epi_protocol import EpiProtocol
 from calibration.simulation.spin_history import slice_brightness
 from rtdecode.types import Motion
 

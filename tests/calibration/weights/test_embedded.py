@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from calibration.pretrained import load_pretrained
 from calibration.pretraining.grid import GRID_SHAPE, SMOOTHING_FWHM_MM, grid_affine
 from calibration.weights import EMBEDDED, describe, embedded
+from calibration.weights.pretrained import load_pretrained
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

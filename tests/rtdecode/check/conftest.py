@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rtdecode.check import Finding, Plan, walk
-from rtdecode.check.subject import Subject
+from rtdecode.check import Finding, SessionPlan, walk
+from rtdecode.check.context import Subject
 from rtdecode.clock import SystemClock
 from rtdecode.service import ServiceSettings
 
@@ -13,7 +13,7 @@ ANY = "tcp://127.0.0.1:*"
 
 
 @pytest.fixture
-def plan(bundle, tmp_path) -> Plan:
+def plan(bundle, tmp_path) -> SessionPlan:
     """Return a plan of which everything works."""
     (tmp_path / "export").mkdir()
     settings = ServiceSettings(
@@ -24,7 +24,7 @@ def plan(bundle, tmp_path) -> Plan:
         ingest=ANY,
         bundle=bundle.path,
     )
-    return Plan(settings, bundle.path, "cpu", minutes=10.0)
+    return SessionPlan(settings, bundle.path, "cpu", minutes=10.0)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def subject(plan, bundle) -> Subject:
 def rows():
     """Return a function that makes every check of a plan and gives the rows by name."""
 
-    def made(plan: Plan) -> dict[str, Finding]:
+    def made(plan: SessionPlan) -> dict[str, Finding]:
         findings = walk(plan, lambda _: None, lambda _: None)
         return {finding.name: finding for finding in findings}
 

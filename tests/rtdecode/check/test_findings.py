@@ -1,6 +1,6 @@
 """What becomes of errors."""
 
-from rtdecode.check.findings import Finding, Verdict, ready, refused
+from rtdecode.check.findings import CheckResult, Finding, ready, refused
 from rtdecode.errors import BundleError, RunError
 
 
@@ -8,7 +8,7 @@ def test_every_problem_of_an_error_is_told_and_each_remedy_once():
     """Messages say after their last semicolon what to do."""
     error = BundleError(["a: missing; copy it; all of it", "b: altered; all of it", "c is bad"])
     assert refused("bundle", error) == Finding(
-        "bundle", Verdict.RED, "a: missing; copy it\nb: altered\nc is bad", "all of it"
+        "bundle", CheckResult.RED, "a: missing; copy it\nb: altered\nc is bad", "all of it"
     )
 
 
@@ -19,6 +19,6 @@ def test_an_error_without_a_remedy_is_told_whole():
 
 def test_only_red_is_not_ready():
     """Yellow and grey are for the operator to judge."""
-    others = [Finding("x", v, "") for v in Verdict if v is not Verdict.RED]
+    others = [Finding("x", v, "") for v in CheckResult if v is not CheckResult.RED]
     assert ready(others)
-    assert not ready([*others, Finding("y", Verdict.RED, "")])
+    assert not ready([*others, Finding("y", CheckResult.RED, "")])

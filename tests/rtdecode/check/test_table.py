@@ -5,14 +5,14 @@ import io
 import pytest
 from rich.console import Console
 
-from rtdecode.check.findings import Finding, Verdict
+from rtdecode.check.findings import CheckResult, Finding
 from rtdecode.check.table import render
 
 FINDINGS = [
-    Finding("session folder", Verdict.GREEN, "word " * 40),
-    Finding("source", Verdict.YELLOW, "found something", "mend this"),
-    Finding("clock", Verdict.RED, "a problem\nand another", "do that"),
-    Finding("stimulus link", Verdict.GREY, "not tried [bold]at all[/bold]"),
+    Finding("session folder", CheckResult.GREEN, "word " * 40),
+    Finding("source", CheckResult.YELLOW, "found something", "mend this"),
+    Finding("clock", CheckResult.RED, "a problem\nand another", "do that"),
+    Finding("stimulus link", CheckResult.GREY, "not tried [bold]at all[/bold]"),
 ]
 
 
@@ -37,5 +37,5 @@ def test_it_fits_the_terminal_and_says_everything(width):
 def test_the_last_line_says_whether_to_go_on():
     """And how many rows an operator should read."""
     assert shown(FINDINGS[:1], 80)[-1].strip() == "●  ready"
-    others = [f for f in FINDINGS if f.verdict is not Verdict.RED]
+    others = [f for f in FINDINGS if f.verdict is not CheckResult.RED]
     assert shown(others, 80)[-1].strip() == "●  ready, and 1 to know of (1 not tried)"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtdecode.dashboard.feed import Snapshot
+from rtdecode.dashboard.feed import ServiceView
 from rtdecode.types import Decision, Motion, Quality, Skipped, SkipReason, Stamps
 from rtdecode.wire import StageLatency, Status
 
@@ -80,6 +80,6 @@ def make_snapshot(make_status):
             "arrived_ns": 10 * SECOND_NS,
             "heard_ns": 10 * SECOND_NS,
         }
-        return Snapshot(**{**fields, **changes})
+        return ServiceView(**{**fields, **changes})
 
     return make

@@ -3,8 +3,8 @@
 import json
 
 from rtdecode.dashboard import charts
-from rtdecode.dashboard.model import Plan
-from rtdecode.dashboard.protocol import Block
+from rtdecode.dashboard.model import RunPlan
+from rtdecode.events import Block
 
 
 def points(data, name):
@@ -38,7 +38,7 @@ def test_of_many_classes_the_likeliest_are_drawn(make_decision):
 
 
 def test_blocks_lie_behind_the_probabilities_in_the_colour_of_their_class():
-    plan = Plan((Block("right_hand", 4.0, 16.0), Block("instruction", 20.0, 24.0)))
+    plan = RunPlan((Block("right_hand", 4.0, 16.0), Block("instruction", 20.0, 24.0)))
     options = charts.probabilities(("faces", "right_hand"), plan, 60.0)
     first, second = options["series"][0]["markArea"]["data"]
     assert (first[0]["xAxis"], first[1]["xAxis"]) == (4.0, 16.0)
@@ -49,8 +49,8 @@ def test_blocks_lie_behind_the_probabilities_in_the_colour_of_their_class():
 
 def test_without_a_protocol_what_was_told_lies_behind():
     told = (Block("faces", 0.0, 5.0),)
-    known = charts.probabilities(("faces",), Plan((Block("faces", 1.0, 2.0),), told=told), 60.0)
-    alone = charts.probabilities(("faces",), Plan(told=told), 60.0)
+    known = charts.probabilities(("faces",), RunPlan((Block("faces", 1.0, 2.0),), told=told), 60.0)
+    alone = charts.probabilities(("faces",), RunPlan(told=told), 60.0)
     spans = [[a[0]["xAxis"] for a in o["series"][0]["markArea"]["data"]] for o in (known, alone)]
     assert spans == [[1.0], [0.0]]
 

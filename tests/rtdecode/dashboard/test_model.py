@@ -5,9 +5,8 @@ import math
 import pytest
 
 from rtdecode.dashboard.feed import Note
-from rtdecode.dashboard.folder import Seen
 from rtdecode.dashboard.model import (
-    Plan,
+    RunPlan,
     decision_age_s,
     log_lines,
     progress,
@@ -15,7 +14,8 @@ from rtdecode.dashboard.model import (
     skips,
     unused,
 )
-from rtdecode.dashboard.protocol import Block
+from rtdecode.dashboard.session_folder import Seen
+from rtdecode.events import Block
 from rtdecode.journal import Remarks
 from rtdecode.types import Quality, SkipReason, Stamps
 
@@ -26,7 +26,7 @@ BLOCKS = (Block("faces", 4.0, 12.0),)
 def test_a_running_clock_goes_on_between_volumes(make_snapshot, make_decision):
     """Two volumes of 2 s were acquired, decided 0.1 s later, and half a second passed since."""
     snapshot = make_snapshot([make_decision(0), make_decision(1)])
-    at = progress(snapshot, Plan(BLOCKS, 10), 10 * SECOND_NS + SECOND_NS // 2)
+    at = progress(snapshot, RunPlan(BLOCKS, 10), 10 * SECOND_NS + SECOND_NS // 2)
     assert at.running
     assert at.run_s == pytest.approx(4.6)
     assert at.left_s == pytest.approx(15.4)
@@ -39,7 +39,7 @@ def test_a_running_clock_goes_on_between_volumes(make_snapshot, make_decision):
 def test_a_clock_without_volumes_stops(make_snapshot, make_decision):
     """A scanner that stopped is not taken to go on."""
     snapshot = make_snapshot([make_decision(1)])
-    late = progress(snapshot, Plan(), 100 * SECOND_NS)
+    late = progress(snapshot, RunPlan(), 100 * SECOND_NS)
     assert late.run_s == 8.0
     assert late.next_s == -88.0
     assert late.left_s == math.inf
@@ -48,14 +48,14 @@ def test_a_clock_without_volumes_stops(make_snapshot, make_decision):
 
 def test_a_clock_runs_while_statistics_are_gathered(make_snapshot, make_skipped, make_status):
     snapshot = make_snapshot([make_skipped(0)], status=make_status(state="calibrating"))
-    at = progress(snapshot, Plan(BLOCKS), 11 * SECOND_NS)
+    at = progress(snapshot, RunPlan(BLOCKS), 11 * SECOND_NS)
     assert at.running
     assert (at.run_s, at.next_s) == (3.0, 1.0)
 
 
 def test_a_run_that_is_over_has_no_next_volume(make_snapshot, make_decision, make_status):
     snapshot = make_snapshot([make_decision(9)], status=make_status(state="ended"))
-    at = progress(snapshot, Plan(BLOCKS, 10), 11 * SECOND_NS)
+    at = progress(snapshot, RunPlan(BLOCKS, 10), 11 * SECOND_NS)
     assert not at.running
     assert at.left_s == 0.0
     assert math.isnan(at.next_s)
@@ -63,17 +63,17 @@ def test_a_run_that_is_over_has_no_next_volume(make_snapshot, make_decision, mak
 
 
 def test_events_tell_how_long_a_run_takes_where_nobody_else_does(make_snapshot):
-    at = progress(make_snapshot(), Plan(BLOCKS), 10 * SECOND_NS)
+    at = progress(make_snapshot(), RunPlan(BLOCKS), 10 * SECOND_NS)
     assert (at.of, at.left_s) == (6, 12.0)
 
 
 def test_a_run_that_goes_on_after_its_events_has_no_known_end(make_snapshot, make_decision):
-    at = progress(make_snapshot([make_decision(7)]), Plan(BLOCKS), 10 * SECOND_NS)
+    at = progress(make_snapshot([make_decision(7)]), RunPlan(BLOCKS), 10 * SECOND_NS)
     assert (at.volumes, at.of, at.left_s) == (8, 0, math.inf)
 
 
 def test_nothing_known_is_no_countdown(make_snapshot):
-    at = progress(make_snapshot(status=None), Plan(BLOCKS, 10), 10 * SECOND_NS)
+    at = progress(make_snapshot(status=None), RunPlan(BLOCKS, 10), 10 * SECOND_NS)
     assert math.isnan(at.run_s)
     assert at.left_s == math.inf
 

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from rtdecode.dashboard import panels, tables
-from rtdecode.dashboard.folder import Seen
+from rtdecode.dashboard import html_tables, panels
 from rtdecode.dashboard.model import LogLine, Progress
-from rtdecode.dashboard.protocol import Moment
+from rtdecode.dashboard.planned_blocks import Moment
+from rtdecode.dashboard.session_folder import Seen
 from rtdecode.types import NONE, Quality, SkipReason
 
 CLASSES = ("faces", "right_hand")
@@ -81,8 +81,8 @@ def test_the_countdown_is_to_what_is_known(changes, expected):
 
 def test_latencies_and_counts_are_exact(make_snapshot, make_status, make_skipped):
     snapshot = make_snapshot([make_skipped(0)], status=make_status(unreadable=2))
-    assert "data-p50=90.0>90</td>" in tables.latency(snapshot.status)
-    ledger = tables.ledger(snapshot)
+    assert "data-p50=90.0>90</td>" in html_tables.latency(snapshot.status)
+    ledger = html_tables.ledger(snapshot)
     for attribute in ("objects=3", "decisions=2", "skipped=1", "skipped-not_ready=1"):
         assert f"data-{attribute}>" in ledger
     assert "class=bad data-unreadable=2>" in ledger
@@ -101,7 +101,7 @@ def test_text_from_outside_is_no_html(make_snapshot, make_status, make_decision)
         panels.about(snapshot, evil),
         panels.state(snapshot, progress),
         panels.decision(snapshot, (evil, "x")),
-        tables.log([LogLine(3, "mark", evil)]),
+        html_tables.log([LogLine(3, "mark", evil)]),
         panels.slices(Seen(trouble=evil)),
     ]
     assert all("<script" not in page for page in pages)

@@ -5,7 +5,7 @@ import pytest
 
 from rtdecode import raw
 from rtdecode.dashboard.volumes import NewestVolume
-from rtdecode.pack import Entry, Kind, Pack
+from rtdecode.journal.pack import Entry, Kind, Pack
 
 SHAPE = (6, 5, 4)
 

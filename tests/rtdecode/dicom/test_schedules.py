@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from rtdecode.dicom import OtherImageError, Parsed, assemble, parse
 from rtdecode.errors import VolumeError
-from rtdecode.ledger import Expected, Ledger, Receipt
+from rtdecode.ledger import Expected, Ledger, LedgerReceipt
 from rtdecode.types import Skipped, Stamps, Volume
 
 VOLUMES, SLICES = 4, 5
@@ -73,12 +73,12 @@ class Schedule(RuleBasedStateMachine):
         skipped = any(o.index == place[0] and isinstance(o, Skipped) for o in self.out)
         receipt = self.step(parse(self.objects[place], "o"))
         if skipped:
-            assert receipt is Receipt.LATE
+            assert receipt is LedgerReceipt.LATE
         elif place in self.delivered:
-            assert receipt is Receipt.DUPLICATE
+            assert receipt is LedgerReceipt.DUPLICATE
         else:
             assert not gone
-            assert receipt in (Receipt.PLACED, Receipt.COMPLETED)
+            assert receipt in (LedgerReceipt.PLACED, LedgerReceipt.COMPLETED)
         self.delivered.add(place)
 
     @rule(at=st.integers(0, VOLUMES * SLICES - 1), share=st.floats(0, 0.999))
@@ -94,7 +94,7 @@ class Schedule(RuleBasedStateMachine):
         place = divmod(at % (VOLUMES * self.slices), self.slices)
         if place in self.delivered:
             receipt = self.step(parse(self.conflicts[place], "c"))
-            assert receipt in (Receipt.CONFLICT, Receipt.LATE)
+            assert receipt in (LedgerReceipt.CONFLICT, LedgerReceipt.LATE)
 
     @rule(data=st.data())
     def mix_in(self, data):
@@ -104,7 +104,7 @@ class Schedule(RuleBasedStateMachine):
             other = parse(content, "x")
         except OtherImageError as error:
             other = error
-        assert self.step(other) is Receipt.WRONG_SERIES
+        assert self.step(other) is LedgerReceipt.WRONG_SERIES
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 2.5]))
     def wait(self, seconds):

@@ -19,8 +19,8 @@ from calibration.simulation import (
 from rtdecode.dicom import parse, tags
 from rtdecode.errors import VolumeError
 from rtdecode.export import Deidentifier
-from rtdecode.export.csa import reduced
-from rtdecode.export.kept import KEPT, SEQUENCES
+from rtdecode.export.csa_fields import reduced
+from rtdecode.export.keep_list import KEPT, SEQUENCES
 
 VENDORS = ("siemens", "siemens-xa", "ge", "philips")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rtdecode.feedback import Block, FeedbackSettings, Protocol, Text
+from rtdecode.feedback import FeedbackBlock, FeedbackSettings, Protocol, Text
 from rtdecode.types import Decision, Motion, Quality, Stamps
 from rtdecode.wire import Numbered, Status
 
@@ -18,10 +18,10 @@ TR_S = 2.0
 def settings() -> FeedbackSettings:
     """Return a thermometer for faces: rest, an instruction, feedback, and fixation after it."""
     blocks = (
-        Block(0.0, 10.0, "baseline"),
-        Block(10.0, 4.0, "cue"),
-        Block(14.0, 20.0, "regulate"),
-        Block(40.0, 20.0, "regulate"),
+        FeedbackBlock(0.0, 10.0, "baseline"),
+        FeedbackBlock(10.0, 4.0, "cue"),
+        FeedbackBlock(14.0, 20.0, "regulate"),
+        FeedbackBlock(40.0, 20.0, "regulate"),
     )
     roles = {"baseline": "rest", "cue": Text("Think of faces"), "regulate": "feedback"}
     return FeedbackSettings(display="thermometer", of="faces", protocol=Protocol(blocks, roles))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtdecode.errors import ConfigError
-from rtdecode.feedback import Assigned, Feedback, FirstVolumes, Recording
-from rtdecode.feedback.clock import RunClock
+from rtdecode.feedback import Assigned, Feedback, FirstVolumes, RecordedDecisions
+from rtdecode.feedback.run_clock import RunClock
 from rtdecode.types import Skipped, SkipReason, Stamps
 from rtdecode.wire import Numbered
 
@@ -165,7 +165,7 @@ def test_arms_differ_in_nothing_but_the_value(settings, status, decided, baselin
     settings = replace(settings, baseline=baseline, smoothing_s=2.0, range=(-1.0, 1.0))
     own = [decided(n, float(rng.random())) for n in range(24) if n not in {4, 12, 13, 14, 15}]
     other = tuple((p, 1 - p) for p in (float(p) for p in rng.random(30)))
-    recording = Recording(("faces", "houses"), other, other, 2.0)
+    recording = RecordedDecisions(("faces", "houses"), other, other, 2.0)
     frames = {arm: drive(settings, status, own, arm, recording) for arm in ("real", "yoked")}
     frames["shuffled"] = drive(settings, status, own, "shuffled", recording)
     levels = {arm: [f.level for f in shown] for arm, shown in frames.items()}
@@ -181,7 +181,7 @@ def test_yoked_shows_what_real_showed_then(settings, status, decided, rng):
     settings = replace(settings, baseline="rest", smoothing_s=2.0, range=(-1.0, 1.0))
     theirs = [float(p) for p in rng.random(30)]
     series = tuple((p, 1 - p) for p in theirs)
-    recording = Recording(("faces", "houses"), series, series, 2.0)
+    recording = RecordedDecisions(("faces", "houses"), series, series, 2.0)
     recorded = drive(
         settings, status, [decided(n, p) for n, p in enumerate(theirs)], "real", recording
     )
@@ -192,7 +192,7 @@ def test_yoked_shows_what_real_showed_then(settings, status, decided, rng):
 
 def test_sham_needs_a_recording_that_fits(settings, status):
     """In every arm, so that no arm has an error of its own."""
-    short = Recording(("faces", "houses"), 20 * ((0.5, 0.5),), 20 * ((0.5, 0.5),), 2.0)
+    short = RecordedDecisions(("faces", "houses"), 20 * ((0.5, 0.5),), 20 * ((0.5, 0.5),), 2.0)
     messages = set()
     for arm in ("real", "yoked", "shuffled"):
         for recordings in (

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdecode.feedback import Recording, shuffled, yoked
+from rtdecode.feedback import RecordedDecisions, shuffled, yoked
 from rtdecode.feedback.sham import SHUFFLED_VOLUMES
 
 
-def recording(volumes: int) -> Recording:
+def recording(volumes: int) -> RecordedDecisions:
     fast = tuple((n / volumes, 1 - n / volumes) for n in range(volumes))
-    return Recording(("faces", "houses"), fast, fast[::-1], 2.0)
+    return RecordedDecisions(("faces", "houses"), fast, fast[::-1], 2.0)
 
 
 @given(st.integers(1, 400), st.lists(st.integers(0, 255), min_size=1, max_size=40))

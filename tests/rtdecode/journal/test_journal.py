@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rtdecode.errors import ConfigError, RunError
-from rtdecode.journal import Checkpoint, Journal, Receipt, newest_checkpoint, write_checkpoint
-from rtdecode.pack import Entry, Kind
+from rtdecode.journal import Checkpoint, EntryReceipt, Journal, newest_checkpoint, write_checkpoint
+from rtdecode.journal.pack import Entry, Kind
 from rtdecode.types import Decision, Motion, Quality, Skipped, SkipReason, Stamps
 from rtdecode.wire import Numbered, deterministic
 
@@ -30,10 +30,14 @@ def test_bytes_that_are_there_already_are_duplicates(tmp_path: Path):
     """Within a batch, between batches, and after opening again."""
     with Journal(tmp_path) as journal:
         receipts = [a.receipt for a in journal.append_objects(objects(b"a", b"b", b"a"))]
-        assert receipts == [Receipt.JOURNALLED, Receipt.JOURNALLED, Receipt.DUPLICATE]
+        assert receipts == [
+            EntryReceipt.JOURNALLED,
+            EntryReceipt.JOURNALLED,
+            EntryReceipt.DUPLICATE,
+        ]
     with Journal(tmp_path) as journal:
         receipts = [a.receipt for a in journal.append_objects(objects(b"c", b"b"))]
-        assert receipts == [Receipt.JOURNALLED, Receipt.DUPLICATE]
+        assert receipts == [EntryReceipt.JOURNALLED, EntryReceipt.DUPLICATE]
         assert [journal.body(r) for r in journal.records] == [b"a", b"b", b"c"]
 
 

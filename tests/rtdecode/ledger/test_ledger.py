@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtdecode.dicom import Parsed, Series, Slab
-from rtdecode.ledger import Ledger, Receipt
+from rtdecode.ledger import Ledger, LedgerReceipt
 from rtdecode.types import Skipped, Stamps, Volume
 
 SECOND = 10**9
@@ -52,9 +52,9 @@ def kinds(outcomes):
 def test_a_whole_volume_goes_out_at_once():
     """The object that makes it whole releases it and gives it its stamps."""
     ledger = Ledger()
-    assert feed(ledger, image(0, 0, 2)) == (Receipt.PLACED, [])
+    assert feed(ledger, image(0, 0, 2)) == (LedgerReceipt.PLACED, [])
     receipt, (volume,) = ledger.add(image(0, 1, 2), Stamps(received_ns=5), 0)
-    assert receipt == Receipt.COMPLETED
+    assert receipt == LedgerReceipt.COMPLETED
     assert volume.stamps.received_ns == 5
     assert volume.identity.acquisition == 1
     assert volume.data[0, 0].tolist() == [0, 1]
@@ -64,7 +64,7 @@ def test_a_whole_volume_goes_out_at_once():
 def test_a_later_volume_waits_for_an_earlier_one():
     """Order is the header's, also at the start of a run."""
     ledger = Ledger()
-    assert feed(ledger, image(2), image(1)) == (Receipt.COMPLETED, [])
+    assert feed(ledger, image(2), image(1)) == (LedgerReceipt.COMPLETED, [])
     assert kinds(feed(ledger, image(0))[1]) == [(0, "volume"), (1, "volume"), (2, "volume")]
 
 
@@ -72,11 +72,11 @@ def test_duplicates_are_told_apart_from_late_objects():
     """A repeat of what went out is a duplicate; an object of a skipped volume is late."""
     ledger = Ledger()
     feed(ledger, image(0), image(2))
-    assert feed(ledger, image(0)) == (Receipt.DUPLICATE, [])
-    assert feed(ledger, image(2)) == (Receipt.DUPLICATE, [])
+    assert feed(ledger, image(0)) == (LedgerReceipt.DUPLICATE, [])
+    assert feed(ledger, image(2)) == (LedgerReceipt.DUPLICATE, [])
     assert kinds(ledger.give_up(1)) == [(1, "gap"), (2, "volume")]
-    assert feed(ledger, image(1)) == (Receipt.LATE, [])
-    assert feed(ledger, image(2)) == (Receipt.DUPLICATE, [])
+    assert feed(ledger, image(1)) == (LedgerReceipt.LATE, [])
+    assert feed(ledger, image(2)) == (LedgerReceipt.DUPLICATE, [])
 
 
 def test_an_overtaken_volume_is_overdue_after_the_patience():
@@ -133,8 +133,8 @@ def test_the_first_series_wins(caplog, change):
     feed(ledger, image(0))
     other = replace(SERIES, series_number=8, **change)
     with caplog.at_level(logging.WARNING):
-        assert feed(ledger, image(1, series=other)) == (Receipt.WRONG_SERIES, [])
-        assert feed(ledger, image(2, series=other)) == (Receipt.WRONG_SERIES, [])
+        assert feed(ledger, image(1, series=other)) == (LedgerReceipt.WRONG_SERIES, [])
+        assert feed(ledger, image(2, series=other)) == (LedgerReceipt.WRONG_SERIES, [])
     assert len(caplog.records) == 1
     assert "series 8" in caplog.text
     assert SERIES.digest not in caplog.text
@@ -148,14 +148,14 @@ def test_another_image_for_the_same_place_is_a_conflict(caplog):
     other = image(1, 0, 2)
     other = Parsed(SERIES, (replace(other.slabs[0], data=other.slabs[0].data + 1),))
     with caplog.at_level(logging.ERROR):
-        assert feed(ledger, other) == (Receipt.CONFLICT, [])
+        assert feed(ledger, other) == (LedgerReceipt.CONFLICT, [])
         feed(ledger, image(0, 0, 2), image(0, 1, 2), image(1, 1, 2))
-        assert feed(ledger, other, other) == (Receipt.CONFLICT, [])
+        assert feed(ledger, other, other) == (LedgerReceipt.CONFLICT, [])
     assert len(caplog.records) == 1
     assert "volume 1" in ledger.conflict
     assert SERIES.digest not in ledger.conflict
     assert ledger.next_index == 2
-    assert feed(ledger, image(1, 0, 2)) == (Receipt.DUPLICATE, [])
+    assert feed(ledger, image(1, 0, 2)) == (LedgerReceipt.DUPLICATE, [])
 
 
 def test_another_size_for_the_same_place_is_a_conflict():
@@ -163,9 +163,9 @@ def test_another_size_for_the_same_place_is_a_conflict():
     ledger = Ledger()
     feed(ledger, image(0))
     wide = Parsed(replace(SERIES, matrix=(4, 2)), (replace(image(0).slabs[0]),))
-    assert feed(ledger, wide) == (Receipt.CONFLICT, [])
+    assert feed(ledger, wide) == (LedgerReceipt.CONFLICT, [])
     later = Parsed(replace(SERIES, matrix=(4, 2)), image(1).slabs)
-    assert feed(ledger, later) == (Receipt.WRONG_SERIES, [])
+    assert feed(ledger, later) == (LedgerReceipt.WRONG_SERIES, [])
     assert kinds(feed(ledger, image(1))[1]) == [(1, "volume")]
 
 
@@ -176,7 +176,7 @@ def test_a_series_that_does_not_number_its_volumes_is_warned_of(caplog):
     clash = Parsed(SERIES, (replace(first.slabs[0], instance=99),))
     with caplog.at_level(logging.WARNING):
         feed(ledger, first)
-        assert feed(ledger, clash) == (Receipt.DUPLICATE, [])
+        assert feed(ledger, clash) == (LedgerReceipt.DUPLICATE, [])
     assert "both claim one slice of volume 1" in caplog.text
 
 
@@ -189,8 +189,8 @@ def test_state_survives_a_restart():
     restored = Ledger.restore(json.loads(json.dumps(ledger.state(), allow_nan=False)))
     assert restored.next_index == 3
     assert restored.series_number == 7
-    assert feed(restored, image(0)) == (Receipt.DUPLICATE, [])
-    assert feed(restored, image(1)) == (Receipt.LATE, [])
+    assert feed(restored, image(0)) == (LedgerReceipt.DUPLICATE, [])
+    assert feed(restored, image(1)) == (LedgerReceipt.LATE, [])
     feed(restored, image(4))
     assert kinds(feed(restored, image(3))[1]) == [(3, "volume"), (4, "volume")]
     assert restored.close() == []

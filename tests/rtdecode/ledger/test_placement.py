@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rtdecode.dicom import Parsed, Series, Slab
-from rtdecode.ledger import Expected, Ledger, Receipt, orientation
+from rtdecode.ledger import Expected, Ledger, LedgerReceipt, orientation
 from rtdecode.ledger.placement import apart_deg, place, share_covered
 from rtdecode.types import Stamps
 
@@ -135,11 +135,11 @@ def test_a_series_that_lies_elsewhere_is_left_out_with_both_values(caplog, affin
     with caplog.at_level(logging.WARNING):
         other = parsed(affine)
         other = replace(other, series=replace(other.series, digest="aaaaaaaaaaaa"))
-        assert ledger.add(other, Stamps(), 0)[0] is Receipt.WRONG_SERIES
+        assert ledger.add(other, Stamps(), 0)[0] is LedgerReceipt.WRONG_SERIES
     assert told in ledger.notice
     ledger = Ledger.restore(json.loads(json.dumps(ledger.state(), allow_nan=False)))
-    assert ledger.add(other, Stamps(), 0)[0] is Receipt.WRONG_SERIES
-    assert ledger.add(parsed(OBLIQUE), Stamps(), 0)[0] is Receipt.COMPLETED
+    assert ledger.add(other, Stamps(), 0)[0] is LedgerReceipt.WRONG_SERIES
+    assert ledger.add(parsed(OBLIQUE), Stamps(), 0)[0] is LedgerReceipt.COMPLETED
 
 
 @pytest.mark.parametrize(
@@ -152,15 +152,18 @@ def test_a_series_that_lies_elsewhere_is_left_out_with_both_values(caplog, affin
 )
 def test_slices_prescribed_anew_or_stored_otherwise_fit(affine):
     """Tilted and moved as between two runs; left for right as another sender stores them."""
-    assert Ledger(expected=EXPECTED).add(parsed(affine), Stamps(), 0)[0] is Receipt.COMPLETED
+    assert Ledger(expected=EXPECTED).add(parsed(affine), Stamps(), 0)[0] is LedgerReceipt.COMPLETED
 
 
 def test_a_slice_alone_is_judged_by_its_own_axes():
     """Where it lies says nothing of its volume."""
     far = shifted(OBLIQUE, 0, 0, 500.0)
-    assert Ledger(expected=EXPECTED).add(parsed(far, 1), Stamps(), 0)[0] is Receipt.PLACED
+    assert Ledger(expected=EXPECTED).add(parsed(far, 1), Stamps(), 0)[0] is LedgerReceipt.PLACED
     across = OBLIQUE @ turned(90, axis=2)
-    assert Ledger(expected=EXPECTED).add(parsed(across, 1), Stamps(), 0)[0] is Receipt.WRONG_SERIES
+    assert (
+        Ledger(expected=EXPECTED).add(parsed(across, 1), Stamps(), 0)[0]
+        is LedgerReceipt.WRONG_SERIES
+    )
 
 
 def test_sessions_of_earlier_versions_say_nothing_of_the_place():

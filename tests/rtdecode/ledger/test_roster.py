@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rtdecode.dicom import OtherImageError, Parsed, Series, Slab
-from rtdecode.ledger import Expected, Ledger, Receipt
+from rtdecode.ledger import Expected, Ledger, LedgerReceipt
 from rtdecode.types import Stamps
 
 SERIES = Series("0123456789ab", 7, (4, 4), 30.0, 1.5, ("ORIGINAL", "PRIMARY"), None)
@@ -59,28 +59,28 @@ def test_what_does_not_fit_the_bundle_never_sets_the_run(caplog, other, told):
     ledger = Ledger(expected=EXPECTED)
     other = replace(other, series=replace(other.series, digest="aaaaaaaaaaaa", series_number=2))
     with caplog.at_level(logging.WARNING):
-        assert receipts(ledger, other, other) == [Receipt.WRONG_SERIES] * 2
+        assert receipts(ledger, other, other) == [LedgerReceipt.WRONG_SERIES] * 2
     assert ledger.series is None
     assert len(caplog.records) == 1
     assert "series 2" in caplog.text
     assert told in ledger.notice
-    assert receipts(ledger, volume()) == [Receipt.COMPLETED]
+    assert receipts(ledger, volume()) == [LedgerReceipt.COMPLETED]
     assert ledger.series == SERIES.digest
 
 
 def test_small_differences_of_rounding_fit():
     """Headers round; one per cent is nothing."""
     near = volume(series=replace(SERIES, repetition_time_s=1.5004), voxel_mm=(3.004, 3.0, 3.5))
-    assert receipts(Ledger(expected=EXPECTED), near) == [Receipt.COMPLETED]
+    assert receipts(Ledger(expected=EXPECTED), near) == [LedgerReceipt.COMPLETED]
 
 
 def test_a_slice_alone_is_judged_by_what_it_tells():
     """Neither its thickness nor an unknown number of slices is held against it."""
     one = volume(shape=(4, 4, 1), voxel_mm=(3.0, 3.0, 1.0))
     unknown = Parsed(one.series, (replace(one.slabs[0], slices=None),))
-    assert receipts(Ledger(expected=EXPECTED), unknown) == [Receipt.PLACED]
+    assert receipts(Ledger(expected=EXPECTED), unknown) == [LedgerReceipt.PLACED]
     stated = Parsed(one.series, (replace(one.slabs[0], slices=9),))
-    assert receipts(Ledger(expected=EXPECTED), stated) == [Receipt.WRONG_SERIES]
+    assert receipts(Ledger(expected=EXPECTED), stated) == [LedgerReceipt.WRONG_SERIES]
 
 
 def test_copies_and_phase_images_are_left_out_in_any_order(caplog):
@@ -89,12 +89,12 @@ def test_copies_and_phase_images_are_left_out_in_any_order(caplog):
     copy = volume(series=replace(NEXT, kind="motion-corrected copies"))
     phase = OtherImageError("is phase", "phase images", SERIES.digest, 7)
     with caplog.at_level(logging.WARNING):
-        assert receipts(ledger, copy) == [Receipt.WRONG_SERIES]
-        assert ledger.leave_out(phase) is Receipt.WRONG_SERIES
+        assert receipts(ledger, copy) == [LedgerReceipt.WRONG_SERIES]
+        assert ledger.leave_out(phase) is LedgerReceipt.WRONG_SERIES
         assert receipts(ledger, volume(0), copy, volume(1)) == [
-            Receipt.COMPLETED,
-            Receipt.WRONG_SERIES,
-            Receipt.COMPLETED,
+            LedgerReceipt.COMPLETED,
+            LedgerReceipt.WRONG_SERIES,
+            LedgerReceipt.COMPLETED,
         ]
         ledger.leave_out(phase)
     assert [r.message.partition(": ")[2] for r in caplog.records] == [
@@ -107,21 +107,21 @@ def test_a_later_series_that_fits_begins_the_next_run():
     """Where series are followed; where they are not, it is left out."""
     run, later = volume(3, clock_s=109.0), volume(0, NEXT, clock_s=160.0)
     assert receipts(Ledger(expected=EXPECTED, follow=True), run, later) == [
-        Receipt.COMPLETED,
-        Receipt.NEXT_RUN,
+        LedgerReceipt.COMPLETED,
+        LedgerReceipt.NEXT_RUN,
     ]
-    assert receipts(Ledger(expected=EXPECTED), run, later)[1] is Receipt.WRONG_SERIES
+    assert receipts(Ledger(expected=EXPECTED), run, later)[1] is LedgerReceipt.WRONG_SERIES
 
 
 def test_a_second_reconstruction_of_the_run_is_not_the_next():
     """It has the run's own times, and stays out when it overtakes the run later."""
     ledger = Ledger(expected=EXPECTED, follow=True)
     assert receipts(ledger, volume(0, clock_s=100.0), volume(0, NEXT, clock_s=100.0)) == [
-        Receipt.COMPLETED,
-        Receipt.WRONG_SERIES,
+        LedgerReceipt.COMPLETED,
+        LedgerReceipt.WRONG_SERIES,
     ]
     ledger = restarted(ledger)
-    assert receipts(ledger, volume(9, NEXT, clock_s=113.5)) == [Receipt.WRONG_SERIES]
+    assert receipts(ledger, volume(9, NEXT, clock_s=113.5)) == [LedgerReceipt.WRONG_SERIES]
     assert ledger.rivals == (NEXT.digest,)
 
 
@@ -129,14 +129,14 @@ def test_an_older_run_that_is_exported_again_is_not_the_next():
     """It was acquired before."""
     earlier = volume(0, NEXT, clock_s=40.0)
     ledger = Ledger(expected=EXPECTED, follow=True)
-    assert receipts(ledger, volume(0, clock_s=100.0), earlier)[1] is Receipt.WRONG_SERIES
+    assert receipts(ledger, volume(0, clock_s=100.0), earlier)[1] is LedgerReceipt.WRONG_SERIES
 
 
 def test_a_session_may_pass_midnight():
     """Ten past twelve is later than ten to."""
     ledger = Ledger(expected=EXPECTED, follow=True)
     before, after = volume(0, clock_s=86390.0), volume(0, NEXT, clock_s=10.0)
-    assert receipts(ledger, before, after)[1] is Receipt.NEXT_RUN
+    assert receipts(ledger, before, after)[1] is LedgerReceipt.NEXT_RUN
 
 
 @pytest.mark.parametrize(("number", "receipt"), [(8, "next_run"), (6, "wrong_series")])
@@ -152,18 +152,20 @@ def test_a_settled_run_is_not_followed():
     ledger = Ledger(expected=EXPECTED, follow=True)
     receipts(ledger, volume(0, clock_s=1.0))
     ledger.settle()
-    assert receipts(restarted(ledger), volume(0, NEXT, clock_s=50.0)) == [Receipt.WRONG_SERIES]
+    assert receipts(restarted(ledger), volume(0, NEXT, clock_s=50.0)) == [
+        LedgerReceipt.WRONG_SERIES
+    ]
 
 
 def test_what_is_left_of_an_ended_run_is_no_run():
     """Nor after a restart."""
     ledger = Ledger(expected=EXPECTED, former=[SERIES.digest])
-    assert receipts(ledger, volume(7)) == [Receipt.WRONG_SERIES]
+    assert receipts(ledger, volume(7)) == [LedgerReceipt.WRONG_SERIES]
     assert "has ended" in ledger.notice
     ledger = restarted(ledger)
     assert receipts(ledger, volume(8), volume(0, NEXT)) == [
-        Receipt.WRONG_SERIES,
-        Receipt.COMPLETED,
+        LedgerReceipt.WRONG_SERIES,
+        LedgerReceipt.COMPLETED,
     ]
 
 
@@ -173,5 +175,5 @@ def test_a_restart_tells_nothing_twice(caplog):
     receipts(ledger, volume(0), volume(0, NEXT))
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        assert receipts(restarted(ledger), volume(1, NEXT)) == [Receipt.WRONG_SERIES]
+        assert receipts(restarted(ledger), volume(1, NEXT)) == [LedgerReceipt.WRONG_SERIES]
     assert not caplog.records

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rtdecode.journal import RecordedRun, Session
-from rtdecode.pack import Kind, Record
+from rtdecode.journal.pack import Kind, Record
 from rtdecode.types import Decision, Motion, Quality, Skipped, SkipReason, Stamps
 
 SECOND_NS = 1_000_000_000

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from rtdecode.errors import ConfigError
-from rtdecode.journal import Serving
-from rtdecode.record import Event, Labels
+from rtdecode.journal import ServiceStart
+from rtdecode.record import BidsEntities, EventRow
 from rtdecode.record.bids import write_dataset
 from rtdecode.types import Skipped, SkipReason
 
-EVENTS = {1: [Event(0.0, 4.0, "rest", "program"), Event(4.0, None, "faces", "service")]}
+EVENTS = {1: [EventRow(0.0, 4.0, "rest", "program"), EventRow(4.0, None, "faces", "service")]}
 
 
 def validator() -> str:
@@ -46,18 +46,18 @@ def session(make_run, make_session):
         make_run([Skipped(0, SkipReason.GAP)], run=2, first=9, ended=False),
         make_run([], run=3),
     )
-    return make_session(*runs, servings=[Serving(0, "feedbeef0123", {"late": "skip"})])
+    return make_session(*runs, servings=[ServiceStart(0, "feedbeef0123", {"late": "skip"})])
 
 
 def test_a_data_set_is_valid(session, tmp_path):
     """No error; the one warning is for authors, whom only the experimenter knows."""
-    write_dataset(tmp_path / "out", session, Labels("01", "1"), EVENTS)
+    write_dataset(tmp_path / "out", session, BidsEntities("01", "1"), EVENTS)
     assert issues(tmp_path / "out") == [("warning", "TOO_FEW_AUTHORS")]
 
 
 def test_the_validator_sees_what_is_wrong(session, tmp_path):
     """The test above can fail."""
-    write_dataset(tmp_path / "out", session, Labels("01", "1"), EVENTS)
+    write_dataset(tmp_path / "out", session, BidsEntities("01", "1"), EVENTS)
     (events,) = (tmp_path / "out").rglob("*_events.tsv")
     events.write_text(events.read_text().replace("onset\t", "when\t"))
     assert any(severity == "error" for severity, _ in issues(tmp_path / "out"))
@@ -65,7 +65,7 @@ def test_the_validator_sees_what_is_wrong(session, tmp_path):
 
 def test_each_run_has_its_files(session, tmp_path):
     """One without outcomes has none, one without events no events."""
-    written = write_dataset(tmp_path / "out", session, Labels("01", None, "nf", "5"), EVENTS)
+    written = write_dataset(tmp_path / "out", session, BidsEntities("01", None, "nf", "5"), EVENTS)
     folder = tmp_path / "out" / "sub-01" / "func"
     found = {path.name for path in folder.iterdir()}
     first = {"desc-decoding_timeseries", "desc-confounds_timeseries", "events"}
@@ -80,7 +80,7 @@ def test_each_run_has_its_files(session, tmp_path):
 
 def test_the_sidecar_describes_run_and_columns(session, tmp_path):
     """What decided, what became of late decisions, how it is sampled; and no column is left out."""
-    write_dataset(tmp_path, session, Labels("01"), EVENTS)
+    write_dataset(tmp_path, session, BidsEntities("01"), EVENTS)
     for table in tmp_path.rglob("*.tsv"):
         about = json.loads(table.with_suffix(".json").read_text("utf-8"))
         columns = table.read_text("utf-8").splitlines()[0].split("\t")
@@ -97,8 +97,8 @@ def test_the_sidecar_describes_run_and_columns(session, tmp_path):
 def test_the_same_record_gives_the_same_bytes(session, tmp_path):
     """Whenever it is written."""
     for name in ("one", "other"):
-        write_dataset(tmp_path / name, session, Labels("01"), EVENTS)
-        write_dataset(tmp_path / name, session, Labels("01"), EVENTS)
+        write_dataset(tmp_path / name, session, BidsEntities("01"), EVENTS)
+        write_dataset(tmp_path / name, session, BidsEntities("01"), EVENTS)
     contents = [
         {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
         for root in (tmp_path / "one", tmp_path / "other")
@@ -110,13 +110,13 @@ def test_sessions_are_gathered_in_one_data_set(session, make_session, make_run, 
     """Each is named among the sources, once; files of another session are not overwritten."""
     other = make_session(make_run())
     object.__setattr__(other, "session", "07e4")
-    write_dataset(tmp_path, session, Labels("01", "1"), EVENTS)
+    write_dataset(tmp_path, session, BidsEntities("01", "1"), EVENTS)
     with pytest.raises(ConfigError, match="of another session"):
-        write_dataset(tmp_path, other, Labels("01", "1"), {})
+        write_dataset(tmp_path, other, BidsEntities("01", "1"), {})
     description = tmp_path / "dataset_description.json"
     added = {**json.loads(description.read_text("utf-8")), "Authors": ["A", "B"], "Name": "Mine"}
     description.write_text(json.dumps(added), encoding="utf-8")
-    write_dataset(tmp_path, other, Labels("01", "2"), {})
+    write_dataset(tmp_path, other, BidsEntities("01", "2"), {})
     about = json.loads(description.read_text("utf-8"))
     sources = [source["Version"] for source in about["SourceDatasets"]]
     assert sources == ["rtdecode session 5e55104", "rtdecode session 07e4"]
@@ -131,9 +131,9 @@ def test_what_is_not_ours_is_left_alone(session, tmp_path):
     for content in ('{"Name": "raw"}', '{"GeneratedBy": [{"Name": "fMRIPrep"}]}', "[]", "{"):
         description.write_text(content)
         with pytest.raises(ConfigError):
-            write_dataset(tmp_path / "raw", session, Labels(), {})
+            write_dataset(tmp_path / "raw", session, BidsEntities(), {})
     assert [p.name for p in (tmp_path / "raw").iterdir()] == [description.name]
     (tmp_path / "any").mkdir()
     (tmp_path / "any" / "thesis.doc").touch()
     with pytest.raises(ConfigError, match="not empty"):
-        write_dataset(tmp_path / "any", session, Labels(), {})
+        write_dataset(tmp_path / "any", session, BidsEntities(), {})

@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from rtdecode.journal import Serving, Tally
-from rtdecode.record import Event, Labels
+from rtdecode.journal import ServiceStart, Tally
+from rtdecode.record import BidsEntities, EventRow
 from rtdecode.record.checklist import FILLED, ITEMS, OPEN, PARTLY, Answer, answered
 from rtdecode.record.report import report
-from rtdecode.record.told import Told
+from rtdecode.record.session_data import Told
 from rtdecode.types import Skipped, SkipReason
 
 
@@ -63,9 +63,11 @@ def told(make_run, make_session, make_decision):
         "control": "tcp://192.168.2.77:1",
         "libraries": {"python": "3.11.9", "onnxruntime": "1.31.1"},
     }
-    session = make_session(run, servings=[Serving(0, run.bundle, settings)])
-    events = {1: [Event(4.0, 4.0, "faces", "program"), Event(8.0, None, "<i>rest", "service")]}
-    return Told(session, [run], Labels("01", "1"), events, 1, {})
+    session = make_session(run, servings=[ServiceStart(0, run.bundle, settings)])
+    events = {
+        1: [EventRow(4.0, 4.0, "faces", "program"), EventRow(8.0, None, "<i>rest", "service")]
+    }
+    return Told(session, [run], BidsEntities("01", "1"), events, 1, {})
 
 
 def test_it_is_one_well_formed_file_that_loads_nothing(told):
@@ -117,7 +119,7 @@ def test_a_run_without_anything_to_draw_has_a_report(make_run, make_session):
     """Nothing came live, nothing was realigned, nothing was presented."""
     run = make_run([Skipped(0, SkipReason.GAP)], repetition_time_s=float("nan"), ended=False)
     session = make_session(run)
-    page = Page(report(Told(session, [run], Labels(), {}, 0, {})))
+    page = Page(report(Told(session, [run], BidsEntities(), {}, 0, {})))
     assert page.open == []
     assert "What was presented is not on record" in page.text
     assert "unfinished" in page.text

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from rtdecode.journal import Serving
-from rtdecode.record import Event, summary
-from rtdecode.record.events import blocks
+from rtdecode.journal import ServiceStart
+from rtdecode.record import EventRow, summary
+from rtdecode.record.event_rows import blocks
 from rtdecode.types import Quality, Skipped, SkipReason
 
 
@@ -23,12 +23,12 @@ def test_blocks_are_judged_by_the_last_volume_before_their_end(make_run):
     """A block whose last volume has no decision is counted apart; others' blocks are not."""
     run = make_run()  # TR 2 s; faces at 2 and 3, a gap at 4, places from 5 to 7
     presented = [
-        Event(4.0, 4.0, "faces", "file"),  # volumes 2 and 3
-        Event(6.0, 4.0, "places", "file"),  # 3 and 4, which is lost
-        Event(9.0, 1.0, "rest", "file"),
-        Event(10.0, 4.0, "places", "file"),  # 5 and 6
-        Event(12.0, 4.0, "faces", "file"),  # 6 and 7
-        Event(17.0, None, "faces", "file"),
+        EventRow(4.0, 4.0, "faces", "file"),  # volumes 2 and 3
+        EventRow(6.0, 4.0, "places", "file"),  # 3 and 4, which is lost
+        EventRow(9.0, 1.0, "rest", "file"),
+        EventRow(10.0, 4.0, "places", "file"),  # 5 and 6
+        EventRow(12.0, 4.0, "faces", "file"),  # 6 and 7
+        EventRow(17.0, None, "faces", "file"),
     ]
     ends = summary.block_ends(run, presented)
     assert (ends.right, ends.blocks, ends.undecided) == (2, 3, 1)
@@ -41,13 +41,13 @@ def test_blocks_are_judged_by_the_last_volume_before_their_end(make_run):
 def test_stimuli_of_one_block_are_one_block():
     """As in calibration: pauses of up to 3 s do not end it, unknown durations do."""
     presented = [
-        Event(0.0, 0.9, "face", "file"),
-        Event(1.0, 0.9, "face", "file"),
-        Event(4.5, 0.5, "face", "file"),
-        Event(8.5, 0.5, "face", "file"),
-        Event(9.0, 1.0, "house", "file"),
-        Event(10.0, None, "house", "file"),
-        Event(11.0, 1.0, "house", "file"),
+        EventRow(0.0, 0.9, "face", "file"),
+        EventRow(1.0, 0.9, "face", "file"),
+        EventRow(4.5, 0.5, "face", "file"),
+        EventRow(8.5, 0.5, "face", "file"),
+        EventRow(9.0, 1.0, "house", "file"),
+        EventRow(10.0, None, "house", "file"),
+        EventRow(11.0, 1.0, "house", "file"),
     ]
     told = [(e.onset_s, e.duration_s, e.trial_type) for e in blocks(presented)]
     assert told == [
@@ -79,9 +79,9 @@ def test_artefacts_are_those_of_the_volumes_inside(make_run, make_decision):
     one, other = summary.artefacts(
         run,
         [
-            Event(0.0, 6.0, "a", "file"),
-            Event(6.0, 2.0, "b", "file"),
-            Event(50.0, 2.0, "after the run", "file"),
+            EventRow(0.0, 6.0, "a", "file"),
+            EventRow(6.0, 2.0, "b", "file"),
+            EventRow(50.0, 2.0, "after the run", "file"),
         ],
     )
     assert (one.trial_type, one.volumes, one.unusable) == ("a", 3, 2)
@@ -105,7 +105,7 @@ def test_times_fall_back_to_the_repetition_time(make_run, make_decision):
 
 def test_a_run_is_of_the_servings_that_made_its_outcomes(make_run, make_session):
     """The one before its first, and those that began within it."""
-    servings = [Serving(at, "b", {"n": at}) for at in (0, 4, 12, 99)]
+    servings = [ServiceStart(at, "b", {"n": at}) for at in (0, 4, 12, 99)]
     run = make_run(first=6)  # outcomes 6 to 13
     found = summary.served(make_session(run, servings=servings), run)
     assert [s.sequence for s in found] == [4, 12]

@@ -9,7 +9,7 @@ import pytest
 
 from rtdecode.errors import BundleError, ConfigError
 from rtdecode.journal import Journal
-from rtdecode.pack import Kind
+from rtdecode.journal.pack import Kind
 from rtdecode.service import ServiceSettings, check_bundle, check_start, check_unfinished
 from rtdecode.service.start import check_place, check_ports, nearest
 

@@ -1,0 +1,1 @@
+"""From a fitted decoder to the bundle that is served, and its report."""

@@ -1,0 +1,327 @@
+"""What the report says, section by section."""
+
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+
+import numpy as np
+
+from calibration.budget import Budget
+from calibration.bundling.relevance import explained, relevance
+from calibration.bundling.report import charts, page, pictures
+from calibration.data.calibration_data import Kept
+from calibration.decoders.compare import Learning
+from calibration.decoders.evaluate import verdict
+from calibration.decoders.fit import Fitted
+from calibration.networks import StreamingDecoder
+from calibration.progress import Progress
+from calibration.registration import Registration
+from rtdecode.bundle import Manifest
+from rtdecode.metrics import DECODER_ROW_NOTE, Metrics, decoder_row, p_in_words
+from rtdecode.stages import Space
+from rtdecode.types import Float64, Prepared
+
+MOST_VOLUMES = 6
+"""Of each class, one a block, that a relevance map averages."""
+
+
+def report(
+    manifest: Manifest,
+    space: Space,
+    registration: Registration | None,
+    prepared: Sequence[Sequence[Prepared]],
+    decoder: StreamingDecoder,
+    fitted: Fitted | None,
+    learning: Learning,
+    kept: Kept | None,
+    parity: Callable[[], Mapping[str, float]],
+    budget: Budget,
+    progress: Progress,
+) -> str:
+    """Return the report of a calibration, one self-contained page.
+
+    Parameters
+    ----------
+    manifest
+        Of the bundle, its figures completed by the comparison with other decoders.
+    space, registration
+        Where the decoder's voxels are; `None` where an earlier bundle had found out.
+    prepared
+        Volumes of each run.
+    decoder
+        As exported.
+    fitted
+        What was fitted; `None` for zero-shot.
+    learning
+        How accuracy grows with blocks.
+    kept
+        What it was fitted to; `None` for zero-shot.
+    parity
+        Waits for the comparison with torch, and returns the largest differences.
+    budget
+        The relevance maps are left out when it is over.
+    progress
+        Told how far they have come.
+    """
+    parts = [_headline(manifest, fitted)]
+    if fitted is not None and kept is not None:
+        parts += _figures(fitted, manifest.metrics or fitted.metrics, learning, kept)
+    parts += _motion(manifest, prepared)
+    if registration is not None:
+        parts.append(
+            page.section(
+                "Registration",
+                "The outline of the brain must follow the rim of the EPI's, that of the white "
+                f"matter its folds and ventricles. Overlap {registration.overlap:.2f}.",
+                f'<img alt="mean EPI under the template\'s outlines" '
+                f'src="{pictures.data_uri(pictures.registration_png(registration))}">'
+                + page.items(registration.warnings),
+            )
+        )
+    if fitted is not None and kept is not None and explained(decoder.evidence) and not budget.over:
+        parts.append(_relevance(fitted, kept, space, decoder, budget, progress))
+    parts.append(
+        page.section("Where it comes from", "", page.table(_provenance(manifest, parity())))
+    )
+    heading = f"<b>rtdecode</b> calibration report · {escape(manifest.name)}"
+    return page.page(f"{manifest.name}: calibration", heading, parts)
+
+
+def _headline(manifest: Manifest, fitted: Fitted | None) -> str:
+    if fitted is None:
+        return page.verdict(
+            f"{len(manifest.classes)} states of other people's brains, as published: nothing was "
+            "fitted to this person, so nothing is known of how well it decodes them",
+            "ZERO-SHOT",
+            "open",
+        )
+    found = verdict(fitted.metrics, fitted.labels.classes)
+    kind = {"go": "go", "no-go": "stop", "not tested": "open"}[found.outcome]
+    return page.verdict(found.sentence, found.outcome.upper(), kind)
+
+
+def _figures(fitted: Fitted, metrics: Metrics, learning: Learning, kept: Kept) -> list[str]:
+    labels, classes = fitted.labels, fitted.labels.classes
+    rows = (decoder_row(metrics), *metrics.comparison)
+    compared = charts.accuracies(rows, fitted.chosen.parts, metrics.chance)
+    key = (
+        '<p class="note"><span class="key" style="--dot:var(--c0)">blocks, Wilson interval</span>'
+        '<span class="key" style="--dot:var(--c1)">volumes, bootstrap over blocks</span></p>'
+    )
+    served = np.exp(fitted.read_outs.chosen.log_probabilities)
+    of = labels.block_labels()
+    runs = []
+    for run in range(len(kept.blocks)):
+        here = labels.run == run
+        shown = [
+            (int(of[n]), block.onset_s + labels.lag_s, block.end_s + labels.lag_s)
+            for n, block in enumerate(labels.blocks)
+            if block.run == run and of[n] >= 0
+        ]
+        runs.append(charts.traces(served[here], labels.acquired_s[here], classes, shown))
+    return [
+        page.section(
+            "How well each decoder does on blocks it was not fitted to",
+            f"{metrics.split}; {metrics.n_blocks} blocks, {metrics.n_volumes} volumes. "
+            f"{DECODER_ROW_NOTE} Controls know nothing of the brain, or have learnt nothing. They "
+            "show what the design alone gives away.",
+            compared + key,
+        ),
+        page.section(
+            "What would have been decided along the run",
+            f"Probabilities of the decisions ({fitted.read_outs.chosen.name}), each volume decoded "
+            "by a fit without its block; shaded: when the class was shown, the haemodynamic lag "
+            "added.",
+            "".join(runs),
+        ),
+        '<div class="two">'
+        + page.section(
+            "Blocks: shown (rows) and decided", "", charts.confusion(metrics.confusion, classes)
+        )
+        + _learning(learning, metrics)
+        + "</div>",
+        page.section(
+            "How decisions are read out of single volumes",
+            f"Both on the same held-out evidence, each block with settings fitted to the others. "
+            f"Bold: what was compiled, by its {fitted.read_outs.reason}.",
+            _read_outs(fitted, metrics),
+        ),
+        page.section("In figures", "", page.table(_numbers(fitted, metrics))),
+        page.section("What to keep in mind", "", page.items(metrics.notes)),
+    ]
+
+
+def _learning(learning: Learning, metrics: Metrics) -> str:
+    if len(learning) < 2:
+        body = page.items(["Each fold has one block of a class to learn from: nothing to compare."])
+    else:
+        body = charts.learning(learning, metrics.chance)
+    note = "Held-out volumes decoded, with the standard error over blocks."
+    return page.section("Would more blocks help?", note, body)
+
+
+def _numbers(fitted: Fitted, metrics: Metrics) -> list[tuple[str, str]]:
+    accuracy, read_outs = metrics.accuracy, fitted.read_outs
+    read_out = read_outs.chosen
+
+    def with_interval(value: float, interval: tuple[float, float]) -> str:
+        return f"{value:.0%} (95 % {interval[0]:.0%} to {interval[1]:.0%})"
+
+    p_value = "not tested" if metrics.p_value is None else (
+        f"{p_in_words(metrics.p_value, metrics.permutations)}, {metrics.permutations} permutations "
+        "of the blocks' classes before the whole procedure"
+    )  # fmt: skip
+    return [
+        ("decoder", f"{fitted.chosen.name}: {fitted.chosen.reason}"),
+        ("blocks", with_interval(accuracy.block, accuracy.interval_95_block)),
+        ("decisions at each volume", with_interval(accuracy.window, accuracy.interval_95_window)),
+        ("volumes", with_interval(accuracy.volume, accuracy.interval_95_volume)),
+        ("chance", f"{metrics.chance:.0%}"),
+        ("against chance", p_value),
+        ("log-loss", f"{metrics.log_loss:.2f} (knowing nothing: {-np.log(metrics.chance):.2f})"),
+        ("Brier score", f"{metrics.brier:.2f} (knowing nothing: {1 - metrics.chance:.2f})"),
+        ("calibration error", f"{metrics.expected_calibration_error:.0%}"),
+        ("decided between blocks", _percent(metrics.false_alarm_rate)),
+        (
+            "from onset to a stable right decision",
+            _latency(metrics.onset_latency_s, metrics.missed_blocks, metrics.n_blocks),
+        ),
+        ("haemodynamic lag", f"{fitted.labels.lag_s:g} s: {fitted.lag_reason}"),
+        ("decision read-out", read_out.name),
+        ("fast read-out", f"keeps {read_outs.fast_retention:.0%} a volume"),
+        ("temperature", f"{read_out.temperature:.3g}"),
+        ("threshold of none", f"{read_out.none_threshold:.2f}"),
+    ]  # fmt: skip
+
+
+def _read_outs(fitted: Fitted, metrics: Metrics) -> str:
+    """Return a table of window and filter, the compiled one in bold."""
+    head = ("read-out", "right at each volume", "log-loss", "onset to a stable right decision")
+    rows = [
+        (
+            one.name,
+            f"{one.accuracy:.0%} ({one.interval_95[0]:.0%} to {one.interval_95[1]:.0%})",
+            f"{one.log_loss:.2f}",
+            _latency(one.onset_latency_s, one.missed_blocks, metrics.n_blocks),
+        )
+        for one in metrics.read_outs
+    ]
+    return page.grid(head, rows, fitted.read_outs.chosen.name)
+
+
+def _latency(onset_s: float | None, missed: int, n_blocks: int) -> str:
+    if onset_s is None:
+        return "never"
+    return f"{onset_s:.1f} s at the median; {missed} of {n_blocks} blocks had none"
+
+
+def _motion(manifest: Manifest, prepared: Sequence[Sequence[Prepared]]) -> list[str]:
+    limit_mm = manifest.preparation.framewise_displacement_limit_mm
+    parts = []
+    for number, run in enumerate(prepared, start=1):
+        time_s = np.array([one.index for one in run]) * manifest.repetition_time_s
+        motion = np.stack([one.motion.as_array() for one in run])
+        quality = [one.quality for one in run]
+        moved = np.array([q.framewise_displacement for q in quality])
+        dvars = np.array([q.dvars for q in quality])
+        kept_out = sum(not q.usable for q in quality)
+        names = ("trans_x", "trans_y", "trans_z")
+        parts.append(
+            page.section(
+                f"Head and signal, run {number}" if len(prepared) > 1 else "Head and signal",
+                f"{len(run)} volumes, {kept_out} of them not counted; framewise displacement "
+                f"{np.median(moved):.2f} mm at the median, {moved.max():.2f} at most (limit "
+                f"{limit_mm:g}); temporal SNR {_last(quality):.0f}.",
+                charts.lines([(n, motion[:, k]) for k, n in enumerate(names)], time_s, "mm")
+                + charts.lines(
+                    [
+                        (n, np.degrees(motion[:, 3 + k]))
+                        for k, n in enumerate(("rot_x", "rot_y", "rot_z"))
+                    ],
+                    time_s,
+                    "degrees",
+                )
+                + charts.lines([("framewise displacement", moved)], time_s, "mm", limit_mm)
+                + charts.lines([("DVARS", dvars)], time_s, "%"),
+            )
+        )
+    return parts
+
+
+def _last(quality: Sequence[object]) -> float:
+    known = [float(getattr(q, "temporal_snr", np.nan)) for q in quality]
+    return next((v for v in reversed(known) if np.isfinite(v)), float("nan"))
+
+
+def _relevance(
+    fitted: Fitted,
+    kept: Kept,
+    space: Space,
+    decoder: StreamingDecoder,
+    budget: Budget,
+    progress: Progress,
+) -> str:
+    labels = fitted.labels
+    figures = []
+    for c, name in enumerate(labels.classes):
+        rows = _examples(fitted, c)
+        total: Float64 = np.zeros(decoder.voxels)
+        for done, row in enumerate(rows, start=1):
+            total += relevance(decoder.evidence, kept.prepared[row], c).voxels
+            progress(
+                "relevance of voxels", c * MOST_VOLUMES + done, MOST_VOLUMES * labels.n_classes
+            )
+            if budget.cancelled:
+                break
+        png = pictures.relevance_png(total / max(1, len(rows)), space)
+        figures.append(
+            f"<figure><figcaption>{escape(name)}</figcaption>"
+            f'<img alt="relevance for {escape(name)}" src="{pictures.data_uri(png)}"></figure>'
+        )
+    progress("relevance of voxels", 1, 1)
+    return page.section(
+        "Which voxels speak for each class",
+        "Layer-wise relevance propagation (epsilon rule) through the decoder, for volumes in the "
+        "middle of blocks, on this person's own mean EPI, left on the left; warm: for the class, "
+        "cold: against it; smoothed a little, the strongest voxels only. Eyes, rims and ventricles "
+        "should stay grey.",
+        "".join(figures),
+    )
+
+
+def _examples(fitted: Fitted, c: int) -> list[int]:
+    """Return the middle volume of some of a class's blocks."""
+    labels = fitted.labels
+    numbers = np.unique(labels.block[labels.label == c])[:MOST_VOLUMES]
+    return [
+        int(rows[len(rows) // 2]) for rows in (np.flatnonzero(labels.block == n) for n in numbers)
+    ]
+
+
+def _provenance(manifest: Manifest, parity: Mapping[str, float]) -> list[tuple[str, str]]:
+    made = manifest.provenance
+    differences = "; ".join(f"{name} {value:.2g}" for name, value in parity.items())
+    libraries = ", ".join(f"{name} {version}" for name, version in made.libraries.items())
+    return [
+        ("decoder", manifest.kind),
+        ("chosen", manifest.rule),
+        ("pretrained weights", f"{made.weights}, SHA-256 {made.weights_sha256}"),
+        (
+            "data",
+            f"{made.n_calibration_runs} run{'' if made.n_calibration_runs == 1 else 's'}, "
+            f"{made.n_calibration_volumes} volumes; SHA-256 of the new ones' voxels "
+            f"{made.data_sha256}",
+        ),
+        (
+            "protocol",
+            f"matrix {manifest.source_shape}, repetition time {manifest.repetition_time_s:g} s",
+        ),
+        ("registration", f"{made.registration}, overlap {made.registration_overlap:.2f}"),
+        ("torch against ONNX Runtime", f"largest differences over the run: {differences}"),
+        ("seed", str(made.seed)),
+        ("rtdecode", made.code_version),
+        ("libraries", libraries),
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "unknown: there is no rest" if value is None else f"{value:.0%} of volumes"

@@ -1,0 +1,1 @@
+"""From a recorded run and its events to labelled, prepared volumes."""

@@ -1,0 +1,327 @@
+"""Which decoder suits this person: layer, deep or linear or both, by one rule.
+
+Every choice is made on held-out blocks of the data at hand. To know how good the whole procedure
+is, it is repeated inside each outer fold on the training side alone (nested cross-validation,
+Varma & Simon 2006), so that no block is ever decoded by a decoder that it had a say in choosing.
+
+Everything here is done for many assignments of classes to blocks at once: one is the truth, the
+others are those of the permutation test.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.data.labels import Labels
+from calibration.decoders.discriminant import Arrangements, Side
+from calibration.decoders.evaluate import Fold, folds
+from calibration.decoders.lda import (
+    Candidate,
+    Split,
+    held_out_logits,
+    log_softmax,
+    prepare_sides,
+    split_of,
+)
+from calibration.progress import Progress, silent
+from rtdecode.errors import ConfigError
+from rtdecode.types import Float64
+
+Preference = Literal["best", "deep", "linear", "stack"]
+
+SHARES = (0.5, 0.25, 0.75)
+"""Shares of the deep decoder in a stack, the default first."""
+STACK = "deep and linear together"
+MIN_BLOCKS = 2
+"""Blocks of each class that are needed to hold one out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A decoder that the rule preferred: one candidate, or two with their shares."""
+
+    name: str
+    parts: tuple[str, ...]
+    """The candidates whose logits are added."""
+    shares: tuple[float, ...]
+    """The share of each part. All discriminants give logits at a common scale, so that folds that
+    choose differently do, too."""
+    reason: str
+
+    def combine(self, evidence: Mapping[str, Float64]) -> Float64:
+        """Return its log-probabilities, (n, K), from the evidence of its parts."""
+        pairs = zip(self.parts, self.shares, strict=True)
+        return log_softmax(sum((w * evidence[part] for part, w in pairs), start=np.zeros(())))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Folds:
+    """Folds of some rows, and what each candidate prepared for them."""
+
+    rows: NDArray[np.int64]
+    """The row numbers of the examples that the folds decode."""
+    splits: tuple[Split, ...]
+    sides: Mapping[str, tuple[Side, ...]]
+
+
+class Nested:
+    """The whole choice, cross-validated: built once, run again for every assignment of classes.
+
+    Parameters
+    ----------
+    candidates
+        The first of each kind is the default; each is a shrinkage discriminant.
+    labels
+        Of all volumes.
+    preference
+        Which of the candidates may be chosen.
+    progress
+        Called with how far the preparation has come.
+
+    Raises
+    ------
+    ConfigError
+        There are too few blocks to hold any out, or no candidate of the kind preferred.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        labels: Labels,
+        preference: Preference = "best",
+        progress: Progress = silent,
+    ) -> None:
+        self.kinds = {candidate.name: candidate.kind for candidate in candidates}
+        self._names = list(self.kinds)
+        self._labels = labels
+        self._truth = labels.block_labels()[None]
+        self._preference: Preference = preference
+        if preference in {"deep", "linear"} and preference not in self.kinds.values():
+            raise ConfigError(f"--decoder {preference}: there is no such candidate for these data")
+        self.folds = folds(labels)
+        inner = [_inner_splits(labels, fold) for fold in self.folds]
+        outer = tuple(split_of(labels, fold) for fold in self.folds)
+        groups = [outer, *(splits for splits in inner if splits)]
+        prepared: list[dict[str, tuple[Side, ...]]] = [{} for _ in groups]
+        for done, candidate in enumerate(candidates):
+            progress("prepare cross-validation", done, len(candidates))
+            every = [split for splits in groups for split in splits]
+            sides = prepare_sides(candidate.features, labels, every, candidate.n_features)
+            first = 0
+            for splits, of in zip(groups, prepared, strict=True):
+                of[candidate.name] = sides[first : first + len(splits)]
+                first += len(splits)
+        progress("prepare cross-validation", len(candidates), len(candidates))
+        examples = np.flatnonzero(labels.chosen)
+        self._outer = _Folds(examples, outer, prepared[0])
+        later = iter(prepared[1:])
+        self._inner = [
+            _Folds(examples[fold.train[examples]], splits, next(later)) if splits else None
+            for fold, splits in zip(self.folds, inner, strict=True)
+        ]
+
+    @property
+    def nested(self) -> bool:
+        """Whether the choice itself could be cross-validated."""
+        return all(part is not None for part in self._inner)
+
+    def held_out(self, arrangements: Arrangements) -> Float64:
+        """Return the evidence of the whole procedure, each volume's from folds without it.
+
+        Parameters
+        ----------
+        arrangements
+            The class of each block in each assignment, (P, blocks).
+
+        Returns
+        -------
+        (P, n, K) logits, centred over classes
+        """
+        evidence = self._evidence(self._outer, arrangements)
+        result = np.full(evidence.shape[1:], np.nan)
+        for fold, inner in zip(self.folds, self._inner, strict=True):
+            rows = self._outer.rows[fold.train[self._outer.rows]]
+            known = evidence if inner is None else self._evidence(inner, arrangements)
+            shares = self._choose(known, rows, arrangements, by_default=inner is None)
+            result[:, fold.test] = np.einsum("pc,cpnk->pnk", shares, evidence[:, :, fold.test])
+        return result
+
+    def true_evidence(self) -> Float64:
+        """Return the log-probabilities of the whole procedure for the true classes, (n, K)."""
+        return log_softmax(self.held_out(self._truth)[0])
+
+    def evidence(self) -> dict[str, Float64]:
+        """Return each candidate's held-out log-probabilities for the true classes, (n, K)."""
+        found = self._evidence(self._outer, self._truth)
+        return {name: log_softmax(found[c, 0]) for c, name in enumerate(self._names)}
+
+    def choose(self) -> Chosen:
+        """Return what the rule prefers for the true classes, all blocks considered.
+
+        Where the choice itself could not be cross-validated, that is the default: the figures are
+        then those of what is compiled.
+        """
+        evidence, rows = self._evidence(self._outer, self._truth), self._outer.rows
+        shares = self._choose(evidence, rows, self._truth, by_default=not self.nested)[0]
+        parts = tuple(int(c) for c in np.flatnonzero(shares))
+        names = tuple(self._names[c] for c in parts)
+        if len(parts) == 1:
+            reason = self._reason(evidence, rows, parts[0])
+            return Chosen(names[0], names, (1.0,), reason)
+        # The deep part comes first.
+        parts = tuple(sorted(parts, key=lambda c: self.kinds[self._names[c]] != "deep"))
+        names = tuple(self._names[c] for c in parts)
+        how = "weighed on held-out blocks" if self.nested else "too few blocks to weigh them by"
+        reason = f"{names[0]} ({shares[parts[0]]:.0%}) and {names[1]}, {how}"
+        return Chosen(STACK, names, (float(shares[parts[0]]), float(shares[parts[1]])), reason)
+
+    def _evidence(self, part: _Folds, arrangements: Arrangements) -> Float64:
+        """Return each candidate's held-out logits, (C, P, n, K)."""
+        return np.stack(
+            [
+                held_out_logits(part.sides[name], part.splits, arrangements, self._labels)
+                for name in self._names
+            ]
+        )
+
+    def _choose(
+        self,
+        evidence: Float64,
+        rows: NDArray[np.int64],
+        arrangements: Arrangements,
+        *,
+        by_default: bool,
+    ) -> Float64:
+        """Apply the rule: return the share of each candidate, (P, C).
+
+        Parameters
+        ----------
+        evidence
+            (C, P, n, K)
+        rows
+            The examples to choose by.
+        arrangements
+            (P, blocks)
+        by_default
+            Take the default, whatever the evidence says.
+        """
+        trials = np.arange(len(arrangements))
+        single = np.zeros((len(trials), len(self._names)))
+        allowed = self._allowed()
+        rates = self._rates(evidence, rows, arrangements)
+        best = np.full(len(trials), allowed[0])
+        if not by_default:
+            best = np.array(allowed)[_preferred(rates[allowed])]
+        single[trials, best] = 1.0
+        if self._preference in {"deep", "linear"} or len(set(self.kinds.values())) == 1:
+            return single
+        if by_default and self._preference == "best":
+            return single
+        pair = []
+        for kind in ("deep", "linear"):
+            mine = self._of_kind(kind)
+            place = np.zeros(len(trials), int) if by_default else _preferred(rates[mine])
+            pair.append(np.array(mine)[place])
+        parts = [evidence[c, trials][:, rows] for c in pair]
+        shares = SHARES[:1] if by_default else SHARES
+        stacked = np.stack([share * parts[0] + (1 - share) * parts[1] for share in shares])
+        stack_rates = self._rates(stacked, np.arange(len(rows)), arrangements, rows)
+        taken = stack_rates.mean(axis=2).argmax(axis=0)
+        share = np.array(shares)[taken]
+        stack = np.zeros_like(single)
+        stack[trials, pair[0]] = share
+        stack[trials, pair[1]] = 1 - share
+        if self._preference == "stack":
+            return stack
+        gain, error = _gain(stack_rates[taken, trials], rates[best, trials])
+        return np.where((gain > error)[:, None], stack, single)
+
+    def _rates(
+        self,
+        evidence: Float64,
+        places: NDArray[np.int64],
+        arrangements: Arrangements,
+        rows: NDArray[np.int64] | None = None,
+    ) -> Float64:
+        """Return the share of each block's volumes that are decoded right, (C, P, blocks).
+
+        Parameters
+        ----------
+        evidence
+            (C, P, m, K)
+        places
+            Where the volumes are among the m.
+        arrangements
+            (P, blocks)
+        rows
+            The row numbers of these volumes, where they are not `places` themselves.
+        """
+        block = self._labels.block[places if rows is None else rows]
+        right = evidence[:, :, places].argmax(axis=3) == arrangements[:, block]
+        numbers, place = np.unique(block, return_inverse=True)
+        mean = np.zeros((len(block), len(numbers)))
+        mean[np.arange(len(block)), place] = 1 / np.bincount(place)[place]
+        rates: Float64 = right @ mean
+        return rates
+
+    def _reason(self, evidence: Float64, rows: NDArray[np.int64], c: int) -> str:
+        """Say why one candidate was chosen for the true classes."""
+        allowed = self._allowed()
+        if not self.nested:
+            return "too few blocks to choose by: the default"
+        if c == allowed[0]:
+            return "no other was better by a standard error"
+        rates = self._rates(evidence, rows, self._truth)
+        gain, _ = _gain(rates[c], rates[allowed[0]])
+        default = self._names[allowed[0]]
+        return f"decodes {gain[0]:.0%} more volumes of held-out blocks than {default}"
+
+    def _allowed(self) -> list[int]:
+        if self._preference in {"deep", "linear"}:
+            return self._of_kind(self._preference)
+        return list(range(len(self._names)))
+
+    def _of_kind(self, kind: str) -> list[int]:
+        return [c for c, name in enumerate(self._names) if self.kinds[name] == kind]
+
+
+def _inner_splits(labels: Labels, fold: Fold) -> tuple[Split, ...]:
+    """Return the folds of a training side, in row numbers of all rows; none if too few blocks."""
+    rows = labels.take(fold.train)
+    if _blocks_of_rarest(rows) < MIN_BLOCKS:
+        return ()
+    try:
+        inner = folds(rows)
+    except ConfigError:  # the guard between neighbours leaves some class without a block
+        return ()
+    place = np.flatnonzero(fold.train)
+    splits = (split_of(rows, one) for one in inner)
+    return tuple(Split(place[split.train], place[split.test]) for split in splits)
+
+
+def _preferred(rates: Float64) -> NDArray[np.int64]:
+    """Apply the rule to single candidates, the default first: (C, P, blocks) to (P,)."""
+    gain, error = _gain(rates, rates[:1])
+    better = np.where(gain > error, gain, -np.inf)
+    return np.where((gain > error).any(axis=0), better.argmax(axis=0), 0)
+
+
+def _gain(ours: Float64, theirs: Float64) -> tuple[Float64, Float64]:
+    """Return how many more of a block's volumes we decode, and the standard error over blocks."""
+    difference = ours - theirs
+    error = difference.std(axis=-1, ddof=1) / np.sqrt(difference.shape[-1])
+    return difference.mean(axis=-1), error
+
+
+RULE = (
+    "the default (first) candidate, unless another decodes more volumes of held-out blocks by more "
+    "than one standard error of the paired difference over blocks; then the best of those"
+)
+
+
+def _blocks_of_rarest(labels: Labels) -> int:
+    present = np.unique(labels.block[labels.chosen])
+    return int(np.bincount(labels.block_labels()[present], minlength=labels.n_classes).min())

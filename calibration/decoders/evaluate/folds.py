@@ -1,0 +1,118 @@
+"""Which blocks are held out together."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.data.labels import Labels
+from calibration.decoders.lda import Candidate
+from calibration.progress import Progress, silent
+from rtdecode.errors import ConfigError
+from rtdecode.types import Bool, Float64
+
+GUARD_S = 8.0
+"""Training volumes closer than this to a held-out example are left out: neighbours share noise."""
+MOST_FOLDS = 5
+
+
+class Fold(NamedTuple):
+    """Rows on either side of one split."""
+
+    test: Bool
+    """(n,) Every row is on the test side of exactly one fold."""
+    train: Bool
+    """(n,)"""
+
+
+def folds(labels: Labels) -> tuple[Fold, ...]:
+    """Split by runs where each holds every class, else by blocks.
+
+    Blocks are held out one of each class at a time (several, where there are more than five); a
+    volume between blocks goes with the nearest one. Neighbouring volumes are never split apart.
+
+    Raises
+    ------
+    ConfigError
+        Some class would be missing from a training side.
+    """
+    group = _groups(labels)
+    parts = []
+    for number in np.unique(group):
+        test = group == number
+        examples = test & labels.chosen
+        train = ~test
+        for run in np.unique(labels.run[examples]):
+            here = labels.run == run
+            apart_s = np.abs(
+                labels.acquired_s[here][:, None] - labels.acquired_s[here & examples][None, :]
+            )
+            train[here] &= apart_s.min(axis=1) > GUARD_S
+        parts.append(Fold(test, train))
+    short = {
+        labels.classes[c]
+        for fold in parts
+        for c in range(labels.n_classes)
+        if c not in labels.label[fold.train]
+    }
+    if short:
+        raise ConfigError(
+            f"{', '.join(sorted(short))}: too few blocks, or too close together, to hold one out; "
+            "add a run, merge classes (--classes), or leave one out"
+        )
+    return tuple(parts)
+
+
+def describe(labels: Labels, parts: Sequence[Fold]) -> str:
+    """Say in words how the folds were made."""
+    runs = len(np.unique(labels.run))
+    how = "run" if _by_run(labels) else "block of each class"
+    return (
+        f"leave one {how} out, {len(parts)} folds, {GUARD_S:g} s guard, {runs} "
+        f"run{'' if runs == 1 else 's'}"
+    )
+
+
+def held_out(
+    candidate: Candidate, labels: Labels, parts: Sequence[Fold], progress: Progress = silent
+) -> Float64:
+    """Return (n, K) log-probabilities, each volume's from a fit without its fold."""
+    result = np.full((len(labels.label), labels.n_classes), np.nan)
+    for done, fold in enumerate(parts, start=1):
+        train = fold.train & (labels.chosen | labels.rest)
+        fitted = candidate.fit(candidate.features[train], labels.take(train))
+        result[fold.test] = fitted.log_probabilities(candidate.features[fold.test])
+        progress(f"hold out: {candidate.name}", done, len(parts))
+    return result
+
+
+def _by_run(labels: Labels) -> bool:
+    runs = np.unique(labels.run)
+    return len(runs) > 1 and all(
+        set(labels.label[(labels.run == run) & labels.chosen]) == set(range(labels.n_classes))
+        for run in runs
+    )
+
+
+def _groups(labels: Labels) -> NDArray[np.int64]:
+    """Return the number of the fold that tests each row, (n,)."""
+    if _by_run(labels):
+        return labels.run.astype(np.int64)
+    shown = np.unique(labels.block[labels.chosen])
+    of = labels.block_labels()
+    most = max(int((of[shown] == c).sum()) for c in range(labels.n_classes))
+    n_folds = min(MOST_FOLDS, most)
+    fold_of = np.zeros(len(labels.blocks), dtype=np.int64)
+    for c in range(labels.n_classes):
+        mine = shown[of[shown] == c]
+        fold_of[mine] = np.arange(len(mine)) % n_folds
+    group = np.zeros(labels.label.shape, dtype=np.int64)
+    for run in np.unique(labels.run):
+        here = np.flatnonzero(labels.run == run)
+        examples = here[labels.chosen[here]]
+        if not len(examples):
+            continue
+        apart_s = np.abs(labels.acquired_s[here][:, None] - labels.acquired_s[examples][None, :])
+        group[here] = fold_of[labels.block[examples[apart_s.argmin(axis=1)]]]
+    return group

@@ -1,0 +1,170 @@
+"""Linear heads fitted in closed form, and their held-out evidence.
+
+A head is a shrinkage discriminant (`calibration.decoders.discriminant`) on selected features
+(`calibration.decoders.selection`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.data.labels import Labels
+from calibration.decoders.discriminant import (
+    Arrangements,
+    Side,
+    discriminate,
+    logits_of,
+    prepare_side,
+    scaled,
+)
+from calibration.decoders.selection import select
+from rtdecode.types import Bool, Float32, Float64
+
+N_FEATURES = 3000
+"""How many features a head reads of a layer of the network."""
+VOXEL_SHARE = 0.05
+"""Which part of all voxels a head reads: about that part of a brain answers to a task."""
+
+Kind = Literal["zero-shot", "deep", "linear", "stack", "control"]
+
+
+class Predictor(Protocol):
+    """Something that was fitted."""
+
+    def log_probabilities(self, features: Float32) -> Float64:
+        """Return (m, K) log-probabilities of (m, F) features."""
+        ...
+
+
+Fit = Callable[[Float32, Labels], Predictor]
+"""From the rows of the training side and their labels to what was learnt. Rows that are neither an
+example nor rest are ignored."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A decoder that may be chosen, or that others are compared with."""
+
+    name: str
+    kind: Kind
+    features: Float32
+    """(volumes, F)"""
+    fit: Fit
+    n_features: int = N_FEATURES
+    """How many of them a linear discriminant reads."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """A linear output layer: logits = weight @ features + bias."""
+
+    weight: Float32
+    """(K, F)"""
+    bias: Float32
+    """(K,)"""
+
+    def log_probabilities(self, features: Float32) -> Float64:
+        """Return (m, K) log-probabilities of (m, F) features."""
+        return log_softmax(features.astype(np.float32) @ self.weight.T + self.bias)
+
+
+def log_softmax(logits: NDArray[np.floating]) -> Float64:
+    """Return (n, K) log-probabilities of logits."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def fit_lda(features: Float32, labels: Labels, n_features: int = N_FEATURES) -> Head:
+    """Fit a shrinkage discriminant, classes equally probable, to the examples.
+
+    Parameters
+    ----------
+    features
+        (n, F)
+    labels
+        Of the same rows; every class has an example.
+    n_features
+        How many of the features the head reads.
+    """
+    used = np.flatnonzero(labels.chosen | labels.rest)
+    (selection,) = select(features, labels, [used], n_features)
+    examples = np.flatnonzero(labels.chosen)
+    side = prepare_side(features, labels, selection, examples, examples[:0])
+    of = labels.block_labels()
+    block_weights, bias, _ = discriminate(side, of[None], labels.n_classes)
+    x = scaled(features, examples, selection)
+    mean = x.mean(axis=0)
+    weight = block_weights[0] @ side.volume_weights @ (x - mean)
+    # What speaks for every class alike decides nothing. Without it the weights are small.
+    weight -= weight.mean(axis=0)
+    offset = bias[0] - weight @ mean
+    full = np.zeros((labels.n_classes, features.shape[1]), np.float32)
+    full[:, selection.index] = weight / selection.scale
+    return Head(full, (offset - offset.mean()).astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Which rows one fit learns from, and which it decodes."""
+
+    train: NDArray[np.int64]
+    """The row numbers of the training side, examples and rest."""
+    test: NDArray[np.int64]
+    """The row numbers to decode."""
+
+
+def split_of(labels: Labels, fold: tuple[Bool, Bool]) -> Split:
+    """Return the rows of a fold (test, train); rows that are neither example nor rest drop out."""
+    test, train = fold
+    return Split(np.flatnonzero(train & (labels.chosen | labels.rest)), np.flatnonzero(test))
+
+
+def prepare_sides(
+    features: Float32, labels: Labels, splits: Sequence[Split], n_features: int
+) -> tuple[Side, ...]:
+    """Prepare a discriminant for each split, whatever the classes of the blocks will be.
+
+    Parameters
+    ----------
+    features
+        (n, F)
+    labels
+        Of the same rows.
+    splits
+        What each fit learns from and decodes.
+    n_features
+        How many of the features each fit reads.
+    """
+    selections = select(features, labels, [split.train for split in splits], n_features)
+    return tuple(
+        prepare_side(
+            features, labels, selection, split.train[labels.chosen[split.train]], split.test
+        )
+        for split, selection in zip(splits, selections, strict=True)
+    )
+
+
+def held_out_logits(
+    sides: Sequence[Side], splits: Sequence[Split], arrangements: Arrangements, labels: Labels
+) -> Float64:
+    """Return what fits without them say of the volumes, (P, n, K), for each arrangement.
+
+    Not-a-number where no split decodes a volume.
+    """
+    shape = (len(arrangements), len(labels.label), labels.n_classes)
+    result = np.full(shape, np.nan)
+    for side, split in zip(sides, splits, strict=True):
+        result[:, split.test] = logits_of(side, arrangements, labels.n_classes)
+    return result
+
+
+def cross_validate(
+    features: Float32, labels: Labels, folds: Sequence[tuple[Bool, Bool]], n_features: int
+) -> Float64:
+    """Return the held-out log-probabilities of a discriminant, (n, K)."""
+    splits = [split_of(labels, fold) for fold in folds]
+    sides = prepare_sides(features, labels, splits, n_features)
+    return log_softmax(held_out_logits(sides, splits, labels.block_labels()[None], labels)[0])

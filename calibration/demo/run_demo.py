@@ -1,0 +1,170 @@
+"""The demo from top to bottom."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from calibration.compute import one_thread
+from calibration.decoders.fit import FittingSettings
+from calibration.demo import feedback_report as reports
+from calibration.demo.feedback_report import Report
+from calibration.demo.scan import ScanSettings, plan, scan, write
+from calibration.demo.service_process import serve_and_play
+from calibration.demo.show import Show
+from calibration.recipe import Calibrated, CalibrationSettings, calibrate
+from calibration.simulation import SimulatedRun, load_template
+from calibration.weights.pretrained import Pretrained, load_pretrained
+from rtdecode.dicom import assemble
+from rtdecode.errors import ConfigError
+from rtdecode.player.play import Speed
+from rtdecode.types import Outcome
+
+WEIGHTS = "deeplight-2d-4mm-sim"
+PERMUTATIONS = 99
+"""Nobody waits for a demo's p-value to be finer than one in a hundred."""
+_PARTICIPANTS = 1000
+"""Simulated people have numbers; each seed of the demo has this many of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSettings:
+    """What the demo may vary."""
+
+    seed: int = 1
+    speed: Speed = 10.0
+    """Of the feedback run's player, against the scanner's pace."""
+    keep: Path | None = None
+    """Folder for the files, new or empty; nothing is kept without."""
+    scans: ScanSettings = field(default_factory=ScanSettings)
+
+
+def run(settings: DemoSettings, console: Console) -> Report:
+    """Run the demo.
+
+    Raises
+    ------
+    ConfigError
+        The folder for the files holds some already, or the settings make no sense.
+    RunError
+        A step failed; the message is the step's, the service's included.
+    """
+    _check(settings)
+    show = Show(console)
+    show.open()
+    with _folder(settings.keep) as folder, one_thread():
+        found = _run(settings, folder, show)
+        if settings.keep is not None:
+            found = replace(found, folder=str(folder))
+        show.close(found)
+    return found
+
+
+def _run(settings: DemoSettings, folder: Path, show: Show) -> Report:
+    """Do all that there is to do, in one folder."""
+    pretrained = load_pretrained(WEIGHTS)
+    calibration, feedback = scan(load_template(), settings.scans, settings.seed * _PARTICIPANTS)
+    calibrated = _calibrate(pretrained, calibration, folder, settings, show)
+    metrics = calibrated.bundle.manifest.metrics
+    if metrics is None:
+        raise ConfigError("the demo's calibration has no held-out figures; it needs its events")
+    planned = plan(feedback, calibrated.bundle.manifest.classes)
+    outcomes = _feedback(calibrated, feedback, planned, folder, settings, show)
+    return Report(
+        seed=settings.seed,
+        simulated=True,
+        weights=pretrained.name,
+        calibration=metrics,
+        registration_overlap=calibrated.bundle.manifest.provenance.registration_overlap,
+        feedback=reports.feedback(planned, outcomes),
+        seconds={name: round(seconds, 2) for name, seconds in show.seconds.items()},
+    )
+
+
+def _calibrate(
+    pretrained: Pretrained,
+    scanned: SimulatedRun,
+    folder: Path,
+    settings: DemoSettings,
+    show: Show,
+) -> Calibrated:
+    """Scan the participant for the first time, and compile the decoder from the files."""
+    with show.step("calibration scan", "scan the participant: calibration run") as step:
+        images = write(scanned, folder / "calibration", step.progress)
+        step.note = f"{len(scanned)} DICOM files"
+    with show.step("calibrate", "calibrate: from DICOM to a decoder") as step:
+        step.progress("read the run", 0, 1)
+        calibrated = calibrate(
+            [assemble([images])],
+            pretrained,
+            [images.parent / "events.tsv"],
+            folder / "decoder",
+            CalibrationSettings(
+                name="demo",
+                # The network is what the demo is to show; plain voxels are told beside it.
+                fitting=FittingSettings(
+                    preference="deep", permutations=PERMUTATIONS, seed=settings.seed
+                ),
+                quick_registration=True,
+                seed=settings.seed,
+            ),
+            step.progress,
+        )
+        metrics = calibrated.bundle.manifest.metrics
+        if metrics is not None:
+            step.note = f"held-out blocks: {metrics.accuracy.block:.0%} right"
+    return calibrated
+
+
+def _feedback(
+    calibrated: Calibrated,
+    scanned: SimulatedRun,
+    planned: reports.DemoPlan,
+    folder: Path,
+    settings: DemoSettings,
+    show: Show,
+) -> list[Outcome]:
+    """Scan the participant again, and decode as the images come."""
+    with show.step("feedback scan", "scan the participant: feedback run") as step:
+        images = write(scanned, folder / "feedback", step.progress)
+        step.note = f"{len(scanned)} DICOM files"
+    pace = "as fast as it goes" if settings.speed == "max" else f"{settings.speed:g} x its pace"
+    with show.step("feedback", f"serve, and play the run at {pace}") as step:
+        with show.live(planned) as on_outcome:
+            outcomes = serve_and_play(
+                calibrated.bundle.path,
+                images,
+                folder / "feedback",
+                len(scanned),
+                settings.speed,
+                on_outcome,
+            )
+        step.note = f"{len(outcomes)} outcomes"
+    return outcomes
+
+
+def _check(settings: DemoSettings) -> None:
+    problems = []
+    if settings.seed < 0:
+        problems.append(f"--seed {settings.seed}: must be 0 or more")
+    if settings.speed != "max" and not settings.speed > 0:
+        problems.append(f"--speed {settings.speed}: must be above 0, or max")
+    keep = settings.keep
+    if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+        problems.append(f"--keep {keep}: must be a new or empty folder")
+    if problems:
+        raise ConfigError(problems)
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    """Give a folder to work in: the one to keep, or one that is gone afterwards."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="rtdecode-demo-", ignore_cleanup_errors=True) as name:
+        yield Path(name).resolve()

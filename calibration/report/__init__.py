@@ -1,5 +1,0 @@
-"""The report of a calibration: one self-contained page."""
-
-from calibration.report.content import report
-
-__all__ = ["report"]

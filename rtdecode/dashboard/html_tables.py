@@ -1,0 +1,79 @@
+"""Latency, ledger and log, as HTML; see `panels`."""
+
+from collections.abc import Sequence
+from html import escape
+
+from rtdecode.dashboard.feed import ServiceView
+from rtdecode.dashboard.model import LogLine, skips, unused
+from rtdecode.wire import Status
+
+
+def latency(status: Status | None) -> str:
+    """Return how long each stage takes."""
+    if status is None or not status.latency:
+        return "<p class=dim>no volume yet</p>"
+    slowest_ms = max(took.p95_ms for name, took in status.latency.items() if name != "total")
+    rows = []
+    for name, took in status.latency.items():
+        share = 100 * min(1.0, took.p95_ms / max(slowest_ms, 1e-9)) if name != "total" else 0
+        rows.append(
+            f"<tr class=stage-{escape(name)} data-stage={escape(name)}>"
+            f"<th scope=row>{escape(name)}</th>"
+            f"<td data-p50={took.p50_ms}>{_ms(took.p50_ms)}</td>"
+            f"<td data-p95={took.p95_ms}>{_ms(took.p95_ms)}</td>"
+            f"<td data-p99={took.p99_ms}>{_ms(took.p99_ms)}</td>"
+            f"<td class=meter><i style='width:{share:.0f}%'></i></td></tr>"
+        )
+    return (
+        "<table><thead><tr><th scope=col>ms</th><th scope=col>p50</th><th scope=col>p95</th>"
+        f"<th scope=col>p99</th><th></th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def ledger(snapshot: ServiceView) -> str:
+    """Return what became of what was received."""
+    status = snapshot.status
+    if status is None:
+        return "<p class=dim>no service yet</p>"
+    rows = [
+        _count("objects received", status.objects, "objects"),
+        _count("volumes decided", status.decisions, "decisions"),
+        *(
+            _count(f"… not counted: {why}", number, f"unused-{why}", "warn")
+            for why, number in sorted(unused(snapshot.outcomes).items())
+        ),
+        _count("volumes skipped", status.skipped, "skipped", "warn"),
+        *(
+            _count(f"… {why}", number, f"skipped-{why}", "dim")
+            for why, number in sorted(skips(snapshot.outcomes).items())
+        ),
+        _count("late", status.late, "late", "warn"),
+        _count("unreadable", status.unreadable, "unreadable", "bad"),
+        _count("left out", status.left_out, "left-out", "warn"),
+        _count("in conflict", status.conflicts, "conflicts", "bad"),
+    ]
+    return f"<dl>{''.join(rows)}</dl>"
+
+
+def log(lines: Sequence[LogLine]) -> str:
+    """Return what happened, the newest first."""
+    if not lines:
+        return "<p class=dim>nothing yet</p>"
+    items = (
+        f"<li class=log-{escape(line.kind)}><span>{'–' if line.volume < 0 else line.volume}</span>"
+        f"<em>{escape(line.kind)}</em> {escape(line.text)}</li>"
+        for line in lines
+    )
+    return f"<ol>{''.join(items)}</ol>"
+
+
+def _count(what: str, number: int, name: str, tone: str = "") -> str:
+    shown = (tone or "plain") if number else "dim"
+    return (
+        f"<dt class={shown}>{escape(what)}</dt>"
+        f"<dd class={shown} data-{escape(name)}={number}>{number}</dd>"
+    )
+
+
+def _ms(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"

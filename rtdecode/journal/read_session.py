@@ -1,0 +1,200 @@
+"""A session's folder read without changing it, also where nothing may be written."""
+
+import math
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtdecode.errors import ConfigError
+from rtdecode.journal import service_start, stimulus_events
+from rtdecode.journal.pack import Kind, Record, scan
+from rtdecode.journal.rows import holds, outcome_of
+from rtdecode.journal.service_start import ServiceStart
+from rtdecode.journal.stimulus_events import StimulusEvent
+from rtdecode.types import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a run's objects were."""
+
+    objects: int
+    unreadable: int
+    left_out: int
+    conflicts: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A run and its outcomes."""
+
+    run: int
+    start: Record
+    bundle: str
+    """Digest of the bundle that decided."""
+    classes: tuple[str, ...]
+    repetition_time_s: float
+    """The bundle's; `nan` where the service died before it was noted."""
+    ended: bool
+    first: int
+    """The sequence number of its first outcome."""
+    outcomes: Sequence[Outcome]
+    """In order; while a service writes, the newest lacks the time of its recording."""
+    notices: Sequence[tuple[str, str]]
+    """Kind and text of what the operator was told, in order."""
+    tally: Tally | None
+    """`None` until the run is over or its service has stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a session's folder holds."""
+
+    session: str
+    """Its identity, which is random."""
+    pack: Path
+    records: Sequence[Record]
+    runs: Sequence[RecordedRun]
+    servings: Sequence[ServiceStart]
+    stimulus_events: Sequence[StimulusEvent]
+    """Events, in the order in which they were told."""
+
+
+def read_session(folder: Path) -> Session:
+    """Read a session's record; a service may be writing to it meanwhile.
+
+    Raises
+    ------
+    ConfigError
+        It is no session's folder, or cannot be read.
+    """
+    pack = folder / "objects.pack"
+    try:
+        with closing(_opened(folder / "session.sqlite")) as record:
+            record.execute("BEGIN")  # one view of it all
+            (session,) = record.execute(
+                "SELECT value FROM facts WHERE name = 'session'"
+            ).fetchone() or ("",)
+            noted = _runs(record)
+            outcomes, first = _outcomes(record)
+            notices = _notices(record)
+            tallies = _tallies(record)
+            servings = service_start.read(record)
+            told = stimulus_events.read(record)
+        with pack.open("rb") as file:
+            # After the outcomes: the log is always ahead of them.
+            records = list(scan(file))
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(
+            f"{folder} cannot be read as a session ({error}); give the folder that was served "
+            "with --session"
+        ) from error
+    starts = {r.header["run"]: r for r in records if r.kind is Kind.START}
+    runs = [
+        RecordedRun(
+            run=run,
+            start=start,
+            bundle=str(start.header["bundle"]),
+            classes=tuple(map(str, start.header.get("classes", ()))),
+            repetition_time_s=noted[run][0] if run in noted else math.nan,
+            ended=run in noted and noted[run][1],
+            first=first.get(run, 0),
+            outcomes=outcomes.get(run, []),
+            notices=notices.get(run, []),
+            tally=tallies.get(run),
+        )
+        for run, start in starts.items()
+    ]
+    return Session(session, pack, records, runs, servings, told)
+
+
+def _runs(record: sqlite3.Connection) -> dict[int, tuple[float, bool]]:
+    """Return repetition time and whether it has ended, by run."""
+    rows = record.execute("SELECT run, repetition_time_s, ended_utc IS NOT NULL FROM runs")
+    return {run: (math.nan if tr_s is None else tr_s, bool(ended)) for run, tr_s, ended in rows}
+
+
+def _outcomes(record: sqlite3.Connection) -> tuple[dict[int, list[Outcome]], dict[int, int]]:
+    """Return outcomes and the first one's sequence number, by run."""
+    late = set()
+    if holds(record, "late"):
+        late = {sequence for (sequence,) in record.execute("SELECT sequence FROM late")}
+    rows = record.execute(
+        "SELECT run, sequence, outcome, recorded_ns FROM outcomes ORDER BY sequence"
+    )
+    outcomes: dict[int, list[Outcome]] = {}
+    first: dict[int, int] = {}
+    for run, sequence, content, recorded_ns in rows:
+        outcome = outcome_of(content, recorded_ns, late=sequence in late)
+        outcomes.setdefault(run, []).append(outcome)
+        first.setdefault(run, sequence)
+    return outcomes, first
+
+
+def _notices(record: sqlite3.Connection) -> dict[int, list[tuple[str, str]]]:
+    notices: dict[int, list[tuple[str, str]]] = {}
+    if holds(record, "notices"):
+        for run, kind, text in record.execute(
+            "SELECT run, kind, text FROM notices ORDER BY record"
+        ):
+            notices.setdefault(run, []).append((kind, text))
+    return notices
+
+
+def _tallies(record: sqlite3.Connection) -> dict[int, Tally]:
+    if not holds(record, "tallies"):
+        return {}
+    rows = record.execute("SELECT run, objects, unreadable, left_out, conflicts FROM tallies")
+    return {run: Tally(*counts) for run, *counts in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """What was noted beside a session's outcomes, without its objects or outcomes being read."""
+
+    service_start: ServiceStart | None
+    """The newest."""
+    marks: Sequence[tuple[int, int, str, str]]
+    """Run, sequence of the outcome before it, time (UTC, ISO 8601), text."""
+    notices: Sequence[tuple[int, str, str]]
+    """Run, kind and text, in the order of the objects that they are about."""
+    stimulus_events: Sequence[StimulusEvent] = ()
+    """What stimulus programs told, as it came."""
+
+
+def read_remarks(folder: Path) -> Remarks:
+    """Read marks, notices, events and the newest serving; cheap, while a service is writing.
+
+    Raises
+    ------
+    ConfigError
+        It is no session's folder, or cannot be read.
+    """
+    try:
+        with closing(_opened(folder / "session.sqlite")) as record:
+            record.execute("BEGIN")
+            servings = service_start.read(record)
+            marks = record.execute("SELECT run, sequence, marked_utc, text FROM marks").fetchall()
+            notices = record.execute("SELECT run, kind, text FROM notices ORDER BY record")
+            return Remarks(
+                servings[-1] if servings else None,
+                marks,
+                notices.fetchall(),
+                stimulus_events.read(record),
+            )
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigError(
+            f"{folder} cannot be read as a session ({error}); give the folder that was served "
+            "with --session"
+        ) from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name} is missing")
+    # A record that was closed properly is read where nothing may be written, and leaves no file.
+    closed = not path.with_name(f"{path.name}-wal").exists()
+    uri = f"{path.resolve().as_uri()}?{'immutable=1' if closed else 'mode=ro'}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None)
