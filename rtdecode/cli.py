@@ -23,6 +23,7 @@ OWN: Mapping[str, str] = MappingProxyType(
         "check": "check:check",
         "serve": "serve:serve",
         "resume": "serve:resume",
+        "forward": "forward:forward",
         "replay": "replay:replay",
         "monitor": "monitor:monitor",
         "dashboard": "dashboard:dashboard",

@@ -23,7 +23,7 @@ def serve(
         typer.Option(
             help="Where volumes come from. folder:PATH: the scanner writes files there. "
             "dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE: the scanner sends DICOM here. "
-            "zmq: objects are pushed to --ingest (tools/forward_folder does). "
+            "zmq: objects are pushed to --ingest (rtdecode forward does). "
             "pyneal://HOST:PORT: Pyneal's scanner programs send volumes here. "
             "recording:PATH: a session again."
         ),

@@ -17,7 +17,6 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
         "compare_normalisers",
         "dashboard_latency",
         "display_latency",
-        "forward_folder",
         "fuzz_dicom",
         "plot_session",
         "psychopy_feedback",

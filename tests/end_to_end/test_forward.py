@@ -11,12 +11,12 @@ from threading import Event
 import pytest
 import zmq
 
+from rtdecode.cli import main
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.player import IngestSink, default_record, forward
 from rtdecode.player.forward import Acknowledged
 from rtdecode.wire import IngestHeader, IngestReply, decode, encode
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "forward_folder"
 VOLUMES = 9
 
 
@@ -52,9 +52,10 @@ def test_a_service_killed_in_mid_run_and_started_again_misses_nothing(
     with serve("killed", "zmq:", 4) as dying:
         assert dying.stdout is not None
         ingest = json.loads(dying.stdout.readline())["ingest"]
-        command = [sys.executable, str(TOOL), str(tmp_path / "export"), "--to", ingest]
+        command = [sys.executable, "-m", "rtdecode", "forward", str(tmp_path / "export")]
         forwarder = subprocess.Popen(
-            [*command, "--record", str(outside / "record.txt")], stderr=subprocess.DEVNULL
+            [*command, "--to", ingest, "--record", str(outside / "record.txt")],
+            stderr=subprocess.DEVNULL,
         )
     try:
         assert dying.returncode != 0
@@ -93,6 +94,25 @@ def test_what_was_acknowledged_is_not_sent_again_after_a_restart(
         while control.status().objects < 4:
             pass
     assert service.shut().objects == 4
+
+
+def test_ctrl_c_ends_the_command_with_a_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The exit code is 0, and the options arrive."""
+
+    def interrupted(folder, to, record, *, on_answer, force_polling, keys):
+        assert (folder, to, record) == (tmp_path, "tcp://a:1", tmp_path / "record.txt")
+        assert (force_polling, keys) == (True, tmp_path / "keys")
+        on_answer(IngestReply(sha256="0", receipt="journalled"))
+        on_answer(IngestReply(sha256="1", receipt="refused", error="no name"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rtdecode.player.forward", interrupted)
+    record, keys = str(tmp_path / "record.txt"), str(tmp_path / "keys")
+    options = ["--to", "tcp://a:1", "--record", record, "--keys", keys, "--polling"]
+    assert main(["forward", str(tmp_path), *options]) == 0
+    assert "1 delivered, 0 were there already, 1 refused" in capsys.readouterr().err
 
 
 def test_names_of_files_never_leave_the_console(start, tmp_path: Path, export, scanner):
