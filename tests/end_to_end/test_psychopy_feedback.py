@@ -10,7 +10,7 @@ import pytest
 from rtdecode.display import read_displayed
 from rtdecode.journal import read_session
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "psychopy_feedback"
+EXAMPLE = Path(__file__).resolve().parents[2] / "tools" / "examples" / "psychopy_feedback.py"
 SETTINGS = """
 display = "thermometer"
 of = "tongue"
@@ -28,7 +28,7 @@ def test_it_shows_and_records_the_journals_values(start, export, scanner, settin
     path = tmp_path / "feedback.toml"
     path.write_text(SETTINGS, encoding="utf-8")
     service = start()
-    command = [sys.executable, TOOL, "--session", settings.session, "--settings", path]
+    command = [sys.executable, EXAMPLE, "--session", settings.session, "--settings", path]
     with subprocess.Popen(
         [*command, "--terminal"], stdout=subprocess.PIPE, encoding="utf-8"
     ) as program:

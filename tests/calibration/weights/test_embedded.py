@@ -15,9 +15,10 @@ def test_they_are_small_and_say_what_they_are(name):
     path = embedded(name)
     assert path.stat().st_size < 2 << 20
     about = describe(path)
-    assert "tools/pretrain_simulated" in about.source
+    assert "tools/pretrain_simulated" in about.source  # where the recipe was when they were made
     card = path.with_suffix(".md").read_text(encoding="utf-8")
-    for words in ("tools/pretrain_simulated", "No person was scanned", "BSD-3-Clause"):
+    recipe = "tools/experiments/pretrain_simulated.py"
+    for words in (recipe, "No person was scanned", "BSD-3-Clause"):
         assert words in card
 
 

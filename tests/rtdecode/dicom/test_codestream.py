@@ -106,7 +106,7 @@ def test_damaged_frames_never_raise_anything_else(compressed, syntax, data) -> N
     [("1.2.840.10008.1.2.4.70", b"\xff\xc3"), ("1.2.840.10008.1.2.4.80", b"\xff\xf7")],
 )
 def test_a_precision_no_pixel_has_is_refused(compressed, syntax, marker, precision) -> None:
-    """Found by tools/fuzz_dicom: it ended the process in another library."""
+    """Found by tools/fuzz/fuzz_dicom.py: it ended the process in another library."""
     content = bytearray(compressed[syntax])
     content[content.index(marker) + 4] = precision
     with pytest.raises(VolumeError):

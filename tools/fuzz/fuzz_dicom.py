@@ -6,8 +6,8 @@ read in a process of its own. Reported and kept in --out: any exception but Volu
 the process, more than --seconds for one object, more than --mebibytes of memory for one.
 The same --seed gives the same objects again.
 
-  tools/fuzz_dicom --minutes 10
-  tools/fuzz_dicom --minutes 60 --seed 7 --folder DICOM_FOLDER --out found
+  tools/fuzz/fuzz_dicom.py --minutes 10
+  tools/fuzz/fuzz_dicom.py --minutes 60 --seed 7 --folder DICOM_FOLDER --out found
 """
 
 import argparse

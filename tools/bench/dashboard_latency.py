@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare the service's latency with and without two open dashboards, side by side in one run.
 
-Usage: .venv/bin/python tools/dashboard_latency --bundle BUNDLE --dicom FOLDER [--speed 4]
+Usage: .venv/bin/python tools/bench/dashboard_latency.py --bundle BUNDLE --dicom FOLDER [--speed 4]
 
 A recorded series is played into a service with two dashboards, each open in a headless Chromium of
 its own. While the run goes on, dashboards and browsers are halted and let go in turn, so that both

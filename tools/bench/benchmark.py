@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Time every step of a volume's road, from DICOM bytes to the subscriber, for three matrix sizes.
+"""Time each step from a volume's DICOM bytes to the subscriber, for three matrix sizes.
 
-Simulated Siemens mosaics, the 2 mm grid of the published network (random weights: they cost the
-same), every step alone on the machine's clock. Shared machines are noisy: compare ratios within one
-run, not milliseconds between runs.
+The volumes are simulated Siemens mosaics. The network is the published one on its 2 mm grid, with
+random weights, which take the same time. Each step is timed alone. Shared machines are noisy:
+compare ratios within one run, not milliseconds between runs.
 
-Run it with the environment's own Python: `.venv/bin/python tools/benchmark --help`.
+Usage: .venv/bin/python tools/bench/benchmark.py [--sizes 64x64x27] [--calibrate]
 """
 
 import argparse
@@ -16,16 +16,17 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import zmq
-from calibration.bundling.write_bundle.compile import export_decoder
-from calibration_profile import profile
 from rich.console import Console
 from rich.table import Table
 
+from calibration.bundling.compile import export_decoder
 from calibration.networks import (
     DeepLight,
     NetworkEvidence,
@@ -35,6 +36,7 @@ from calibration.networks import (
 from calibration.registration import template
 from calibration.simulation import (
     EpiProtocol,
+    Participant,
     ParticipantSettings,
     RunDesign,
     load_template,
@@ -43,10 +45,11 @@ from calibration.simulation import (
     write_dicom,
 )
 from calibration.weights import DEEPLIGHT_2D
+from calibration_profile import profile
 from rtdecode import bundle, dicom
 from rtdecode.pipeline import Pipeline
 from rtdecode.stages import Preparation, PreparationSettings, Space, dilate
-from rtdecode.types import Decision, Outcome, Stamps
+from rtdecode.types import Decision, Outcome, Stamps, Volume
 from rtdecode.wire import Numbered, encode, to_message
 
 PROTOCOLS = {
@@ -54,12 +57,13 @@ PROTOCOLS = {
     "80x80x35": EpiProtocol((80, 80, 35), (3.0, 3.0, 3.3)),
     "104x90x72": EpiProtocol((104, 90, 72), (2.0, 2.0, 2.0)),
 }
+Socket: TypeAlias = zmq.Socket[bytes]
 STAGES = ("realign", "resample", "smooth", "normalise", "decode")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to time, and how."""
+    """The settings of a measurement."""
 
     volumes: int
     threads: int
@@ -69,30 +73,40 @@ class Options:
 def main() -> int:
     """Time each size, and print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--volumes", type=int, default=40, help="volumes timed a size (40)")
-    parser.add_argument("--threads", type=int, default=1, help="of the network; the rest has one")
-    parser.add_argument("--sizes", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS))
+    parser.add_argument("--volumes", type=int, default=40, help="number of volumes per size (40)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of the network; all other steps use one"
+    )
+    parser.add_argument(
+        "--sizes", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="matrix sizes (all)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     calibration = parser.add_argument_group("calibration")
     calibration.add_argument(
         "--calibrate",
         action="store_true",
-        help="time the steps of a calibration instead, offline and while the run is acquired",
+        help="time the steps of a calibration instead, from files and during the acquisition",
     )
-    calibration.add_argument("--run", type=Path, help="its DICOM folder (default: simulated)")
+    calibration.add_argument("--run", type=Path, help="the run's DICOM folder (a simulated run)")
     calibration.add_argument("--events", type=Path, help="the run's BIDS events")
-    calibration.add_argument("--weights", default="deeplight-2d-4mm-sim", help="its weights")
-    calibration.add_argument("--speed", type=float, default=1.0, help="pace of the live run (1)")
-    given = parser.parse_args()
-    if given.calibrate:
-        with contextlib.redirect_stdout(sys.stderr) if given.json else contextlib.nullcontext():
-            found = profile(given.run, given.events, given.weights, given.speed, Console())
-        if given.json:
-            print(json.dumps({"seconds": found}, indent=1))
+    calibration.add_argument(
+        "--weights", default="deeplight-2d-4mm-sim", help="the pretrained weights"
+    )
+    calibration.add_argument(
+        "--speed", type=float, default=1.0, help="pace of the live run, 1 as by the scanner (1)"
+    )
+    arguments = parser.parse_args()
+    if arguments.calibrate:
+        with contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext():
+            seconds = profile(
+                arguments.run, arguments.events, arguments.weights, arguments.speed, Console()
+            )
+        if arguments.json:
+            print(json.dumps({"seconds": seconds}, indent=1))
         return 0
-    options = Options(given.volumes, given.threads, tuple(given.sizes))
+    options = Options(arguments.volumes, arguments.threads, tuple(arguments.sizes))
     timings = {size: time_size(size, options) for size in options.sizes}
-    if given.json:
+    if arguments.json:
         print(json.dumps({"machine": machine(options), "milliseconds": timings}, indent=1))
     else:
         show(timings, options)
@@ -130,21 +144,21 @@ def time_size(size: str, options: Options) -> dict[str, dict[str, float]]:
                 if not isinstance(outcome, Decision):
                     continue  # the first volumes, whose statistics are not ready
                 steps["parse"].append(parsed - started)
-                for stage, took in zip(STAGES, of_stages(outcome.stamps), strict=True):
-                    steps[stage].append(took)
+                for stage, ns in zip(STAGES, stage_durations_ns(outcome.stamps), strict=True):
+                    steps[stage].append(ns)
                 steps["publish"].append(ended - stepped)
                 steps["all"].append(ended - started)
     return {name: summary(values) for name, values in steps.items()}
 
 
-def of_stages(stamps: Stamps) -> list[int]:
-    """Return how long each of `STAGES` took, in nanoseconds."""
+def stage_durations_ns(stamps: Stamps) -> list[int]:
+    """Return the duration of each of `STAGES`, in nanoseconds."""
     ends = [stamps.parsed_ns, stamps.realigned_ns, stamps.resampled_ns, stamps.smoothed_ns]
     ends += [stamps.normalised_ns, stamps.decided_ns]
     return np.diff(ends).tolist()
 
 
-def publish(sender: zmq.Socket, receiver: zmq.Socket, outcome: Outcome) -> None:
+def publish(sender: Socket, receiver: Socket, outcome: Outcome) -> None:
     """Send an outcome and wait until the subscriber has it."""
     sender.send_multipart([b"outcome", encode(to_message(Numbered("benchmark", 1, 0, outcome)))])
     receiver.recv_multipart()
@@ -160,7 +174,7 @@ def summary(nanoseconds: list[float]) -> dict[str, float]:
     }
 
 
-def make_bundle(participant, volumes, folder: Path) -> bundle.Bundle:  # noqa: ANN001  simulation types
+def make_bundle(participant: Participant, volumes: Sequence[Volume], folder: Path) -> bundle.Bundle:
     """Compile a decoder of the published network's shape with the participant's true anatomy."""
     shape, affine = DEEPLIGHT_2D.grid_shape, np.array(DEEPLIGHT_2D.affine)
     mask = template.on_grid(shape, affine).mask
@@ -196,7 +210,7 @@ def make_bundle(participant, volumes, folder: Path) -> bundle.Bundle:  # noqa: A
 
 
 def machine(options: Options) -> dict[str, object]:
-    """Say what was measured on."""
+    """Return the properties of the machine and of the measurement."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     return {
         "processor": platform.processor() or platform.machine(),
@@ -210,9 +224,9 @@ def machine(options: Options) -> dict[str, object]:
 
 
 def show(timings: dict[str, dict[str, dict[str, float]]], options: Options) -> None:
-    """Print one table: a row a step, a column a matrix size."""
-    said = ", ".join(f"{name} {value}" for name, value in machine(options).items())
-    table = Table(title="milliseconds a volume, median / p95", caption=said)
+    """Print a table with one row per step and one column per matrix size."""
+    caption = ", ".join(f"{name} {value}" for name, value in machine(options).items())
+    table = Table(title="milliseconds per volume, median / p95", caption=caption)
     table.add_column("step")
     for size in timings:
         table.add_column(size, justify="right")

@@ -7,16 +7,16 @@ resting-state fluctuations of the parcels, and spatially smooth noise, together 
 signal's amplitude. Decoders learn from 1, 3, 5 and 10 subjects, and are tested on ten others, volume
 by volume; chance is 25 %. Several draws of training subjects; what takes long has fewer.
 
-  tools/transfer_curve --betas FOLDER --parcels FOLDER --out transfer.json --plot transfer.png
+  tools/experiments/transfer_curve.py --betas FOLDER --parcels FOLDER --out transfer.json --plot transfer.png
       FOLDER with HCP_example_taskactivations_data.h5 and HCP_example_restrun1_*.h5, and FOLDER with
       MNI_Glasser_HCP_v1.0.nii.gz; the published weights must have been imported
-  tools/transfer_curve --out transfer.json --plot transfer.png
+  tools/experiments/transfer_curve.py --out transfer.json --plot transfer.png
       only draw again what was measured
 
-  tools/transfer_curve --simulated --out transfer-simulated.json --plot transfer-simulated.png
+  tools/experiments/transfer_curve.py --simulated --out transfer-simulated.json --plot transfer-simulated.png
       the same question in simulated people, of the weights that rtdecode ships: by minutes of own
-      calibration and by training people, with controls (see tools/simulated_transfer.py); add
-      --permuted FILE and --unrelated FILE from `tools/pretrain_simulated --control ...`
+      calibration and by training people, with controls (see tools/experiments/simulated_transfer.py); add
+      --permuted FILE and --unrelated FILE from `tools/experiments/pretrain_simulated.py --control ...`
 
 It takes hours on a CPU and keeps each result as it comes: started again, it goes on.
 """
@@ -136,10 +136,10 @@ def decoders(cohort: Cohort, told: Callable[[str, int, int], None]) -> dict[str,
 
     from calibration.budget import Budget
     from calibration.compute import best_device
-    from calibration.networks.features import network_features
     from calibration.decoders.finetune import TuningSettings, from_scratch, tune
     from calibration.decoders.lda import fit_lda
     from calibration.networks import DeepLight
+    from calibration.networks.features import network_features
     from calibration.weights.pretrained import load_pretrained
     from rtdecode.clock import SystemClock
 
@@ -193,8 +193,8 @@ def decoders(cohort: Cohort, told: Callable[[str, int, int], None]) -> dict[str,
 
 
 def _labels(cohort: Cohort, rows: NDArray[np.int64]) -> object:
-    from calibration.data.labels import Labels
     from calibration.data.blocks import Block
+    from calibration.data.labels import Labels
 
     blocks = tuple(Block("", 0.0, 0.0) for _ in range(int(cohort.block.max()) + 1))
     return Labels(
@@ -249,11 +249,11 @@ def measure(given: argparse.Namespace) -> None:
 
 def simulated(given: argparse.Namespace) -> None:
     """Measure what is missing in the simulated worlds, and show it."""
-    import simulated_transfer as worlds
-    import simulated_transfer_plot as plots
     import torch
     from rich.console import Console
 
+    import simulated_transfer as worlds
+    import simulated_transfer_plot as plots
     from calibration.progress import bars
     from calibration.weights import EMBEDDED, embedded
 
@@ -356,7 +356,9 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="picture to draw")
     parser.add_argument("--noise", type=float, default=2.0, help="amplitude over the signal's")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", action="append", help="measure only the decoder (or simulated world) of this name")
+    parser.add_argument(
+        "--only", action="append", help="measure only the decoder (or simulated world) of this name"
+    )
     parser.add_argument("--simulated", action="store_true", help="simulated people instead")
     parser.add_argument("--weights", default="deeplight-2d-4mm-sim", help="name or file, for B")
     parser.add_argument("--permuted", type=Path, help="control weights, for F")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Serve many volumes at full speed over real sockets, and see that the service does not grow.
 
-Usage: .venv/bin/python tools/soak [--volumes 10000]
+Usage: .venv/bin/python tools/bench/soak.py [--volumes 10000]
 
 The service is a process of its own with a decoder that only averages, so that what is measured is
 everything around it: intake, log, ledger, record, sockets. It fails where the service's memory

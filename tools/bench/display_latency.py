@@ -2,7 +2,7 @@
 """Measure in a browser how soon after a decision's publication the participant's page shows it.
 
 Usage, beside `rtdecode serve` and `rtdecode display`, on the same machine, before the run begins:
-.venv/bin/python tools/display_latency --session SESSION --url http://127.0.0.1:7820/
+.venv/bin/python tools/bench/display_latency.py --session SESSION --url http://127.0.0.1:7820/
 
 It opens the page in headless Chromium, follows the run to its end, and prints the time from the
 moment a decision was durable (it is published next) to the change of the page, and to the browser's

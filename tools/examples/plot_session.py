@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plot a recorded session: motion, framewise displacement, probabilities and latency by volume.
 
-Usage: .venv/bin/python tools/plot_session SESSION_FOLDER picture.png
+Usage: .venv/bin/python tools/examples/plot_session.py SESSION_FOLDER picture.png
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What `tools/transfer_curve --simulated` measured: the tables, the claim, and the picture."""
+"""What `tools/experiments/transfer_curve.py --simulated` measured: the tables, the claim, and the picture."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,9 +7,9 @@ import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from simulated_transfer import CHANCE, LAYER, MINUTES, N_TRAIN, NULL, SHARED, UNRELATED
 
 from rtdecode.types import Float64
+from simulated_transfer import CHANCE, LAYER, MINUTES, N_TRAIN, NULL, SHARED, UNRELATED
 
 Results = Mapping[str, list[float]]
 AXES = {"minutes": tuple(MINUTES), "people": N_TRAIN}

@@ -7,8 +7,8 @@ volume and what every candidate and baseline, fitted to the same half, said of t
 each read out by a window and by a filter whose settings were fitted to the other blocks. One run
 has few blocks: read the intervals.
 
-  tools/split_half --run DICOM_FOLDER --events events.tsv
-  tools/split_half --run DICOM_FOLDER --events events.tsv --classes face+body:people,house+scene:places
+  tools/experiments/split_half.py --run DICOM_FOLDER --events events.tsv
+  tools/experiments/split_half.py --run DICOM_FOLDER --events events.tsv --classes face+body:people,house+scene:places
 """  # noqa: E501 - a command to copy stays on one line
 
 import argparse
@@ -20,29 +20,28 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-
-from calibration.decoders.baselines import fast_baselines
-from calibration.decoders.lag import DEFAULT_LAG_S
 from calibration.bundling.write_bundle.compile import export_decoder
+
 from calibration.compute import one_thread
-from calibration.data.labels import MIN_BLOCKS_PER_CLASS, Labels, label_volumes
-from calibration.demo.service_process import serve_and_play
-from calibration.decoders.evaluate import accuracy, log_loss
 from calibration.data.blocks import find_blocks, parse_classes
-from rtdecode.events import Block
-from calibration.networks.features import RECURRENT, network_features
-from calibration.decoders.fit import VOXELS
-from calibration.decoders.lda import VOXEL_SHARE, fit_lda
 from calibration.data.calibration_data import Kept
-from calibration.networks import LayerEvidence, LinearReadOut, ReadOutSettings, StreamingDecoder
+from calibration.data.labels import MIN_BLOCKS_PER_CLASS, Labels, label_volumes
 from calibration.data.prepared_runs import PREPARATION, walk
-from calibration.weights.pretrained import Pretrained, load_pretrained
-from calibration.progress import Progress, bars
+from calibration.decoders.baselines import fast_baselines
+from calibration.decoders.evaluate import accuracy, log_loss
+from calibration.decoders.fit import VOXELS
 from calibration.decoders.fit_read_out import KINDS, fit_read_out
+from calibration.decoders.lag import DEFAULT_LAG_S
+from calibration.decoders.lda import VOXEL_SHARE, fit_lda
+from calibration.demo.service_process import serve_and_play
+from calibration.networks import LayerEvidence, LinearReadOut, ReadOutSettings, StreamingDecoder
+from calibration.networks.features import RECURRENT, network_features
+from calibration.progress import Progress, bars
 from calibration.recipe import ZERO_SHOT_WINDOW_S, CalibrationSettings, calibrate
-from rtdecode.events import read_events
+from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode import bundle as bundles
 from rtdecode import dicom
+from rtdecode.events import Block, read_events
 from rtdecode.record.format import read_out
 from rtdecode.stages import Preparation
 from rtdecode.types import Bool, Decision, Float32, Float64, Outcome, Prepared, Volume

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Is simulated noise like a scanner's? Temporal SNR, autocorrelation and smoothness, side by side.
 
-Usage: .venv/bin/python tools/compare_noise SERIES_FOLDER [--picture noise.png] [--people 5]
+Usage: .venv/bin/python tools/experiments/compare_noise.py SERIES_FOLDER [--picture noise.png] [--people 5]
 
 Simulated people are scanned by the series' own protocol (matrix, voxels, repetition time) at rest,
 and measured in the same way: over the brain (the largest bright piece of the mean image), after a

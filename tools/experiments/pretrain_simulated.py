@@ -5,9 +5,9 @@ Simulated people do some of many tasks (`calibration/simulation`); the published
 on a 4 mm grid to tell the tasks apart (`calibration/pretraining`); weights are written in half
 precision. No weights of anybody's are read. Under 90 minutes and 4 GB of memory on two cores.
 
-  tools/pretrain_simulated --out deeplight-2d-4mm-sim.safetensors
-  tools/pretrain_simulated --out control.safetensors --control permuted   nobody's names agree
-  tools/pretrain_simulated --out control.safetensors --control unrelated  no pattern is shared
+  tools/experiments/pretrain_simulated.py --out deeplight-2d-4mm-sim.safetensors
+  tools/experiments/pretrain_simulated.py --out control.safetensors --control permuted   nobody's names agree
+  tools/experiments/pretrain_simulated.py --out control.safetensors --control unrelated  no pattern is shared
 
 --examples FOLDER keeps the scanned people, and takes those that are there already.
 """
@@ -79,7 +79,7 @@ def main() -> int:
     about = Description(
         grid_shape=(columns, rows, slices),
         states=examples.states,
-        source=f"tools/pretrain_simulated {asdict(cohort)} {asdict(settings)} {given.control}",
+        source=f"tools/experiments/pretrain_simulated.py {asdict(cohort)} {asdict(settings)} {given.control}",
         grid_affine=tuple(tuple(map(float, row)) for row in grid_affine()),
         layers=LAYERS,
         smoothing_fwhm_mm=SMOOTHING_FWHM_MM,

@@ -1,4 +1,4 @@
-"""The simulated side of `tools/transfer_curve`: worlds, people, and every way to a decoder.
+"""The simulated side of `tools/experiments/transfer_curve.py`: worlds, people, and every way to a decoder.
 
 Three worlds. *shared*: people's patterns have 60 % of their variance in common. *unrelated*:
 nothing in common, in the people that the network was pretrained on either; what pretraining still

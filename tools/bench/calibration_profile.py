@@ -1,7 +1,7 @@
-"""When each step of a calibration begins and ends, offline and while the run is acquired.
+"""Measure when each step of a calibration begins and ends, from files and during the acquisition.
 
-`tools/benchmark --calibrate` prints it. Steps may run side by side, so that begin and end are told
-and no sum is made.
+`tools/bench/benchmark.py --calibrate` prints the result. Steps may run in parallel, so begin and
+end are printed and no sum.
 """
 
 import os
@@ -23,24 +23,25 @@ from calibration.simulation import load_template
 from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode.player import play
 from rtdecode.service import ServiceSettings
+from rtdecode.types import Volume
 
 VERDICT, SERVABLE, COMPLETE = "VERDICT", "BUNDLE CAN BE SERVED", "COMPLETE"
 
 
 @dataclass
 class Watch:
-    """Notes when steps begin and end, in seconds from zero."""
+    """Records when steps begin and end, in seconds from `zero_s`."""
 
     zero_s: float = field(default_factory=time.perf_counter)
     steps: dict[str, list[float]] = field(default_factory=dict)
 
     def progress(self, step: str, _done: int = 1, _total: int = 1) -> None:
-        """Note that a step goes on."""
+        """Record that a step is running."""
         now_s = time.perf_counter() - self.zero_s
         self.steps.setdefault(step, [now_s, now_s])[1] = now_s
 
     def announcements(self) -> Announcements:
-        """Return what notes the verdict and the bundle."""
+        """Return callbacks that record the verdict and the bundle."""
         return Announcements(
             lambda _fitted: self.progress(VERDICT), lambda _bundle: self.progress(SERVABLE)
         )
@@ -49,7 +50,7 @@ class Watch:
 def profile(
     run: Path | None, events: Path | None, weights: str, speed: float, console: Console
 ) -> dict[str, dict[str, list[float]]]:
-    """Calibrate offline and live, and return begin and end of each step in seconds.
+    """Calibrate from files and live, and return begin and end of each step in seconds.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def profile(
     speed
         Pace at which the run is acquired, 1 as by the scanner.
     console
-        Where the tables go.
+        The tables are printed on it.
     """
     pretrained = load_pretrained(weights)
     with tempfile.TemporaryDirectory() as scratch:
@@ -69,25 +70,32 @@ def profile(
             simulated, _ = scan(load_template(), ScanSettings(), seed=1)
             run = write(simulated, folder, silent)
             events = folder / "events.tsv"
-        found = {
+        results = {
             "offline": offline(run, events, pretrained, folder),
             "live": live(run, events, pretrained, folder, speed),
         }
-    show(found, console)
-    return found
+    show(results, console)
+    return results
 
 
 def offline(
     run: Path, events: Path, pretrained: Pretrained, folder: Path
 ) -> dict[str, list[float]]:
-    """Calibrate from files; zero is when they begin to be read."""
+    """Calibrate from files; time zero is when reading begins."""
     watch = Watch()
     watch.progress("read the run")
     volumes = read_run(run)
     watch.progress("read the run")
     settings = CalibrationSettings("offline")
-    calibrate([volumes], pretrained, [events], folder / "offline", settings, watch.progress,
-              announce=watch.announcements())  # fmt: skip
+    calibrate(
+        [volumes],
+        pretrained,
+        [events],
+        folder / "offline",
+        settings,
+        watch.progress,
+        announce=watch.announcements(),
+    )
     watch.progress(COMPLETE)
     return watch.steps
 
@@ -95,7 +103,7 @@ def offline(
 def live(
     run: Path, events: Path, pretrained: Pretrained, folder: Path, speed: float
 ) -> dict[str, list[float]]:
-    """Calibrate while the run is played into a folder; zero is its last volume."""
+    """Calibrate while the run is played into a folder; time zero is its last volume."""
     count = len(read_run(run))
     incoming = folder / "incoming"
     incoming.mkdir()
@@ -103,15 +111,23 @@ def live(
     settings = CalibrationSettings("live")
     service = ServiceSettings(folder / "session", f"folder:{incoming}", volumes=count)
     last_s = [0.0]
-    with preparing(pretrained, settings, count) as begun:
+    with preparing(pretrained, settings, count) as prepared_run:
 
-        def came(volume: object) -> None:
+        def add(volume: Volume) -> None:
             last_s[0] = time.perf_counter() - watch.zero_s
-            begun.add(volume)  # type: ignore[arg-type]  # the service hands on volumes
+            prepared_run.add(volume)
 
-        acquire(service, came, on_ready=_player(run, incoming, speed))
-        calibrate([begun.volumes], pretrained, [events], folder / "live", settings, watch.progress,
-                  begun=begun, announce=watch.announcements())  # fmt: skip
+        acquire(service, add, on_ready=_player(run, incoming, speed))
+        calibrate(
+            [prepared_run.volumes],
+            pretrained,
+            [events],
+            folder / "live",
+            settings,
+            watch.progress,
+            begun=prepared_run,
+            announce=watch.announcements(),
+        )
     watch.progress(COMPLETE)
     return {step: [t - last_s[0] for t in span] for step, span in watch.steps.items()}
 
@@ -123,11 +139,11 @@ def _player(run: Path, incoming: Path, speed: float) -> Callable[[object], None]
     return start
 
 
-def show(found: dict[str, dict[str, list[float]]], console: Console) -> None:
-    """Print a table of each way."""
+def show(results: dict[str, dict[str, list[float]]], console: Console) -> None:
+    """Print one table per way of calibration."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     zero = {"offline": "from the first file", "live": "from the last volume"}
-    for way, steps in found.items():
+    for way, steps in results.items():
         table = Table(
             title=f"{way}: seconds {zero[way]}",
             caption=f"{os.cpu_count()} cores, load {load:.1f} at the end",

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The participant's display as a PsychoPy program: an example to start your own from.
 
-Usage: .venv/bin/python tools/psychopy_feedback --session SESSION --settings feedback.toml
+Usage: .venv/bin/python tools/examples/psychopy_feedback.py --session SESSION --settings feedback.toml
 
 It shows what `rtdecode display` shows, by the same settings (docs/display.md), and keeps the same
 record. Without PsychoPy, or with --terminal, it prints what would be on the screen.
