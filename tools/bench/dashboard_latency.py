@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Compare the service's latency with and without two open dashboards, side by side in one run.
+"""Compare the service's latency with and without two open dashboards, within one run.
 
 Usage: .venv/bin/python tools/bench/dashboard_latency.py --bundle BUNDLE --dicom FOLDER [--speed 4]
 
-A recorded series is played into a service with two dashboards, each open in a headless Chromium of
-its own. While the run goes on, dashboards and browsers are halted and let go in turn, so that both
-conditions see the same minutes of the same machine. Each volume counts where its last byte came.
-At the end both pages must show what the journal holds. The browsers share the machine's processors
-with the service here; an operator's often runs elsewhere (--browser-nice gives them less,
---own-core keeps them off the service's).
+A recorded series is played into a service with two dashboards. Each dashboard is open in a headless
+Chromium. During the run, dashboards and browsers are suspended and resumed in turn, so that both
+conditions are measured in the same minutes on the same machine. A volume belongs to the phase in
+which its last byte arrived. At the end both pages must show the values of the journal.
+
+Here the browsers share the processors with the service; an operator's browser often runs on another
+computer. --browser-nice lowers the browsers' priority, --own-core gives the service its own core.
 """
 
 import argparse
@@ -28,37 +29,40 @@ from playwright.sync_api import Page, sync_playwright
 
 from rtdecode.client import Outcomes
 from rtdecode.journal import read_session
-from rtdecode.types import Decision
+from rtdecode.types import Decision, Float64
 
 RTDECODE = [sys.executable, "-m", "rtdecode"]
 ANY_PORT = "tcp://127.0.0.1:*"
 SETTLE_S = 3.0
-"""After each change, for what was halted to catch up."""
+"""Waiting time after each change, in which the resumed processes catch up."""
 DRAWS = 2000
+"""Bootstrap draws of phases."""
 
 
 @dataclass
 class Measured:
-    """Latencies of one condition, by phase."""
+    """Latencies of one condition."""
 
     phases: list[list[float]] = field(default_factory=list)
+    """Milliseconds of each volume, by phase."""
 
     @property
-    def all_ms(self) -> np.ndarray:
-        """All of them, milliseconds."""
+    def all_ms(self) -> Float64:
+        """Latencies of all phases in milliseconds, (volumes,)."""
         return np.array([ms for phase in self.phases for ms in phase])
 
 
 def main() -> int:
+    """Measure some runs, and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--dicom", type=Path, required=True)
-    parser.add_argument("--speed", default="4")
-    parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--phase-s", type=float, default=8.0)
-    parser.add_argument("--browser-nice", type=int, default=0)
+    parser.add_argument("--bundle", type=Path, required=True, help="the decoder")
+    parser.add_argument("--dicom", type=Path, required=True, help="folder of a recorded series")
+    parser.add_argument("--speed", default="4", help="pace of the series, 1 as recorded (4)")
+    parser.add_argument("--runs", type=int, default=2, help="number of runs (2)")
+    parser.add_argument("--phase-s", type=float, default=8.0, help="length of a phase (8)")
+    parser.add_argument("--browser-nice", type=int, default=0, help="niceness of browsers (0)")
     parser.add_argument(
-        "--own-core", action="store_true", help="the service has a core, and the rest the others"
+        "--own-core", action="store_true", help="one core for the service, the others for all else"
     )
     arguments = parser.parse_args()
     conditions = {True: Measured(), False: Measured()}
@@ -76,71 +80,71 @@ def _run(arguments: argparse.Namespace, conditions: dict[bool, Measured], *, fir
         serve = ["serve", "--bundle", str(arguments.bundle), "--source", f"folder:{folder / 'in'}"]
         serve += ["--session", str(session), "--outcomes", ANY_PORT, "--control", ANY_PORT]
         cores = psutil.Process().cpu_affinity()
-        if arguments.own_core:  # what is started has those of whoever starts it
+        if arguments.own_core:  # a process inherits the cores of its parent
             psutil.Process().cpu_affinity(cores[:1])
         _started([*serve, "--provider", "cpu"], "ready", stack)
         if arguments.own_core:
             psutil.Process().cpu_affinity(cores[1:])
             stack.callback(psutil.Process().cpu_affinity, cores)
+        dashboard = ["dashboard", "--session", str(session)]
         dashboards = [
-            _started(["dashboard", "--session", str(session), "--port", "0", "--no-open"],
-                     "dashboard ", stack)
+            _started([*dashboard, "--port", "0", "--no-open"], "dashboard ", stack)
             for _ in range(2)
-        ]  # fmt: skip
+        ]
         chromium = stack.enter_context(sync_playwright()).chromium
         pages = []
-        for _, told in dashboards:
+        for _, line in dashboards:
             browser = chromium.launch(
                 executable_path=shutil.which("chromium") or "google-chrome", args=["--no-sandbox"]
             )
             stack.callback(browser.close)
             pages.append(browser.new_page(viewport={"width": 1920, "height": 1080}))
-            pages[-1].goto(told.split()[1])
+            pages[-1].goto(line.split()[1])
             pages[-1].wait_for_selector("[data-state=ready]")
-        halted = [psutil.Process(process.pid) for process, _ in dashboards]
+        suspended = [psutil.Process(process.pid) for process, _ in dashboards]
         browsers = [p for p in psutil.Process().children(recursive=True) if "chrom" in p.name()]
         for process in browsers if arguments.browser_nice else []:
             process.nice(arguments.browser_nice)
-        halted += browsers
+        suspended += browsers
 
-        came: list[Decision] = []
-        over = threading.Event()
-        listening = threading.Thread(target=_listen, args=(session, came, over))
+        decisions: list[Decision] = []
+        stop = threading.Event()
+        listening = threading.Thread(target=_listen, args=(session, decisions, stop))
         listening.start()
         stack.callback(listening.join)
-        stack.callback(over.set)
+        stack.callback(stop.set)
         play = ["replay", str(arguments.dicom), "--to", str(folder / "in")]
         replay = subprocess.Popen(  # noqa: S603 - our own command
             [*RTDECODE, *play, "--speed", arguments.speed], stdout=subprocess.DEVNULL
         )
         time.sleep(SETTLE_S)  # the first volumes are not decided yet
         phases: list[tuple[int, int, bool]] = []
-        shown = first
+        running = first
         while replay.poll() is None:
-            for process in halted:
-                (process.resume if shown else process.suspend)()
+            for process in suspended:
+                (process.resume if running else process.suspend)()
             time.sleep(SETTLE_S)
-            begun_ns = time.monotonic_ns()
+            begin_ns = time.monotonic_ns()
             time.sleep(arguments.phase_s)
-            phases.append((begun_ns, time.monotonic_ns(), shown))
-            shown = not shown
-        for process in halted:
+            phases.append((begin_ns, time.monotonic_ns(), running))
+            running = not running
+        for process in suspended:
             process.resume()
-        _wait_for_the_last(came)
-        for begun_ns, ended_ns, on in phases:
-            within = [d for d in came if begun_ns <= d.stamps.received_ns < ended_ns]
+        _wait_for_the_last(decisions)
+        for begin_ns, end_ns, on in phases:
+            within = [d for d in decisions if begin_ns <= d.stamps.received_ns < end_ns]
             latencies = [(d.stamps.recorded_ns - d.stamps.received_ns) / 1e6 for d in within]
             if latencies:
                 conditions[on].phases.append(latencies)
         for page in pages:
             _compare(page, session)
-        print("both pages show what the journal holds", flush=True)
+        print("both pages show the journal's values", flush=True)
 
 
 def _started(
     arguments: list[str], word: str, stack: ExitStack
 ) -> tuple[subprocess.Popen[str], str]:
-    """Start a command and return it with the line that says it is ready."""
+    """Start a command, and return it with the line that begins with `word`: it is ready."""
     process = subprocess.Popen(  # noqa: S603 - our own command
         [*RTDECODE, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -148,30 +152,30 @@ def _started(
     stack.callback(process.terminate)
     for line in process.stderr or ():
         if line.startswith(word):
-            # What comes later is read all the same: a full pipe would halt it.
+            # The rest is read too: a full pipe would block the process.
             threading.Thread(target=process.communicate, daemon=True).start()
             return process, line
     raise SystemExit(f"rtdecode {arguments[0]} ended before it was ready")
 
 
-def _listen(session: Path, came: list[Decision], over: threading.Event) -> None:
+def _listen(session: Path, decisions: list[Decision], stop: threading.Event) -> None:
     with Outcomes.of_session(session) as outcomes:
-        while not over.is_set():
+        while not stop.is_set():
             numbered = outcomes.poll(0.2)
             if numbered is not None and isinstance(numbered.outcome, Decision):
-                came.append(numbered.outcome)
+                decisions.append(numbered.outcome)
 
 
-def _wait_for_the_last(came: list[Decision]) -> None:
-    """Wait until nothing more is decided."""
-    decided = -1
-    while len(came) != decided:
-        decided = len(came)
+def _wait_for_the_last(decisions: list[Decision]) -> None:
+    """Wait until no more decisions arrive."""
+    count = -1
+    while len(decisions) != count:
+        count = len(decisions)
         time.sleep(3.0)
 
 
 def _compare(page: Page, session: Path) -> None:
-    """Stop where a page shows anything but the journal's values."""
+    """Stop with an error if a page does not show the journal's values."""
     recorded = read_session(session).runs[-1].outcomes
     last = recorded[-1]
     if not isinstance(last, Decision):
@@ -187,7 +191,7 @@ def _compare(page: Page, session: Path) -> None:
     )
     decisions = sum(isinstance(outcome, Decision) for outcome in recorded)
     skipped = len(recorded) - decisions
-    expected = {
+    expected: dict[str, str | float] = {
         "label": last.label,
         "fd": last.quality.framewise_displacement,
         "dvars": last.quality.dvars,

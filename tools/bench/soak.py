@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Serve many volumes at full speed over real sockets, and see that the service does not grow.
+"""Serve many volumes at full speed over real sockets, and check that the service does not grow.
 
 Usage: .venv/bin/python tools/bench/soak.py [--volumes 10000]
 
-The service is a process of its own with a decoder that only averages, so that what is measured is
-everything around it: intake, log, ledger, record, sockets. It fails where the service's memory
-grows by more than 20 MiB after its first tenth, or where a thread, a socket or a file stays open.
+The service runs in a separate process, with a decoder that only averages. So everything around the
+decoder is measured: intake, log, ledger, record and sockets. The test fails if the service's memory
+grows by more than 20 MiB after the first tenth of the volumes, or if a thread, a socket or a file
+stays open.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from rtdecode.client import Control, Outcomes
 from rtdecode.player.sinks import IngestSink
@@ -49,12 +50,12 @@ class Averager:
         self._mean = 0.0
 
     def step(self, item: Volume | Skipped) -> Outcome:
-        """Decide."""
+        """Return the decision for one volume."""
         if isinstance(item, Skipped):
             return item
-        now = float(item.data.mean())
-        self._mean += 0.1 * (now - self._mean)
-        above = 1.0 / (1.0 + math.exp(self._mean - now))
+        value = float(item.data.mean())
+        self._mean += 0.1 * (value - self._mean)
+        above = 1.0 / (1.0 + math.exp(self._mean - value))
         return Decision(
             index=item.index,
             probabilities=(1.0 - above, above),
@@ -73,22 +74,22 @@ class Averager:
         return {"mean": np.array(self._mean)}
 
     def restore(self, state: State) -> None:
-        """Go on from there."""
+        """Continue from a mean."""
         self._mean = float(state["mean"])
 
     def warm_up(self) -> None:
-        """Nothing is slow."""
+        """Do nothing: there is nothing to prepare."""
 
 
 class Scanner:
-    """Writes one series of mosaics."""
+    """Makes the mosaics of one series."""
 
     def __init__(self) -> None:
         meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = MR
+        meta.MediaStorageSOPClassUID = UID(MR)
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-        ds.SOPClassUID, ds.Modality, ds.Manufacturer = MR, "MR", "SIEMENS"
+        ds.SOPClassUID, ds.Modality, ds.Manufacturer = UID(MR), "MR", "SIEMENS"
         ds.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
         ds.SeriesInstanceUID, ds.SeriesNumber = generate_uid(entropy_srcs=["soak"]), 5
         ds.RepetitionTime = 1000.0
@@ -117,7 +118,7 @@ class Scanner:
 
 @dataclass(frozen=True)
 class Sample:
-    """A process at one moment."""
+    """The resources of a process at one moment."""
 
     volumes: int
     seconds: float
@@ -128,7 +129,7 @@ class Sample:
 
     @classmethod
     def of(cls, process: psutil.Process, volumes: int, seconds: float) -> "Sample":
-        """Look at a process."""
+        """Measure a process."""
         with process.oneshot():
             return cls(
                 volumes,
@@ -141,11 +142,11 @@ class Sample:
 
 
 def serve_here(session: Path) -> int:
-    """Be the service; tell where it listens."""
+    """Run the service, and print its endpoints as JSON."""
 
     def ready(endpoints: Endpoints) -> None:
-        print(json.dumps({"control": endpoints.control, "outcomes": endpoints.outcomes,
-                          "ingest": endpoints.ingest}), flush=True)  # fmt: skip
+        names = ("control", "outcomes", "ingest")
+        print(json.dumps({name: getattr(endpoints, name) for name in names}), flush=True)
 
     settings = ServiceSettings(
         session, "zmq:", outcomes=ANY_PORT, control=ANY_PORT, ingest=ANY_PORT, linger_s=600.0
@@ -154,48 +155,50 @@ def serve_here(session: Path) -> int:
 
 
 def play(process: psutil.Process, endpoints: dict[str, str], volumes: int) -> list[Sample]:
-    """Send volumes as fast as they are taken, check every outcome, and watch the service."""
+    """Send volumes at the service's pace, check every outcome, and sample the service."""
     scanner = Scanner()
     started_s = time.monotonic()
     with Control(endpoints["control"], timeout_s=60.0) as control:
-        control.status()  # connected
+        control.status()  # returns once it is connected
         idle = Sample.of(process, 0, 0.0)
         samples = [idle]
         with (
             Outcomes(endpoints["outcomes"], endpoints["control"], timeout_s=60.0) as outcomes,
             IngestSink(endpoints["ingest"]) as sink,
         ):
-            seen = 0
+            received = 0
             for index in range(volumes):
                 sink.put(f"{index}.dcm", scanner.mosaic(index))
                 while (numbered := outcomes.poll()) is not None:
-                    seen = checked(numbered.outcome, seen)
+                    received = checked(numbered.outcome, received)
                 if outcomes.fault:
                     raise SystemExit(f"soak: the service stopped: {outcomes.fault}")
                 if (index + 1) % max(1, volumes // ROWS) == 0:
-                    samples.append(Sample.of(process, seen, time.monotonic() - started_s))
+                    samples.append(Sample.of(process, received, time.monotonic() - started_s))
                     show(samples[-1])
             sink.flush()
-            while seen < volumes:
-                seen = checked(next(outcomes).outcome, seen)
+            while received < volumes:
+                received = checked(next(outcomes).outcome, received)
             control.end()
-            samples.append(Sample.of(process, seen, time.monotonic() - started_s))
+            samples.append(Sample.of(process, received, time.monotonic() - started_s))
             show(samples[-1])
-        # The clients are gone; the service sees it in its own time.
-        for _ in range(100):
-            last = Sample.of(process, seen, time.monotonic() - started_s)
-            if (last.sockets, last.files) <= (idle.sockets, idle.files):
-                break
+        # The clients are closed; the service notices it within seconds.
+        limit_s = time.monotonic() + 10.0
+        samples.append(Sample.of(process, received, time.monotonic() - started_s))
+        while time.monotonic() < limit_s and (samples[-1].sockets, samples[-1].files) > (
+            idle.sockets,
+            idle.files,
+        ):
             time.sleep(0.1)
-        samples.append(last)
+            samples[-1] = Sample.of(process, received, time.monotonic() - started_s)
         control.shutdown()
     return samples
 
 
 def checked(outcome: Outcome, index: int) -> int:
-    """Return the index that comes after this outcome's."""
+    """Check one outcome, and return the index of the next one."""
     if outcome.index != index or not isinstance(outcome, Decision):
-        raise SystemExit(f"soak: outcome {index} should be a decision, and is {outcome}")
+        raise SystemExit(f"soak: outcome {index} must be a decision, and is {outcome}")
     return index + 1
 
 
@@ -209,13 +212,13 @@ def show(sample: Sample) -> None:
 
 
 def main() -> int:
-    """Run it."""
+    """Run the service and the test, and print the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--volumes", type=int, default=10_000)
+    parser.add_argument("--volumes", type=int, default=10_000, help="volumes to send (10000)")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.serve is not None:
-        return serve_here(given.serve)
+    arguments = parser.parse_args()
+    if arguments.serve is not None:
+        return serve_here(arguments.serve)
     with tempfile.TemporaryDirectory(prefix="rtdecode-soak-") as folder:
         command = [sys.executable, __file__, "--serve", str(Path(folder) / "session")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:  # noqa: S603
@@ -223,15 +226,15 @@ def main() -> int:
             endpoints = json.loads(service.stdout.readline())
             print(" volumes  seconds    memory  threads  sockets  files", flush=True)
             try:
-                samples = play(psutil.Process(service.pid), endpoints, given.volumes)
+                samples = play(psutil.Process(service.pid), endpoints, arguments.volumes)
             except BaseException:
                 service.kill()
                 raise
     idle, last = samples[0], samples[-1]
     show(last)
-    warm = next(s for s in samples if s.volumes >= given.volumes / 10)
+    warm = next(s for s in samples if s.volumes >= arguments.volumes / 10)
     growth_mib = max(s.memory_mib for s in samples[samples.index(warm) :]) - warm.memory_mib
-    # The thread that writes checkpoints begins with the first; clients are connected meanwhile.
+    # The thread that writes checkpoints starts with the first one, so it is not in `idle`.
     before = replace(idle, threads=warm.threads)
     left = [
         f"{name} {getattr(before, name)} before, {getattr(last, name)} after"
