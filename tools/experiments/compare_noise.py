@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Is simulated noise like a scanner's? Temporal SNR, autocorrelation and smoothness, side by side.
+"""Compare simulated noise with a scanner's: temporal SNR, autocorrelation and smoothness.
 
-Usage: .venv/bin/python tools/experiments/compare_noise.py SERIES_FOLDER [--picture noise.png] [--people 5]
+  .venv/bin/python tools/experiments/compare_noise.py SERIES_FOLDER [--picture noise.png]
 
-Simulated people are scanned by the series' own protocol (matrix, voxels, repetition time) at rest,
-and measured in the same way: over the brain (the largest bright piece of the mean image), after a
-quadratic trend was taken out of every voxel. Temporal SNR is mean over standard deviation;
-autocorrelation is that of neighbouring volumes; smoothness is the full width at half maximum of a
-Gaussian that gives the residuals' correlation between neighbouring voxels (as AFNI's 3dFWHMx -geom
-does). Motion is left in, in both.
+Simulated people at rest are scanned with the protocol of a real series (matrix, voxel size,
+repetition time). Both are measured in the same way, in the brain (the largest bright region of the
+mean image), after a quadratic trend is removed from every voxel. Motion is not corrected in either.
+
+- Temporal SNR is the mean over the standard deviation.
+- Autocorrelation is that of neighbouring volumes.
+- Smoothness is the full width at half maximum of the Gaussian that gives the residuals' correlation
+  between neighbouring voxels (as AFNI's 3dFWHMx -geom).
 """
 
 import argparse
@@ -35,38 +37,40 @@ from rtdecode.dicom import assemble
 from rtdecode.types import Bool, Float32, Float64
 
 QUANTILES = (10, 50, 90)
-ABOVE = 0.45
-"""Of the brightest tenth's mean: brighter is head."""
+HEAD_THRESHOLD = 0.45
+"""A voxel above this fraction of the brightest tenth's mean belongs to the head."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One run's noise; voxels are those of the brain."""
+class Noise:
+    """The noise of one run, in the brain."""
 
     mean: Float64
-    """(X, Y, Z)"""
+    """The mean image, (X, Y, Z)."""
     spread: Float64
-    """(X, Y, Z) standard deviation over time, % of the mean."""
+    """The standard deviation over time in % of the mean, (X, Y, Z)."""
     temporal_snr: Float64
-    """10th, 50th and 90th percentile over voxels."""
+    """The 10th, 50th and 90th percentile over voxels."""
     autocorrelation: Float64
-    """The same, of neighbouring volumes."""
+    """The same percentiles of the correlation of neighbouring volumes."""
     fwhm_mm: float
+    """The smoothness, full width at half maximum."""
 
 
 def main() -> int:
-    """Measure, print and draw."""
+    """Measure both, print the comparison, and draw it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("series", type=Path, help="folder of a recorded DICOM series")
-    parser.add_argument("--picture", type=Path, help="draw both, side by side")
-    parser.add_argument("--people", type=int, default=5, help="simulated, each with one run")
-    parser.add_argument("--volumes", type=int, default=150, help="of each run, at most")
-    given = parser.parse_args()
-    volumes = assemble([given.series])[: given.volumes]
+    parser.add_argument("--picture", type=Path, help="file to draw both in")
+    parser.add_argument("--people", type=int, default=5, help="number of simulated people (5)")
+    parser.add_argument("--volumes", type=int, default=150, help="most volumes per run (150)")
+    options = parser.parse_args()
+    volumes = assemble([options.series])[: options.volumes]
     first = volumes[0]
-    sizes_mm = tuple(float(np.round(s, 3)) for s in np.linalg.norm(first.affine[:3, :3], axis=0))
+    x_mm, y_mm, z_mm = np.linalg.norm(first.affine[:3, :3], axis=0).round(3).tolist()
+    sizes_mm = (x_mm, y_mm, z_mm)
     real = measure(np.array([v.data for v in volumes]), sizes_mm)
     protocol = EpiProtocol(first.data.shape, sizes_mm, first.repetition_time_s)
     rest = RunDesign(
@@ -78,18 +82,18 @@ def main() -> int:
     )
     template = load_template()
     simulated = []
-    for seed in range(given.people):
-        someone = make_participant(template, ParticipantSettings(), seed)
-        run = simulate_run(someone, rest, 1)
+    for seed in range(options.people):
+        participant = make_participant(template, ParticipantSettings(), seed)
+        run = simulate_run(participant, rest, 1)
         simulated.append(measure(np.array([v.data for v in run.volumes()]), sizes_mm))
     show(real, simulated, f"{len(volumes)} volumes of {protocol}")
-    if given.picture is not None:
-        draw(real, simulated[0], given.picture)
+    if options.picture is not None:
+        draw(real, simulated[0], options.picture)
     return 0
 
 
-def measure(data: Float32, sizes_mm: tuple[float, ...]) -> Measured:
-    """Measure one run (volumes, X, Y, Z) with voxels of these sizes."""
+def measure(data: Float32, sizes_mm: tuple[float, float, float]) -> Noise:
+    """Measure one run, (volumes, X, Y, Z), with voxels of these sizes."""
     mean = data.mean(axis=0, dtype=np.float64)
     brain = _brain(mean)
     time = np.linspace(-1, 1, len(data))
@@ -99,7 +103,7 @@ def measure(data: Float32, sizes_mm: tuple[float, ...]) -> Measured:
     spread = residuals.std(axis=0, dtype=np.float64)
     inside = residuals[:, brain]
     lagged = (inside[1:] * inside[:-1]).sum(axis=0) / np.maximum((inside**2).sum(axis=0), 1e-9)
-    return Measured(
+    return Noise(
         mean=mean,
         spread=100 * spread / np.maximum(mean, 1.0) * brain,
         temporal_snr=np.percentile((mean / np.maximum(spread, 1e-9))[brain], QUANTILES),
@@ -110,28 +114,28 @@ def measure(data: Float32, sizes_mm: tuple[float, ...]) -> Measured:
 
 def _brain(mean: Float64) -> Bool:
     bright = mean[mean >= np.percentile(mean, 90)].mean()
-    label, _ = ndimage.label(ndimage.binary_opening(mean > ABOVE * bright, iterations=2))
+    label, _ = ndimage.label(ndimage.binary_opening(mean > HEAD_THRESHOLD * bright, iterations=2))
     sizes = np.bincount(label.ravel())
     sizes[0] = 0
     return label == sizes.argmax()
 
 
-def _fwhm_mm(residuals: Float32, brain: Bool, sizes_mm: tuple[float, ...]) -> float:
-    """Return the geometric mean over the axes of the residuals' Gaussian width."""
+def _fwhm_mm(residuals: Float32, brain: Bool, sizes_mm: tuple[float, float, float]) -> float:
+    """Return the geometric mean of the residuals' Gaussian widths along the three axes."""
     widths = []
     for axis, size_mm in enumerate(sizes_mm):
-        here = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
-        there = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
-        both = brain[here] & brain[there]
-        one, other = residuals[(slice(None), *here)], residuals[(slice(None), *there)]
+        lower = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
+        upper = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
+        both = brain[lower] & brain[upper]
+        one, other = residuals[(slice(None), *lower)], residuals[(slice(None), *upper)]
         correlation = float(np.mean(one[:, both] * other[:, both]))
         widths.append(size_mm * np.sqrt(-2 * np.log(2) / np.log(np.clip(correlation, 0.01, 0.99))))
     return float(np.prod(widths) ** (1 / 3))
 
 
-def show(real: Measured, simulated: list[Measured], title: str) -> None:
+def show(real: Noise, simulated: list[Noise], title: str) -> None:
     """Print the comparison."""
-    table = Table("of the brain's voxels", "real", "simulated people", box=box.SIMPLE, title=title)
+    table = Table("voxels of the brain", "real", "simulated people", box=box.SIMPLE, title=title)
     for name, digits in (("temporal_snr", 0), ("autocorrelation", 2)):
         for n, quantile in enumerate(QUANTILES):
             values = [getattr(each, name)[n] for each in simulated]
@@ -150,8 +154,8 @@ def show(real: Measured, simulated: list[Measured], title: str) -> None:
     Console().print(table)
 
 
-def draw(real: Measured, simulated: Measured, path: Path) -> None:
-    """Draw mean images and what fluctuates, real above simulated."""
+def draw(real: Noise, simulated: Noise, path: Path) -> None:
+    """Draw mean images and temporal standard deviations, real above simulated."""
     figure = Figure(figsize=(11, 7.2), layout="constrained", facecolor="black")
     axes = figure.subplots(4, 6)
     for row, (one, name) in enumerate(((real, "real"), (simulated, "simulated"))):
@@ -163,7 +167,7 @@ def draw(real: Measured, simulated: Measured, path: Path) -> None:
                 ((one.mean, bright, "gray"), (one.spread, 4.0, "inferno"))
             ):
                 panel = axes[2 * kind + row, column]
-                # The first axis runs from right to left: shown as radiologists do.
+                # The first axis runs from right to left: the radiological convention.
                 panel.imshow(values[:, :, z].T, cmap=colours, vmin=0, vmax=top, origin="lower")
                 panel.set_axis_off()
                 if column == 0:

@@ -1,18 +1,19 @@
-"""The simulated side of `tools/experiments/transfer_curve.py`: worlds, people, and every way to a decoder.
+"""Worlds of simulated people and their decoders, for `transfer_curve.py --simulated`.
 
-Three worlds. *shared*: people's patterns have 60 % of their variance in common. *unrelated*:
-nothing in common, in the people that the network was pretrained on either; what pretraining still
-gives there is no transfer. *null*: no activity at all; whatever is above chance there is an error
-of ours.
+There are three worlds. In *shared*, people's patterns have 60 % of their variance in common. In
+*unrelated*, they have nothing in common, and neither have the people of the pretraining; what
+pretraining adds there is not transfer. In *null*, there is no activity; a result above chance there
+is an error of the method.
 
-The four states of the people here are none of those that any network was pretrained on. Training
-people, who do these four, and test people are others than the pretraining's.
+No network was pretrained on the four states of these people, or on these people.
 """
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -46,26 +47,27 @@ WORLDS = {
     UNRELATED: ActivationSettings(bold_percent=1.2, sharing=0.0),
     NULL: ActivationSettings(bold_percent=0.0),
 }
-"""1.2 % of signal change: no decoder here comes near 100 %."""
+"""With 1.2 % of signal change no decoder approaches 100 %."""
 MINUTES = {2: 1, 5: 3, 10: 7}
-"""Of a person's own calibration, at most, and how many blocks of each state fit in."""
+"""Minutes of a person's own calibration, and the blocks of each state that fit in."""
 N_TRAIN = (1, 2, 3, 5, 10, 20)
 TRAIN_ROUNDS = TEST_ROUNDS = 2
 N_TEST = 20
 FIRST_PERSON = 7_000_000
 RECURRENT, LAYER = 0, 8
-"""What heads read: the recurrent features, and the convolution that the shipped weights name first,
-which was chosen on six people with other states than these."""
+"""The layers that heads use: the recurrent features, and the convolution that the shipped weights
+name first. It was chosen on six people with other states."""
 OWN = LearningSettings(steps=60, batch=8, bfloat16=True)
-"""All layers, by gradient, of one person: from scratch and from pretrained weights alike."""
+"""All layers learn from one person, from scratch or from pretrained weights."""
 OF_GROUP = LearningSettings(steps=250, bfloat16=True)
+"""All layers learn from the training people."""
 BATCH = 16
 CHANCE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One person's two runs."""
+    """The two runs of one person."""
 
     calibration: Recording
     test: Recording
@@ -73,7 +75,7 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """Everybody of one world."""
+    """The people of one world."""
 
     name: str
     training: list[Recording]
@@ -81,14 +83,14 @@ class World:
 
 
 def build(name: str, progress: Progress) -> World:
-    """Scan everybody of a world."""
+    """Scan the people of a world."""
     template, mask = load_template(), brain_mask()
     states = draw_states(4, stream("transfer states", 1))
     population = ParticipantSettings(states, WORLDS[name])
 
     def scan(seed: int, rounds: int, run: int) -> Recording:
-        someone = make_participant(template, population, seed)
-        return prepare(simulate_run(someone, RunDesign(rounds, protocol=CHEAP), run), mask)
+        participant = make_participant(template, population, seed)
+        return prepare(simulate_run(participant, RunDesign(rounds, protocol=CHEAP), run), mask)
 
     def person(number: int) -> Person:
         seed = FIRST_PERSON + number
@@ -96,9 +98,9 @@ def build(name: str, progress: Progress) -> World:
 
     with ThreadPoolExecutor(2, thread_name_prefix="people") as pool:
         training = []
-        for one in pool.map(lambda n: scan(FIRST_PERSON + 500 + n, TRAIN_ROUNDS, 1),
-                            range(N_TRAIN[-1])):  # fmt: skip
-            training.append(one)
+        seeds = range(FIRST_PERSON + 500, FIRST_PERSON + 500 + N_TRAIN[-1])
+        for recording in pool.map(lambda seed: scan(seed, TRAIN_ROUNDS, 1), seeds):
+            training.append(recording)
             progress(f"scan training people, {name}", len(training), N_TRAIN[-1])
         people = []
         for each in pool.map(person, range(N_TEST)):
@@ -107,37 +109,43 @@ def build(name: str, progress: Progress) -> World:
     return World(name, training, people)
 
 
+Examples: TypeAlias = tuple[Float32, Labels]
+"""Features of labelled volumes, (n, F), and their labels."""
+
+
 @dataclass(frozen=True, eq=False)
 class View:
-    """What a head reads of everybody's labelled volumes, through one network or none."""
+    """The features of one layer, or the voxels, of all people's labelled volumes."""
 
-    training: list[tuple[Float32, Labels]]
-    people: list[tuple[tuple[Float32, Labels], tuple[Float32, Labels]]]
+    training: list[Examples]
+    people: list[tuple[Examples, Examples]]
+    """Calibration and test of each person."""
 
 
 def voxels(world: World) -> View:
-    """Return the voxels themselves."""
+    """Return the voxels of all people."""
     return View(
         [_chosen(each) for each in world.training],
         [(_chosen(p.calibration), _chosen(p.test)) for p in world.people],
     )
 
 
-def through(network: DeepLight, world: World, progress: Progress) -> dict[int, View]:
-    """Return what two layers of a network say: the recurrent one, and convolution `LAYER`."""
-    seen = voxels(world)
+def network_views(network: DeepLight, world: World, progress: Progress) -> dict[int, View]:
+    """Return the recurrent features and those of convolution `LAYER`, by layer."""
+    view = voxels(world)
     slices = MaskedSlices(brain_mask())
     done = 0
-    total = len(seen.training) + 2 * len(seen.people)
+    total = len(view.training) + 2 * len(view.people)
 
-    def look(of: tuple[Float32, Labels]) -> dict[int, tuple[Float32, Labels]]:
+    def extract(examples: Examples) -> dict[int, Examples]:
         nonlocal done
         done += 1
-        progress(f"through a network, {world.name}", done, total)
-        return {layer: (x, of[1]) for layer, x in _features(network, slices, of[0]).items()}
+        progress(f"extract features, {world.name}", done, total)
+        volumes, labels = examples
+        return {layer: (x, labels) for layer, x in _features(network, slices, volumes).items()}
 
-    training = [look(each) for each in seen.training]
-    people = [(look(first), look(second)) for first, second in seen.people]
+    training = [extract(examples) for examples in view.training]
+    people = [(extract(first), extract(second)) for first, second in view.people]
     return {
         layer: View(
             [each[layer] for each in training],
@@ -148,24 +156,24 @@ def through(network: DeepLight, world: World, progress: Progress) -> dict[int, V
 
 
 def _features(network: DeepLight, slices: MaskedSlices, volumes: Float32) -> dict[int, Float32]:
-    """Return what `network_features` does, sixteen volumes at a time in bfloat16."""
-    found: dict[int, list[Float32]] = {RECURRENT: [], LAYER: []}
+    """Return the same as `network_features`, for batches of volumes in bfloat16."""
+    batches: dict[int, list[Float32]] = {RECURRENT: [], LAYER: []}
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for start in range(0, len(volumes), BATCH):
-            few = torch.from_numpy(volumes[start : start + BATCH])
-            laid = torch.cat([slices(volume) for volume in few])
-            middle = network.run(laid, 0, LAYER)
+            batch = torch.from_numpy(volumes[start : start + BATCH])
+            stacked = torch.cat([slices(volume) for volume in batch])
+            middle = network.run(stacked, 0, LAYER)
             sequence = batch_sequences(
                 network, slices, network.run(middle, LAYER, len(network.convolutions))
             )
             recurrent = network.sequence_features(sequence)
-            found[LAYER].append(middle.float().numpy().reshape(len(few), -1))
-            found[RECURRENT].append(recurrent.float().numpy())
-    return {layer: np.concatenate(parts) for layer, parts in found.items()}
+            batches[LAYER].append(middle.float().numpy().reshape(len(batch), -1))
+            batches[RECURRENT].append(recurrent.float().numpy())
+    return {layer: np.concatenate(parts) for layer, parts in batches.items()}
 
 
 def own(view: View, rounds: int) -> list[float]:
-    """Return each test person's share of volumes, a head fitted to so many own blocks a state."""
+    """Return each test person's accuracy; the head is fitted to `rounds` own blocks per state."""
     return [
         _share(_fit([_first(calibration, rounds)]).log_probabilities(x), labels)
         for calibration, (x, labels) in view.people
@@ -173,22 +181,22 @@ def own(view: View, rounds: int) -> list[float]:
 
 
 def group(view: View, n_train: int) -> list[float]:
-    """Return the same for one head fitted to training people only."""
+    """Return the same for a head that is fitted to training people only."""
     head = _fit(view.training[:n_train])
     return [_share(head.log_probabilities(x), labels) for _, (x, labels) in view.people]
 
 
 def both(view: View, rounds: int) -> list[float]:
-    """Return the same for own head and group's head together, each at one scale.
+    """Return the same for the sum of the own head's and the training people's logits.
 
-    The group's decoder is the prior. Scales are equalised without labels: a head that was fitted to
-    few volumes is as sure of itself as it is wrong.
+    The training people's head is the prior. Both are scaled to unit variance, without labels: a
+    head that is fitted to few volumes is too confident.
     """
     prior = _fit(view.training)
     shares = []
     for calibration, (x, labels) in view.people:
-        mine = _fit([_first(calibration, rounds)])
-        shares.append(_share(_even(mine, x) + _even(prior, x), labels))
+        own_head = _fit([_first(calibration, rounds)])
+        shares.append(_share(_scaled(own_head, x) + _scaled(prior, x), labels))
     return shares
 
 
@@ -200,9 +208,9 @@ def learnt(
     start: DeepLight | None,
     progress: Progress,
 ) -> list[float]:
-    """Return what share of each test run a network decodes whose every layer learnt from `runs`.
+    """Return the accuracy in each test run of a network whose layers all learn from `runs`.
 
-    It begins with `start`, or from scratch.
+    Learning begins with `start`, or from scratch.
     """
     parts = [_first(_chosen(run), rounds) for run in runs]
     examples = CohortExamples(
@@ -216,7 +224,7 @@ def learnt(
     network = learn(
         examples,
         settings,
-        lambda lesson: progress("every layer, by gradient", lesson.step, settings.steps),
+        lambda lesson: progress("train all layers", lesson.step, settings.steps),
         start=start,
     )
     head = Head(*(p.numpy() for p in (network.head.weight, network.head.bias)))
@@ -228,60 +236,65 @@ def learnt(
     return shares
 
 
-Measurement = tuple[str, Callable[[], list[float]]]
+Measurement: TypeAlias = tuple[str, Callable[[], list[float]]]
 
 
 def measurements(
     world: World, weights: dict[str, Path], progress: Progress
 ) -> Iterator[Measurement]:
-    """Yield a key `world|arm|axis|value` and what measures it, cheap ones first.
+    """Yield keys `world|arm|axis|value` and functions that measure them, fast ones first.
 
     Parameters
     ----------
     world
         From `build`.
     weights
-        Pretrained networks by arm: `B`, and `F`, where they are.
+        Files of the pretrained networks by arm, as far as there are any.
     progress
-        Told how far each part has come.
+        Called with each step, its progress and its total.
     """
-    yield from _of_view(world, "D voxels", voxels(world), prior="E voxels and the group's prior")
+    view = voxels(world)
+    yield from _of_view(world, "D voxels", lambda: view, prior="E voxels and the group's prior")
     columns, rows, slices = brain_mask().shape
     networks = {arm: load_deeplight(path) for arm, path in weights.items()}
     networks["G random weights"] = initial_network((columns, rows, slices), 4, 1)
     for arm, network in networks.items():
         views: dict[int, View] = {}
 
-        def seen(layer: int, network: DeepLight = network, views: dict = views) -> View:  # type: ignore[type-arg]
+        def view_of(layer: int, network: DeepLight, views: dict[int, View]) -> View:
             if not views:
-                views.update(through(network, world, progress))
+                views.update(network_views(network, world, progress))
             return views[layer]
 
         for layer, name in ((RECURRENT, "recurrent"), (LAYER, f"convolution {LAYER}")):
             prior = f"{arm}, {name} and the group's prior"
-            yield from _of_view(world, f"{arm}, {name}", lambda at=layer: seen(at), prior)
+            get = partial(view_of, layer, network, views)
+            yield from _of_view(world, f"{arm}, {name}", get, prior)
     yield from _by_gradient(world, "A from scratch", None, progress)
-    for arm in ("B pretrained",):
-        if arm in weights:
-            yield from _by_gradient(world, f"{arm}, fine-tuned", networks[arm], progress)
+    if "B pretrained" in weights:
+        tuned = networks["B pretrained"]
+        yield from _by_gradient(world, "B pretrained, fine-tuned", tuned, progress)
 
 
-def _of_view(world: World, arm: str, view: object, prior: str) -> Iterator[Measurement]:
-    def get() -> View:
-        return view if isinstance(view, View) else view()
-
+def _of_view(world: World, arm: str, get: Callable[[], View], prior: str) -> Iterator[Measurement]:
     for minutes, rounds in MINUTES.items():
-        yield f"{world.name}|{arm}|minutes|{minutes}", lambda r=rounds: own(get(), r)
-        yield f"{world.name}|{prior}|minutes|{minutes}", lambda r=rounds: both(get(), r)
+        yield f"{world.name}|{arm}|minutes|{minutes}", partial(_measure, own, get, rounds)
+        yield f"{world.name}|{prior}|minutes|{minutes}", partial(_measure, both, get, rounds)
     for n in N_TRAIN:
-        yield f"{world.name}|{arm}|people|{n}", lambda n=n: group(get(), n)
+        yield f"{world.name}|{arm}|people|{n}", partial(_measure, group, get, n)
+
+
+def _measure(
+    accuracy: Callable[[View, int], list[float]], get: Callable[[], View], number: int
+) -> list[float]:
+    return accuracy(get(), number)
 
 
 def _by_gradient(
     world: World, arm: str, start: DeepLight | None, progress: Progress
 ) -> Iterator[Measurement]:
-    every = [person.test for person in world.people]
-    minutes = max(MINUTES)  # where scratch has most to learn from; each point takes long
+    tests = [person.test for person in world.people]
+    minutes = max(MINUTES)  # the most data for learning from scratch; each point takes long
 
     def each() -> list[float]:
         return [
@@ -294,24 +307,24 @@ def _by_gradient(
         n = N_TRAIN[-1]
         yield (
             f"{world.name}|{arm}|people|{n}",
-            lambda: learnt(world.training, TRAIN_ROUNDS, OF_GROUP, every, start, progress),
+            lambda: learnt(world.training, TRAIN_ROUNDS, OF_GROUP, tests, start, progress),
         )
 
 
-def _chosen(run: Recording) -> tuple[Float32, Labels]:
+def _chosen(run: Recording) -> Examples:
     rows = np.flatnonzero(run.labels.chosen)
     return run.data[rows], run.labels.take(rows)
 
 
-def _first(of: tuple[Float32, Labels], rounds: int) -> tuple[Float32, Labels]:
-    """Return the volumes of the first so many blocks of each state."""
-    x, labels = of
+def _first(examples: Examples, rounds: int) -> Examples:
+    """Return the volumes of the first `rounds` blocks of each state."""
+    x, labels = examples
     rows = np.flatnonzero(labels.block < rounds * labels.n_classes)
     return x[rows], labels.take(rows)
 
 
-def _fit(parts: list[tuple[Float32, Labels]]) -> Head:
-    together = np.concatenate([x for x, _ in parts])
+def _fit(parts: list[Examples]) -> Head:
+    features = np.concatenate([x for x, _ in parts])
     first = parts[0][1]
     labels = replace(
         first,
@@ -320,10 +333,10 @@ def _fit(parts: list[tuple[Float32, Labels]]) -> Head:
             for name in ("label", "block", "rest", "run", "acquired_s")
         },
     )
-    return fit_lda(together, labels)
+    return fit_lda(features, labels)
 
 
-def _even(head: Head, x: Float32) -> Float64:
+def _scaled(head: Head, x: Float32) -> Float64:
     logits = x @ head.weight.T + head.bias
     logits = logits - logits.mean(axis=1, keepdims=True)
     return np.asarray(logits / logits.std(), dtype=np.float64)

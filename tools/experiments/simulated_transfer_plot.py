@@ -1,4 +1,4 @@
-"""What `tools/experiments/transfer_curve.py --simulated` measured: the tables, the claim, and the picture."""
+"""Tables and picture of the results of `transfer_curve.py --simulated`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,23 +31,23 @@ DRAWS = 4000
 
 
 def interval(values: list[float] | Float64) -> tuple[float, float, float]:
-    """Return mean and 95 % interval, bootstrapped over subjects."""
-    of = np.asarray(values)
+    """Return the mean and its 95 % interval, by bootstrap over subjects."""
+    subjects = np.asarray(values)
     rng = np.random.default_rng(0)
-    boot = of[rng.integers(0, len(of), (DRAWS, len(of)))].mean(axis=1)
+    boot = subjects[rng.integers(0, len(subjects), (DRAWS, len(subjects)))].mean(axis=1)
     low, high = np.percentile(boot, (2.5, 97.5))
-    return float(of.mean()), float(low), float(high)
+    return float(subjects.mean()), float(low), float(high)
 
 
 def show(results: Results, plot: Path | None) -> None:
-    """Print tables and differences, and draw."""
+    """Print the accuracies and differences, and draw them."""
     console = Console()
     for world in (SHARED, UNRELATED, NULL):
         for axis, values in AXES.items():
             arms = _arms(results, world, axis)
             if arms:
                 console.print(_table(results, world, axis, values, arms))
-    console.print(_claims(results))
+    console.print(_differences(results))
     if plot is not None:
         draw(results, plot)
 
@@ -60,7 +60,10 @@ def _arms(results: Results, world: str, axis: str) -> list[str]:
 def _table(
     results: Results, world: str, axis: str, values: tuple[int, ...], arms: list[str]
 ) -> Table:
-    what = {"minutes": "minutes of own calibration", "people": "training people, nothing own"}
+    what = {
+        "minutes": "minutes of own calibration",
+        "people": "training people, no own calibration",
+    }
     table = Table(f"{world}: {what[axis]}", box=box.SIMPLE)
     for value in values:
         table.add_column(str(value), justify="right")
@@ -77,8 +80,8 @@ def _table(
     return table
 
 
-def _claims(results: Results) -> Table:
-    """Return the differences that the claim is made of, with their intervals."""
+def _differences(results: Results) -> Table:
+    """Return the differences that the claim rests on, with their intervals."""
     table = Table("difference in points, 95 % interval over subjects", box=box.SIMPLE)
     for minutes in MINUTES:
         table.add_column(f"{minutes} min", justify="right")
@@ -122,13 +125,13 @@ def _claims(results: Results) -> Table:
 
 
 def draw(results: Results, path: Path) -> None:
-    """Draw both axes side by side."""
+    """Draw accuracy by minutes and by training people, side by side."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.6, 4.5), layout="constrained")
     labels = {
         "minutes": "minutes of own calibration",
-        "people": "training subjects, nothing own",
+        "people": "training subjects, no own calibration",
     }
     panels = figure.subplots(1, 2, sharey=True)
     for panel, (axis, values) in zip(panels, AXES.items(), strict=True):
@@ -144,9 +147,16 @@ def draw(results: Results, path: Path) -> None:
             y, low, high = 100 * y, 100 * low, 100 * high
             style = "--" if "prior" in arm else "-"
             panel.errorbar(
-                x * (1 + 0.012 * (n - 3)), y, [y - low, high - y], fmt=f"o{style}",
-                color=colour, label=arm, capsize=3, lw=1.8, ms=4.5,
-            )  # fmt: skip
+                x * (1 + 0.012 * (n - 3)),
+                y,
+                [y - low, high - y],
+                fmt=f"o{style}",
+                color=colour,
+                label=arm,
+                capsize=3,
+                lw=1.8,
+                ms=4.5,
+            )
         panel.axhline(100 * CHANCE, color="0.6", lw=1, ls=":")
         panel.set_xscale("log")
         panel.set_xticks(values, [str(v) for v in values])

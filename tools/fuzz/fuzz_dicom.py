@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Feed damaged and malicious DICOM to the reader: it may refuse, and nothing else.
+"""Give damaged and malicious DICOM objects to the reader, which must refuse them and nothing else.
 
-Objects of every simulated vendor, native and compressed, and those of --folder are mutated and
-read in a process of its own. Reported and kept in --out: any exception but VolumeError, a death of
-the process, more than --seconds for one object, more than --mebibytes of memory for one.
-The same --seed gives the same objects again.
+  .venv/bin/python tools/fuzz/fuzz_dicom.py --minutes 10
+  .venv/bin/python tools/fuzz/fuzz_dicom.py --minutes 60 --seed 7 --folder DICOM_FOLDER --out found
 
-  tools/fuzz/fuzz_dicom.py --minutes 10
-  tools/fuzz/fuzz_dicom.py --minutes 60 --seed 7 --folder DICOM_FOLDER --out found
+Objects of every simulated vendor, native and compressed, and the files of --folder are mutated and
+read in a separate process. A failure is any exception but VolumeError, the death of the process,
+more than --seconds for one object, or more than --mebibytes of memory for one object. Failures are
+printed, and their objects are written to --out. The same --seed makes the same objects.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from rtdecode.errors import VolumeError
 
 MAX_FOLDER_FILES, MAX_FOLDER_BYTES = 200, 1 << 23
 START_S = 120.0
-"""What the reading process may take to begin, imports included."""
+"""Limit of the reading process's start, imports included."""
 SYNTAXES = (
     *(b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2.2"),
     *(b"1.2.840.10008.1.2.5", b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.4.57"),
@@ -44,35 +44,36 @@ TEXTS = (
 )
 NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 Mutation = Callable[[bytearray, random.Random], bytearray]
+"""Changes an object; may change it in place."""
 
 
 def truncate(content: bytearray, rng: random.Random) -> bytearray:
-    """Cut the end off."""
+    """Remove a part at the end."""
     return content[: rng.randrange(len(content) + 1)]
 
 
 def flip(content: bytearray, rng: random.Random) -> bytearray:
-    """Change bits, in the header rather than in the pixels."""
-    reach = len(content) if rng.random() < 0.3 else min(len(content), 4096)
+    """Invert some bits, most often in the header."""
+    end = len(content) if rng.random() < 0.3 else min(len(content), 4096)
     for _ in range(rng.randint(1, 16)):
-        if reach:
-            content[rng.randrange(reach)] ^= 1 << rng.randrange(8)
+        if end:
+            content[rng.randrange(end)] ^= 1 << rng.randrange(8)
     return content
 
 
 def splice(content: bytearray, rng: random.Random) -> bytearray:
-    """Repeat, move or drop a stretch."""
+    """Repeat, move or remove a range of bytes."""
     start = rng.randrange(len(content) + 1)
-    stretch = content[start : start + rng.randint(1, 512)]
+    piece = content[start : start + rng.randint(1, 512)]
     at = rng.randrange(len(content) + 1)
     if rng.random() < 0.5:
-        del content[start : start + len(stretch)]
-    content[at:at] = stretch * rng.choice((1, 1, 2, 50))
+        del content[start : start + len(piece)]
+    content[at:at] = piece * rng.choice((1, 1, 2, 50))
     return content
 
 
 def find(content: bytearray, rng: random.Random) -> int:
-    """Return where some element that is read begins."""
+    """Return the offset of some element that the reader uses, or -1."""
     tag = rng.choice(list(tags.ENCODINGS))
     key = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
     places = list(_occurrences(content, key))
@@ -87,7 +88,7 @@ def _occurrences(content: bytearray, key: bytes) -> Iterator[int]:
 
 
 def length(content: bytearray, rng: random.Random) -> bytearray:
-    """Give an element another length."""
+    """Change the length of an element."""
     at = find(content, rng)
     if 0 <= at <= len(content) - 12:
         value = rng.choice((*NUMBERS, rng.randrange(1 << 16)))
@@ -97,7 +98,7 @@ def length(content: bytearray, rng: random.Random) -> bytearray:
 
 
 def value(content: bytearray, rng: random.Random) -> bytearray:
-    """Put an absurd text or number into an element, keeping the rest whole."""
+    """Put an extreme text or number into an element, and leave all others intact."""
     at = find(content, rng)
     if not 0 <= at <= len(content) - 8:
         return content
@@ -116,7 +117,7 @@ def value(content: bytearray, rng: random.Random) -> bytearray:
 
 
 def retag(content: bytearray, rng: random.Random) -> bytearray:
-    """Make an element another one, or another representation."""
+    """Change the tag or the value representation of an element."""
     at = find(content, rng)
     if 0 <= at <= len(content) - 6:
         if rng.random() < 0.5:
@@ -129,7 +130,7 @@ def retag(content: bytearray, rng: random.Random) -> bytearray:
 
 
 def nest(content: bytearray, rng: random.Random) -> bytearray:
-    """Put sequences in front of an element: deep, long or unended."""
+    """Insert sequences before an element: deep, long or without an end."""
     at = max(find(content, rng), 132)
     tag = rng.choice((0x52009230, 0x52009229, 0x00209113, 0x00081140, 0x2005140F))
     head = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + b"SQ\0\0\xff\xff\xff\xff"
@@ -146,7 +147,7 @@ def nest(content: bytearray, rng: random.Random) -> bytearray:
 
 
 def syntax(content: bytearray, rng: random.Random) -> bytearray:
-    """Say another transfer syntax."""
+    """Change the transfer syntax."""
     at = content.find(b"\x02\x00\x10\x00UI", 0, 1024)
     if 0 <= at <= len(content) - 8:
         size = struct.unpack_from("<H", content, at + 6)[0]
@@ -157,7 +158,7 @@ def syntax(content: bytearray, rng: random.Random) -> bytearray:
 
 
 def pack(content: bytearray, rng: random.Random) -> bytearray:
-    """Compress the whole, or put a bomb in its place."""
+    """Compress the object, or replace most of it by a decompression bomb."""
     if rng.random() < 0.2:
         content = content[:200] + bytes(rng.choice((1 << 20, 40 << 20)))
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
@@ -166,7 +167,7 @@ def pack(content: bytearray, rng: random.Random) -> bytearray:
 
 
 def codestream(content: bytearray, rng: random.Random) -> bytearray:
-    """Damage compressed pixels near their beginning, where they say what they are."""
+    """Damage the header of compressed pixels."""
     places = [p for key in (b"\xff\xd8", b"\xff\x4f\xff\x51") if (p := content.find(key)) >= 0]
     pixels = content.find(b"\xe0\x7f\x10\x00")
     start = rng.choice(places) if places else pixels
@@ -185,7 +186,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def mutated(objects: list[bytes], seed: int, number: int) -> bytes:
-    """Return the `number`-th object of a seed."""
+    """Return object `number` of a seed."""
     rng = random.Random(f"{seed} {number}")  # noqa: S311 - repeatable, not secret
     content = bytearray(rng.choice(objects))
     for _ in range(rng.choice((1, 1, 2, 3, 5))):
@@ -194,7 +195,7 @@ def mutated(objects: list[bytes], seed: int, number: int) -> bytes:
 
 
 def simulate(folder: Path) -> None:
-    """Write an object or two of each vendor, and one in each compression that can be written."""
+    """Write two objects of each vendor, and each in every compression that can be written."""
     from calibration.simulation import (
         EpiProtocol,
         ParticipantSettings,
@@ -205,9 +206,9 @@ def simulate(folder: Path) -> None:
         write_dicom,
     )
 
-    someone = make_participant(load_template(), ParticipantSettings(), 7)
+    participant = make_participant(load_template(), ParticipantSettings(), 7)
     protocol = EpiProtocol((32, 28, 9), (7.0, 7.0, 9.0), repetition_time_s=1.0)
-    run = simulate_run(someone, RunDesign(1, 0.5, 0.0, 0.0, protocol=protocol), 1)
+    run = simulate_run(participant, RunDesign(1, 0.5, 0.0, 0.0, protocol=protocol), 1)
     for vendor in ("siemens", "siemens-xa", "ge", "philips"):
         for path in write_dicom(run, folder / "all" / vendor, vendor)[:2]:
             path.rename(folder / f"{vendor}-{path.name}")
@@ -216,14 +217,14 @@ def simulate(folder: Path) -> None:
 
 
 def compress(path: Path) -> None:
-    """Write a file's object again in every compression that is read."""
+    """Write a file's object in every compression that is read."""
     import imagecodecs
     import numpy as np
     from pydicom import dcmread
     from pydicom.encaps import encapsulate
     from pydicom.uid import UID
 
-    encoders = {
+    encoders: dict[str, Callable[[Any], bytes | bytearray]] = {
         "1.2.840.10008.1.2.5": packbits,
         "1.2.840.10008.1.2.4.70": lambda i: imagecodecs.jpeg8_encode(i, lossless=True),
         "1.2.840.10008.1.2.4.80": imagecodecs.jpegls_encode,
@@ -251,14 +252,12 @@ def packbits(image: Any) -> bytes:
 
 
 def read_all(folder: Path, seed: int, first: int, mebibytes: int) -> None:
-    """Read one object after another, saying which is next; the parent looks on."""
-    import resource  # the process that reads is told from the other by memory, on POSIX only
-
+    """Read one object after another, and print the number of each before reading it."""
     objects = [path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()]
-    for content in objects:  # once, so that what is imported late is not counted later
+    for content in objects:  # once before counting memory: some modules are imported late
         with suppress(VolumeError):
             parse(content, "object")
-    number, most = first, _peak_mebibytes(resource)
+    number, peak = first, _peak_mebibytes()
     while True:
         content = mutated(objects, seed, number)
         sys.stdout.write(f"next {number}\n")
@@ -267,43 +266,46 @@ def read_all(folder: Path, seed: int, first: int, mebibytes: int) -> None:
             parse(content, "object")
         except VolumeError:
             pass
-        except Exception as problem:  # noqa: BLE001 - this is what is looked for
-            where = traceback.extract_tb(problem.__traceback__)[-1]
-            what = f"{type(problem).__name__} in {Path(where.filename).name}:{where.lineno}"
-            sys.stdout.write(f"found {number} {what}: {str(problem)[:100]!r}\n")
-        now = _peak_mebibytes(resource)
-        if now - most > mebibytes:
-            sys.stdout.write(f"found {number} {now - most:.0f} MiB for {len(content)} bytes\n")
-        most = max(now, most)
+        except Exception as problem:  # noqa: BLE001 - any exception is a failure
+            frame = traceback.extract_tb(problem.__traceback__)[-1]
+            place = f"{Path(frame.filename).name}:{frame.lineno}"
+            message = f"{type(problem).__name__} in {place}: {str(problem)[:100]!r}"
+            sys.stdout.write(f"found {number} {message}\n")
+        previous, peak = peak, max(peak, _peak_mebibytes())
+        if peak - previous > mebibytes:
+            sys.stdout.write(f"found {number} {peak - previous:.0f} MiB for {len(content)} bytes\n")
         number += 1
 
 
-def _peak_mebibytes(resource: object) -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # type: ignore[attr-defined]
+def _peak_mebibytes() -> float:
+    import resource  # POSIX only
+
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def watch(command: list[str], until_s: float, limit_s: float, first: int) -> tuple[int, str]:
-    """Run one reading process; return the last object it began, and what ended it if not time."""
+    """Run one reading process; return its last object, and its failure (empty: time is over)."""
     process = subprocess.Popen(  # noqa: S603 - ourselves
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     lines: Queue[str] = Queue()
-    reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()])
+
+    def read_lines() -> None:
+        for line in process.stdout or ():
+            lines.put(line)
+
+    reader = threading.Thread(target=read_lines)
     reader.start()
-    current, ended = first, ""
+    current = first
     try:
         while time.monotonic() < until_s:
             try:
                 line = lines.get(timeout=limit_s if current > first else START_S)
             except Empty:
-                died = process.poll() is not None
-                ended = (
-                    f"the process died with {process.returncode}"
-                    if died
-                    else (f"took more than {limit_s} s")
-                )
-                break
+                if process.poll() is None:
+                    return current, f"took more than {limit_s} s"
+                return current, f"the process died with {process.returncode}"
             word, number, *rest = line.split(maxsplit=2)
             current = int(number)
             if word == "found":
@@ -312,46 +314,54 @@ def watch(command: list[str], until_s: float, limit_s: float, first: int) -> tup
         process.kill()
         process.wait()
         reader.join()
-    return current, ended
+    return current, ""
 
 
 def main() -> int:
-    """Fuzz for a time and sum up."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, help="real objects to mutate as well")
-    parser.add_argument("--out", type=Path, default=Path("fuzz_found"))
-    parser.add_argument("--seconds", type=float, default=5.0, help="for one object")
-    parser.add_argument("--mebibytes", type=int, default=300, help="for one object")
+    """Read mutated objects until the time is over, and print a summary."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=10.0, help="duration (10)")
+    parser.add_argument("--seed", type=int, default=1, help="the seed of the objects (1)")
+    parser.add_argument("--folder", type=Path, help="folder of more objects to mutate")
+    parser.add_argument(
+        "--out", type=Path, default=Path("fuzz_found"), help="folder for failures (fuzz_found)"
+    )
+    parser.add_argument("--seconds", type=float, default=5.0, help="limit for one object (5)")
+    parser.add_argument("--mebibytes", type=int, default=300, help="limit for one object (300)")
     parser.add_argument("--worker", nargs=2, metavar=("FOLDER", "FIRST"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.worker:
-        read_all(Path(given.worker[0]), given.seed, int(given.worker[1]), given.mebibytes)
+    options = parser.parse_args()
+    if options.worker:
+        read_all(Path(options.worker[0]), options.seed, int(options.worker[1]), options.mebibytes)
         return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         simulate(folder)
-        if given.folder:
-            found = [p for p in sorted(given.folder.rglob("*")) if p.is_file()]
-            whole = [p for p in found if p.stat().st_size <= MAX_FOLDER_BYTES]
-            for number, path in enumerate(whole[:: max(1, len(whole) // MAX_FOLDER_FILES)]):
+        if options.folder:
+            paths = [p for p in sorted(options.folder.rglob("*")) if p.is_file()]
+            small = [p for p in paths if p.stat().st_size <= MAX_FOLDER_BYTES]
+            for number, path in enumerate(small[:: max(1, len(small) // MAX_FOLDER_FILES)]):
                 (folder / f"real-{number}").write_bytes(path.read_bytes())
         objects = [path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()]
-        print(f"mutating {len(objects)} objects for {given.minutes:g} minutes, seed {given.seed}")
-        until_s = time.monotonic() + given.minutes * 60
+        print(
+            f"mutating {len(objects)} objects for {options.minutes:g} minutes, seed {options.seed}"
+        )
+        until_s = time.monotonic() + options.minutes * 60
         first = failures = 0
         while time.monotonic() < until_s:
-            options = ["--seed", str(given.seed), "--mebibytes", str(given.mebibytes)]
-            command = [sys.executable, __file__, *options, "--worker", name, str(first)]
-            last, what = watch(command, until_s, given.seconds, first)
+            limits = ["--seed", str(options.seed), "--mebibytes", str(options.mebibytes)]
+            command = [sys.executable, __file__, *limits, "--worker", name, str(first)]
+            last, failure = watch(command, until_s, options.seconds, first)
             first = last + 1
-            if what:
+            if failure:
                 failures += 1
-                given.out.mkdir(exist_ok=True)
-                (given.out / f"{given.seed}-{last}").write_bytes(mutated(objects, given.seed, last))
-                print(f"object {last}: {what}", flush=True)
-    print(f"{first} objects read, {failures} failures" + (f" in {given.out}" if failures else ""))
+                options.out.mkdir(exist_ok=True)
+                (options.out / f"{options.seed}-{last}").write_bytes(
+                    mutated(objects, options.seed, last)
+                )
+                print(f"object {last}: {failure}", flush=True)
+    print(f"{first} objects read, {failures} failures" + (f" in {options.out}" if failures else ""))
     return 1 if failures else 0
 
 
