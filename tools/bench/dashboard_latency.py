@@ -52,6 +52,23 @@ class Measured:
         return np.array([ms for phase in self.phases for ms in phase])
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A part of a run in one condition, in monotonic time."""
+
+    begin_ns: int
+    end_ns: int
+    with_dashboards: bool
+
+
+@dataclass(frozen=True)
+class Dashboards:
+    """The open pages, and the processes of the dashboards and browsers."""
+
+    pages: list[Page]
+    processes: list[psutil.Process]
+
+
 def main() -> int:
     """Measure some runs, and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -73,72 +90,85 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace, conditions: dict[bool, Measured], *, first: bool) -> None:
+    """Play the series once, and add the latencies of each phase to its condition."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        session = folder / "session"
-        (folder / "in").mkdir()
-        serve = ["serve", "--bundle", str(arguments.bundle), "--source", f"folder:{folder / 'in'}"]
-        serve += ["--session", str(session), "--outcomes", ANY_PORT, "--control", ANY_PORT]
-        cores = psutil.Process().cpu_affinity()
-        if arguments.own_core:  # a process inherits the cores of its parent
-            psutil.Process().cpu_affinity(cores[:1])
-        _started([*serve, "--provider", "cpu"], "ready", stack)
-        if arguments.own_core:
-            psutil.Process().cpu_affinity(cores[1:])
-            stack.callback(psutil.Process().cpu_affinity, cores)
-        dashboard = ["dashboard", "--session", str(session)]
-        dashboards = [
-            _started([*dashboard, "--port", "0", "--no-open"], "dashboard ", stack)
-            for _ in range(2)
-        ]
-        chromium = stack.enter_context(sync_playwright()).chromium
-        pages = []
-        for _, line in dashboards:
-            browser = chromium.launch(
-                executable_path=shutil.which("chromium") or "google-chrome", args=["--no-sandbox"]
-            )
-            stack.callback(browser.close)
-            pages.append(browser.new_page(viewport={"width": 1920, "height": 1080}))
-            pages[-1].goto(line.split()[1])
-            pages[-1].wait_for_selector("[data-state=ready]")
-        suspended = [psutil.Process(process.pid) for process, _ in dashboards]
-        browsers = [p for p in psutil.Process().children(recursive=True) if "chrom" in p.name()]
-        for process in browsers if arguments.browser_nice else []:
-            process.nice(arguments.browser_nice)
-        suspended += browsers
-
+        session, incoming = folder / "session", folder / "in"
+        incoming.mkdir()
+        _start_service(arguments, session, incoming, stack)
+        dashboards = _open_dashboards(session, arguments.browser_nice, stack)
         decisions: list[Decision] = []
         stop = threading.Event()
-        listening = threading.Thread(target=_listen, args=(session, decisions, stop))
-        listening.start()
-        stack.callback(listening.join)
+        listener = threading.Thread(target=_listen, args=(session, decisions, stop))
+        listener.start()
+        stack.callback(listener.join)
         stack.callback(stop.set)
-        play = ["replay", str(arguments.dicom), "--to", str(folder / "in")]
-        replay = subprocess.Popen(  # noqa: S603 - our own command
-            [*RTDECODE, *play, "--speed", arguments.speed], stdout=subprocess.DEVNULL
-        )
-        time.sleep(SETTLE_S)  # the first volumes are not decided yet
-        phases: list[tuple[int, int, bool]] = []
-        running = first
-        while replay.poll() is None:
-            for process in suspended:
-                (process.resume if running else process.suspend)()
-            time.sleep(SETTLE_S)
-            begin_ns = time.monotonic_ns()
-            time.sleep(arguments.phase_s)
-            phases.append((begin_ns, time.monotonic_ns(), running))
-            running = not running
-        for process in suspended:
-            process.resume()
+        replay = ["replay", str(arguments.dicom), "--to", str(incoming), "--speed", arguments.speed]
+        player = subprocess.Popen([*RTDECODE, *replay], stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+        phases = _alternate(dashboards.processes, player, arguments.phase_s, first=first)
         _wait_for_the_last(decisions)
-        for begin_ns, end_ns, on in phases:
-            within = [d for d in decisions if begin_ns <= d.stamps.received_ns < end_ns]
+        for phase in phases:
+            within = [d for d in decisions if phase.begin_ns <= d.stamps.received_ns < phase.end_ns]
             latencies = [(d.stamps.recorded_ns - d.stamps.received_ns) / 1e6 for d in within]
             if latencies:
-                conditions[on].phases.append(latencies)
-        for page in pages:
+                conditions[phase.with_dashboards].phases.append(latencies)
+        for page in dashboards.pages:
             _compare(page, session)
         print("both pages show the journal's values", flush=True)
+
+
+def _start_service(
+    arguments: argparse.Namespace, session: Path, incoming: Path, stack: ExitStack
+) -> None:
+    serve = ["serve", "--bundle", str(arguments.bundle), "--source", f"folder:{incoming}"]
+    serve += ["--session", str(session), "--outcomes", ANY_PORT, "--control", ANY_PORT]
+    cores = psutil.Process().cpu_affinity()
+    if arguments.own_core:  # a process inherits the cores of its parent
+        psutil.Process().cpu_affinity(cores[:1])
+    _started([*serve, "--provider", "cpu"], "ready", stack)
+    if arguments.own_core:
+        psutil.Process().cpu_affinity(cores[1:])
+        stack.callback(psutil.Process().cpu_affinity, cores)
+
+
+def _open_dashboards(session: Path, browser_nice: int, stack: ExitStack) -> Dashboards:
+    """Start two dashboards, each with its own browser."""
+    command = ["dashboard", "--session", str(session), "--port", "0", "--no-open"]
+    started = [_started(command, "dashboard ", stack) for _ in range(2)]
+    chromium = stack.enter_context(sync_playwright()).chromium
+    pages = []
+    for _, line in started:
+        browser = chromium.launch(
+            executable_path=shutil.which("chromium") or "google-chrome", args=["--no-sandbox"]
+        )
+        stack.callback(browser.close)
+        pages.append(browser.new_page(viewport={"width": 1920, "height": 1080}))
+        pages[-1].goto(line.split()[1])
+        pages[-1].wait_for_selector("[data-state=ready]")
+    browsers = [p for p in psutil.Process().children(recursive=True) if "chrom" in p.name()]
+    for process in browsers if browser_nice else []:
+        process.nice(browser_nice)
+    return Dashboards(pages, [psutil.Process(process.pid) for process, _ in started] + browsers)
+
+
+def _alternate(
+    processes: list[psutil.Process], player: subprocess.Popen[bytes], phase_s: float, *, first: bool
+) -> list[Phase]:
+    """Resume and suspend the dashboards in turn until the series is played; return the phases."""
+    time.sleep(SETTLE_S)  # the first volumes are not decided yet
+    phases = []
+    running = first
+    while player.poll() is None:
+        for process in processes:
+            (process.resume if running else process.suspend)()
+        time.sleep(SETTLE_S)
+        begin_ns = time.monotonic_ns()
+        time.sleep(phase_s)
+        phases.append(Phase(begin_ns, time.monotonic_ns(), running))
+        running = not running
+    for process in processes:
+        process.resume()
+    return phases
 
 
 def _started(
