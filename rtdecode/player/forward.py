@@ -1,4 +1,4 @@
-"""Carries files from the folder a scanner exports to into a service on another machine."""
+"""Sends files from a scanner's export folder to a service on another computer."""
 
 import hashlib
 import logging
@@ -19,20 +19,20 @@ log = logging.getLogger(__name__)
 
 
 class Acknowledged:
-    """The digests of what a service has, in a file that outlives this program.
+    """The digests of the files that a service has acknowledged, kept in a file between starts.
 
-    Digests and no names: names of exported files may be those of people. A line that was lost in a
-    crash costs one object sent twice.
+    It has no file names, because scanners may name files after people. If a crash loses a line, one
+    file is sent twice.
 
     Parameters
     ----------
     path
-        Created if it does not exist.
+        The file; it is created if it does not exist.
 
     Raises
     ------
     ConfigError
-        On entering: it cannot be read or written.
+        On entering, if the file cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +49,7 @@ class Acknowledged:
             self._file.write("" if content.endswith("\n") or not content else "\n")
         except OSError as error:
             raise ConfigError(
-                f"the record of what was sent, {self._path}, cannot be kept ({error}); choose "
+                f"the record of sent files, {self._path}, cannot be written ({error}); choose "
                 "another file"
             ) from error
         self._known = set(content.splitlines())
@@ -62,16 +62,16 @@ class Acknowledged:
         return digest in self._known
 
     def add(self, digest: str) -> None:
-        """Note one digest."""
+        """Write one digest."""
         self._known.add(digest)
         self._file.write(f"{digest}\n")
         self._file.flush()
 
 
 def default_record(folder: Path, to: str) -> Path:
-    """Return where it is kept by default what of `folder` the service at `to` has."""
-    which = hashlib.sha256(f"{folder.resolve()} {to}".encode("utf-8", "surrogateescape"))
-    return user_state_path("rtdecode") / f"forwarded-{which.hexdigest()[:12]}.txt"
+    """Return the default record of the files of `folder` that the service at `to` has."""
+    digest = hashlib.sha256(f"{folder.resolve()} {to}".encode("utf-8", "surrogateescape"))
+    return user_state_path("rtdecode") / f"forwarded-{digest.hexdigest()[:12]}.txt"
 
 
 def forward(
@@ -85,40 +85,40 @@ def forward(
     force_polling: bool = False,
     keys: Path | None = None,
 ) -> None:
-    """Push each finished file of a folder to a service, again and again until it has it.
+    """Send each complete file of a folder to a service, until the service has acknowledged it.
 
-    Returns when `stop` is set, or leaves with the interrupt of Ctrl-C; what is not acknowledged by
-    then is sent at the next start.
+    It returns when `stop` is set; Ctrl-C raises KeyboardInterrupt. A file that is not acknowledged
+    by then is sent at the next start.
 
     Parameters
     ----------
     folder
-        What the scanner exports to, subfolders included.
+        The folder that the scanner exports to, subfolders included.
     to
         The service's ingest socket.
     record
-        What was acknowledged before, and is not sent again.
+        The record of the files that were acknowledged before and are not sent again.
     clock
-        For the waiting.
+        Times the waiting for incomplete files.
     stop
-        Set from elsewhere to end.
+        Ends the function when another thread sets it.
     on_answer
         Called with the service's answer to each file.
     force_polling
-        Look for files even where the system tells of them.
+        Search for new files even if the system reports them.
     keys
-        The sender's, where the service asks for them: their folder, or the secret file.
+        The sender's keys, if the service requires keys: their folder, or the secret file.
 
     Raises
     ------
     ConfigError
-        There is no such folder, the endpoint is none, the keys cannot be used, or the record cannot
-        be written.
+        The folder does not exist, the endpoint is invalid, the keys cannot be used, or the record
+        cannot be written.
     """
     stop = stop or Event()
     with Acknowledged(record) as known:
 
-        def settled(reply: IngestReply) -> None:
+        def record_answer(reply: IngestReply) -> None:
             if reply.receipt == "refused":
                 log.error("the service refuses an object: %s", reply.error)
             else:
@@ -127,7 +127,7 @@ def forward(
 
         with (
             FolderSource(folder, clock or SystemClock(), force_polling=force_polling) as source,
-            IngestSink(to, keys, settled) as sink,
+            IngestSink(to, keys, record_answer) as sink,
         ):
             for batch in source.batches(stop):
                 for arrival in batch:
@@ -135,7 +135,7 @@ def forward(
                     if not arrival.content:
                         log.warning("a file is empty and is not sent")
                     elif digest not in known:
-                        # By its digest: the file's own name may be a person's.
+                        # Named by its digest: the file's own name may be a person's.
                         _put(sink, f"forwarded-{digest[:12]}", arrival.content, stop)
                 _flush(sink, stop)
 
@@ -148,14 +148,14 @@ def _put(sink: IngestSink, name: str, content: bytes, stop: Event) -> None:
 
 
 def _flush(sink: IngestSink, stop: Event) -> None:
-    """Return once everything is acknowledged, however long the service is away."""
+    """Wait until everything is acknowledged, however long the service does not answer."""
     silent = False
     while not stop.is_set():
         try:
             sink.flush()
         except NoAnswerError:
             if not silent:
-                log.warning("the service does not answer; it is tried on, and nothing is lost")
+                log.warning("the service does not answer; sending continues, and no file is lost")
             silent = True
             continue
         if silent:

@@ -1,4 +1,4 @@
-"""Every script in tools/ starts, and every module beside one can be imported."""
+"""Every script in tools/ starts, and every module of theirs can be imported."""
 
 import subprocess
 import sys

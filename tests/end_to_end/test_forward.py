@@ -1,4 +1,4 @@
-"""Files of a console computer reach the service, whatever is stopped and started in between."""
+"""Files of a console computer reach the service, also after either side was restarted."""
 
 import json
 import subprocess
@@ -20,24 +20,24 @@ from rtdecode.wire import IngestHeader, IngestReply, decode, encode
 VOLUMES = 9
 
 
-def carry(folder: Path, to: str, record: Path, count: int) -> list[str]:
-    """Forward until there are `count` answers, and return them."""
-    answers: list[str] = []
+def forward_until(folder: Path, to: str, record: Path, count: int) -> list[str]:
+    """Forward until there are `count` answers, and return their receipts."""
+    receipts: list[str] = []
     stop = Event()
 
     def note(reply: IngestReply) -> None:
-        answers.append(reply.receipt)
-        if len(answers) == count:
+        receipts.append(reply.receipt)
+        if len(receipts) == count:
             stop.set()
 
     forward(folder, to, record, stop=stop, on_answer=note)
-    return answers
+    return receipts
 
 
 def test_a_service_killed_in_mid_run_and_started_again_misses_nothing(
     tmp_path: Path, export, scanner, stand_in_script: Path
 ):
-    """Files that come while it is gone wait; the outcomes are those of an unbroken run."""
+    """Files that arrive meanwhile wait; the outcomes equal those of an uninterrupted run."""
     outside = tmp_path / "outside"
 
     def serve(session: str, source: str, *more: object) -> subprocess.Popen:
@@ -47,8 +47,8 @@ def test_a_service_killed_in_mid_run_and_started_again_misses_nothing(
         )
 
     for volume in range(5):
-        for at in range(4):
-            export(f"{volume}_{at}.dcm", scanner.slice(volume, at))
+        for position in range(4):
+            export(f"{volume}_{position}.dcm", scanner.slice(volume, position))
     with serve("killed", "zmq:", 4) as dying:
         assert dying.stdout is not None
         ingest = json.loads(dying.stdout.readline())["ingest"]
@@ -60,34 +60,34 @@ def test_a_service_killed_in_mid_run_and_started_again_misses_nothing(
     try:
         assert dying.returncode != 0
         for volume in range(5, VOLUMES):
-            for at in range(4):
-                export(f"{volume}_{at}.dcm", scanner.slice(volume, at))
+            for position in range(4):
+                export(f"{volume}_{position}.dcm", scanner.slice(volume, position))
         with serve("killed", "zmq:", -1, ingest) as service:
             assert service.stdout is not None
-            told = json.loads(service.stdout.readlines()[-1])
+            resumed = json.loads(service.stdout.readlines()[-1])
     finally:
         forwarder.terminate()
         forwarder.wait(timeout=20)
-    with serve("unbroken", f"folder:{tmp_path / 'export'}") as whole:
+    with serve("uninterrupted", f"folder:{tmp_path / 'export'}") as whole:
         assert whole.stdout is not None
-        unbroken = json.loads(whole.stdout.readlines()[-1])
-    assert told == unbroken
-    assert told["state"] == "ended"
+        uninterrupted = json.loads(whole.stdout.readlines()[-1])
+    assert resumed == uninterrupted
+    assert resumed["state"] == "ended"
 
 
 def test_what_was_acknowledged_is_not_sent_again_after_a_restart(
     start, tmp_path: Path, export, scanner
 ):
-    """Without the record it is, and recognised."""
+    """Without the record it is sent again, and the service recognises it."""
     service = start(source="zmq:")
     folder, record = tmp_path / "export", tmp_path / "outside" / "record.txt"
     for volume in range(3):
         export(f"{volume}.dcm", scanner.mosaic(volume))
-    assert carry(folder, service.endpoints.ingest, record, 3) == ["journalled"] * 3
+    assert forward_until(folder, service.endpoints.ingest, record, 3) == ["journalled"] * 3
     export("3.dcm", scanner.mosaic(3))
-    assert carry(folder, service.endpoints.ingest, record, 1) == ["journalled"]
+    assert forward_until(folder, service.endpoints.ingest, record, 1) == ["journalled"]
     record.write_text(record.read_text()[:70])  # power was lost: one line and a part are left
-    again = carry(folder, service.endpoints.ingest, record, 3)
+    again = forward_until(folder, service.endpoints.ingest, record, 3)
     assert again == ["duplicate"] * 3
     assert len(set(record.read_text().split())) == 5  # four, and the torn line
     with service.control() as control:
@@ -116,18 +116,18 @@ def test_ctrl_c_ends_the_command_with_a_summary(
 
 
 def test_names_of_files_never_leave_the_console(start, tmp_path: Path, export, scanner):
-    """They may be those of people."""
+    """File names may contain the names of people."""
     service = start(source="zmq:", volumes=1)
     export("Doe^Jane/0.dcm", scanner.mosaic(0))
     record = tmp_path / "record.txt"
-    carry(tmp_path / "export", service.endpoints.ingest, record, 1)
+    forward_until(tmp_path / "export", service.endpoints.ingest, record, 1)
     service.finish()
     assert b"Doe" not in (tmp_path / "session" / "objects.pack").read_bytes()
     assert "Doe" not in record.read_text()
 
 
-def test_a_refused_object_is_told_and_the_others_go_on(start, scanner):
-    """With its digest, so that the sender knows which."""
+def test_a_refused_object_is_reported_and_the_others_continue(start, scanner):
+    """The answer has the digest, so that the sender knows which object it was."""
     service = start(source="zmq:")
     replies: list[IngestReply] = []
     with IngestSink(service.endpoints.ingest, settled=replies.append) as sink:
@@ -143,8 +143,8 @@ def test_a_refused_object_is_told_and_the_others_go_on(start, scanner):
             strict.flush()
 
 
-def test_it_sends_no_more_at_a_time_than_it_may_hold(monkeypatch: pytest.MonkeyPatch):
-    """Large objects wait for one another."""
+def test_pending_objects_stay_within_the_window(monkeypatch: pytest.MonkeyPatch):
+    """A large object waits until earlier ones are acknowledged."""
     monkeypatch.setattr("rtdecode.player.sinks.WINDOW_BYTES", 100)
     monkeypatch.setattr("rtdecode.player.sinks.SILENCE_S", 0.05)
     with zmq.Context() as context, context.socket(zmq.ROUTER) as mute:
@@ -156,23 +156,23 @@ def test_it_sends_no_more_at_a_time_than_it_may_hold(monkeypatch: pytest.MonkeyP
                 sink.put("b", bytes(61))
 
 
-def test_a_record_that_cannot_be_kept_is_refused(tmp_path: Path):
-    """Before anything is sent."""
+def test_a_record_that_cannot_be_written_is_refused(tmp_path: Path):
+    """It is refused before anything is sent."""
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ConfigError, match="cannot be kept"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         Acknowledged(tmp_path / "file" / "record.txt").__enter__()
 
 
 def test_each_folder_and_service_has_its_own_record(tmp_path: Path):
-    """And its name says nothing of them."""
+    """The name of the record contains neither."""
     folder = tmp_path / "Doe"
     records = {default_record(folder, "tcp://a:1"), default_record(folder, "tcp://b:1")}
     assert len(records | {default_record(tmp_path, "tcp://a:1")}) == 3
     assert all("Doe" not in str(record) for record in records)
 
 
-def test_what_a_service_took_to_its_grave_is_sent_to_the_next(scanner):
-    """Without waiting for a silence, and the sender had not to be told."""
+def test_what_a_service_lost_is_sent_to_the_next_one(scanner):
+    """It is sent on the new connection, without waiting for the time limit of an answer."""
     content = scanner.mosaic(0)
     replies: list[IngestReply] = []
     with ThreadPoolExecutor(1) as pool, zmq.Context() as context:
@@ -193,7 +193,7 @@ def test_what_a_service_took_to_its_grave_is_sent_to_the_next(scanner):
             second.setsockopt(zmq.RCVTIMEO, 20_000)
             bound = False
             while not bound:
-                with suppress(zmq.ZMQError):  # the first lets go of the port in a thread
+                with suppress(zmq.ZMQError):  # a thread of the first one releases the port
                     second.bind(endpoint)
                     bound = True
             route, header, again = second.recv_multipart()

@@ -1,4 +1,4 @@
-"""The example of a stimulus program, without PsychoPy."""
+"""The example of a stimulus program, run without PsychoPy."""
 
 import re
 import subprocess
@@ -23,8 +23,8 @@ trial_types = { baseline = "rest", regulate = "feedback" }
 """
 
 
-def test_it_shows_and_records_the_journals_values(start, export, scanner, settings, tmp_path):
-    """Rest, then each decision's level; it ends with the run."""
+def test_it_shows_and_records_the_values_of_the_journal(start, export, scanner, settings, tmp_path):
+    """It shows rest, then the level of each decision, and ends with the run."""
     path = tmp_path / "feedback.toml"
     path.write_text(SETTINGS, encoding="utf-8")
     service = start()
@@ -40,9 +40,9 @@ def test_it_shows_and_records_the_journals_values(start, export, scanner, settin
         levels = {}
         for index in range(210, 216):
             export(f"{index}.dcm", scanner.mosaic(index))
-            found = re.search(r"s +(\d+)  feedback  ([\d.]+)", next(printed))
-            assert found is not None
-            levels[int(found[1])] = float(found[2])
+            match = re.search(r"s +(\d+)  feedback  ([\d.]+)", next(printed))
+            assert match is not None
+            levels[int(match[1])] = float(match[2])
         with service.control() as control:
             control.end()
         assert program.wait(30) == 0
@@ -50,9 +50,9 @@ def test_it_shows_and_records_the_journals_values(start, export, scanner, settin
     session = read_session(settings.session)
     assert [event.trial_type for event in session.stimulus_events] == ["baseline", "regulate"]
     run = session.runs[0]
-    decided = {n: o.fast[3] for n, o in enumerate(run.outcomes, run.first) if hasattr(o, "fast")}
-    assert levels == pytest.approx({n: decided[n] for n in range(211, 217)}, abs=1e-4)
+    fast = {n: o.fast[3] for n, o in enumerate(run.outcomes, run.first) if hasattr(o, "fast")}
+    assert levels == pytest.approx({n: fast[n] for n in range(211, 217)}, abs=1e-4)
     lines = list(read_displayed(settings.session))
     recorded = {line.sequence: line.shown.level for line in lines if line.show == "feedback"}
-    assert recorded == pytest.approx({n: decided[n] for n in levels})
+    assert recorded == pytest.approx({n: fast[n] for n in levels})
     assert all(line.painted_unix_s is not None for line in lines)

@@ -70,11 +70,11 @@ def _table(
     for arm in arms:
         cells = []
         for value in values:
-            found = results.get(f"{world}|{arm}|{axis}|{value}")
-            if found is None:
+            shares = results.get(f"{world}|{arm}|{axis}|{value}")
+            if shares is None:
                 cells.append("")
             else:
-                mean, low, high = interval(found)
+                mean, low, high = interval(shares)
                 cells.append(f"{mean:.0%} ({low:.0%}-{high:.0%})")
         table.add_row(arm, *cells)
     return table
@@ -136,14 +136,14 @@ def draw(results: Results, path: Path) -> None:
     panels = figure.subplots(1, 2, sharey=True)
     for panel, (axis, values) in zip(panels, AXES.items(), strict=True):
         for n, (arm, colour) in enumerate(SHOWN.items()):
-            found = [
-                (v, *interval(r))
+            points = [
+                (v, *interval(shares))
                 for v in values
-                if (r := results.get(f"{SHARED}|{arm}|{axis}|{v}")) is not None
+                if (shares := results.get(f"{SHARED}|{arm}|{axis}|{v}")) is not None
             ]
-            if not found:
+            if not points:
                 continue
-            x, y, low, high = np.array(found).T
+            x, y, low, high = np.array(points).T
             y, low, high = 100 * y, 100 * low, 100 * high
             style = "--" if "prior" in arm else "-"
             panel.errorbar(

@@ -146,11 +146,14 @@ def calibrate_half(
     times = [np.array([v.acquired_s for v in volumes])]
     labels = label_volumes([blocks], times, spec, DEFAULT_LAG_S, least_blocks=1)
     if np.bincount(labels.block_labels()).min() >= MIN_BLOCKS_PER_CLASS:
-        made = calibrate([volumes], pretrained, [events], folder / "bundle", settings, progress)
-        if made.fitted is None:
+        calibration = calibrate(
+            [volumes], pretrained, [events], folder / "bundle", settings, progress
+        )
+        if calibration.fitted is None:
             raise SystemExit("split_half: calibration with events fitted no decoder")
-        kept = Kept.load(made.bundle)
-        return CalibratedDecoder(made.bundle, kept.prepared, kept.motion, made.fitted.labels)
+        data = Kept.load(calibration.bundle)
+        labels = calibration.fitted.labels
+        return CalibratedDecoder(calibration.bundle, data.prepared, data.motion, labels)
     plain = calibrate([volumes], pretrained, [], folder / "plain", settings, progress).bundle
     run = prepare_as_served(plain, volumes, progress)
     prepared, motion = stack(run)

@@ -294,9 +294,9 @@ def simulated(options: argparse.Namespace) -> None:
         for name, networks in weights.items():
             if options.only and name not in options.only:
                 continue
-            given = {arm: path for arm, path in networks.items() if path is not None}
+            available = {arm: path for arm, path in networks.items() if path is not None}
             world = worlds.build(name, progress)
-            for key, run_measurement in worlds.measurements(world, given, progress):
+            for key, run_measurement in worlds.measurements(world, available, progress):
                 if key in results:
                     continue
                 shares = run_measurement()
