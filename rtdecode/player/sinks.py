@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import math
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Self
@@ -20,6 +22,8 @@ WINDOW_BYTES = 1 << 26
 SILENCE_S = 10.0
 """How long nothing may be heard of a service before it is said to be gone."""
 HEARTBEAT_S = 2.0
+STEP_S = 0.5
+"""Longest single wait; Ctrl-C is noticed after it, at the latest."""
 
 
 class Sink(Protocol):
@@ -199,7 +203,7 @@ class IngestSink:
     def _settle(self, left: int, left_bytes: int) -> None:
         while self._pending:
             waits = len(self._pending) > left or self._pending_bytes() > left_bytes
-            ready = dict(self._poller.poll(int(SILENCE_S * 1e3) if waits else 0))
+            ready = self._wait(SILENCE_S if waits else 0.0)
             if self._monitor in ready:
                 recv_monitor_message(self._monitor)
                 self._greet()
@@ -217,6 +221,15 @@ class IngestSink:
                 )
             if not ready:
                 return
+
+    def _wait(self, limit_s: float) -> dict[object, int]:
+        """Wait for a message, in short steps: on Windows, Ctrl-C acts only between them."""
+        end_s = time.monotonic() + limit_s
+        while True:
+            left_s = max(0.0, end_s - time.monotonic())
+            ready = dict(self._poller.poll(math.ceil(1e3 * min(left_s, STEP_S))))
+            if ready or not left_s:
+                return ready
 
     def _pending_bytes(self) -> int:
         return sum(len(content) for _, content in self._pending.values())
