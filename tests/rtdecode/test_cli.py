@@ -17,7 +17,17 @@ from rtdecode.cli import main
 from rtdecode.journal.pack import Kind, scan
 from rtdecode.types import Volume
 
-COMMANDS = ("check", "serve", "replay", "monitor", "dashboard", "adapt", "export", "calibrate")
+COMMANDS = (
+    "check",
+    "serve",
+    "forward",
+    "replay",
+    "monitor",
+    "dashboard",
+    "adapt",
+    "export",
+    "calibrate",
+)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ LAYER = 10
 DRAWS = 5
 SLOW_DRAWS = {"published, last layers fine-tuned": 2, "from scratch": 1}
 SCRATCH_EPOCHS = 12
-Bootstrap: TypeAlias = dict[str, dict[int, tuple[float, float, float]]]
+Intervals: TypeAlias = dict[str, dict[int, tuple[float, float, float]]]
 """Mean, lower and upper limit of the 95 % interval by decoder and number of subjects."""
 
 
@@ -310,14 +310,14 @@ def _read(path: Path) -> dict[str, list[float]]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def summary(results: dict[str, list[float]]) -> Bootstrap:
+def summary(results: dict[str, list[float]]) -> Intervals:
     """Return the mean and its 95 % interval, by bootstrap over test subjects."""
     draws_of: dict[str, dict[int, list[list[float]]]] = {}
     for key, values in results.items():
         name, n_train, _ = key.split("|")
         draws_of.setdefault(name, {}).setdefault(int(n_train), []).append(values)
     rng = np.random.default_rng(0)
-    intervals: Bootstrap = {}
+    intervals: Intervals = {}
     for name, by_number in draws_of.items():
         for number, draws in sorted(by_number.items()):
             subjects = np.mean(draws, axis=0)
