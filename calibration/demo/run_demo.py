@@ -24,8 +24,6 @@ from rtdecode.player.play import Speed
 from rtdecode.types import Outcome
 
 WEIGHTS = "deeplight-2d-4mm-sim"
-PERMUTATIONS = 99
-"""Nobody waits for a demo's p-value to be finer than one in a hundred."""
 _PARTICIPANTS = 1000
 """Simulated people have numbers; each seed of the demo has this many of its own."""
 
@@ -105,9 +103,7 @@ def _calibrate(
             CalibrationSettings(
                 name="demo",
                 # The network is what the demo is to show; plain voxels are told beside it.
-                fitting=FittingSettings(
-                    preference="deep", permutations=PERMUTATIONS, seed=settings.seed
-                ),
+                fitting=FittingSettings(preference="deep", seed=settings.seed),
                 quick_registration=True,
                 seed=settings.seed,
             ),

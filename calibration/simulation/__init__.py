@@ -19,7 +19,4 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """Import what is public when it is first asked for; the help of the commands needs none."""
-    public = import_module("calibration.simulation.public")
-    # Else the module `write_dicom` would be found in place of the function of that name.
-    globals().update({public_name: getattr(public, public_name) for public_name in public.__all__})
-    return getattr(public, name)
+    return getattr(import_module("calibration.simulation.public"), name)
