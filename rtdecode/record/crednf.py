@@ -7,8 +7,9 @@ from rtdecode.bundle import Manifest
 from rtdecode.journal import RecordedRun, Session
 from rtdecode.record import summary
 from rtdecode.record.checklist import Answer
+from rtdecode.record.decoder_section import read_out
 from rtdecode.record.event_rows import EventRow
-from rtdecode.record.format import count, percent, read_out, shown
+from rtdecode.report_kit import count, percent, shown
 from rtdecode.types import Decision
 
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from rtdecode.bundle import Manifest
 from rtdecode.journal import RecordedRun
 from rtdecode.metrics import Accuracy, Compared, Metrics, p_in_words
-from rtdecode.record.format import count, percent, read_out, shown
-from rtdecode.record.page import facts, grid, section
+from rtdecode.report_kit import count, facts, grid, percent, section, shown
 
 CONTROL = "control"
 """The kind of what knows nothing of the brain, among what was compared."""
@@ -136,3 +135,10 @@ def _row(name: str, accuracy: Accuracy, log_loss: float) -> tuple[str, ...]:
         interval(accuracy.interval_95_volume),
         shown(log_loss),
     )
+
+
+def read_out(manifest: Manifest) -> str:
+    """Return how a decoder's decisions come from single volumes."""
+    if manifest.dwell_s is None:
+        return f"a window of {count(manifest.window_volumes, 'volume')}"
+    return f"a forward filter, expected dwell time {manifest.dwell_s:g} s"

@@ -7,15 +7,14 @@ from rtdecode.record import summary
 from rtdecode.record.checklist import CITATION, FILLED, PARTLY, answered
 from rtdecode.record.crednf import answers
 from rtdecode.record.decoder_section import decoder_sections
-from rtdecode.record.format import count
-from rtdecode.record.page import facts, page, section
 from rtdecode.record.run_section import run_sections
 from rtdecode.record.session_data import Told
+from rtdecode.report_kit import count, facts, page, section
 
 
 def report(told: Told) -> str:
     """Return the page."""
-    runs = "1 run" if len(told.runs) == 1 else f"{len(told.runs)} runs"
+    runs = count(len(told.runs), "run")
     lead = f"Session report of rtdecode · session {told.session.session} · {runs}"
     parts = []
     for run in told.runs:
@@ -59,13 +58,9 @@ _SAID = ("provider", "threads", "libraries")
 
 
 def _plain(value: object) -> str:
-    return (
-        "default"
-        if value is None
-        else str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-    )
+    if value is None:
+        return "default"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _checklist(told: Told) -> str:

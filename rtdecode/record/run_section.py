@@ -7,13 +7,13 @@ import numpy as np
 
 from rtdecode.bundle import Manifest
 from rtdecode.journal import RecordedRun
-from rtdecode.record import charts, summary
+from rtdecode.record import summary
 from rtdecode.record.bids_tables import latency_s
-from rtdecode.record.charts import Axis, ChartLine, Decided, Floats
+from rtdecode.record.decision_chart import Decided, decisions
 from rtdecode.record.event_rows import EventRow, blocks
-from rtdecode.record.format import count, percent, shown
-from rtdecode.record.page import facts, grid, section, tiles
 from rtdecode.record.session_data import Told
+from rtdecode.report_kit import count, facts, grid, percent, section, shown, tiles
+from rtdecode.report_kit.axes import Axis, ChartLine, Floats, lines
 from rtdecode.types import FD_MARKS_MM, Decision
 
 
@@ -36,14 +36,14 @@ def run_sections(told: Told, run: RecordedRun) -> list[str]:
 
 
 def _tiles(run: RecordedRun, presented: Sequence[EventRow], manifest: Manifest | None) -> str:
-    decisions = [o for o in run.outcomes if isinstance(o, Decision)]
-    late = sum(d.late for d in decisions)
+    decided = [o for o in run.outcomes if isinstance(o, Decision)]
+    late = sum(d.late for d in decided)
     took_ms = summary.latencies_ms(run)["total"]
     fd_mm = summary.measure(run, "framewise_displacement")
     fd_mm = fd_mm[np.isfinite(fd_mm)]
-    skipped = len(run.outcomes) - len(decisions)
+    skipped = len(run.outcomes) - len(decided)
     figures = [
-        (str(len(decisions)), "decisions", f"of {count(len(run.outcomes), 'volume')}, {skipped} "
+        (str(len(decided)), "decisions", f"of {count(len(run.outcomes), 'volume')}, {skipped} "
          f"without; {late} late"),
     ]  # fmt: skip
     lag_s = 0.0 if manifest is None else manifest.haemodynamic_lag_s
@@ -117,7 +117,7 @@ def _decided(told: Told, run: RecordedRun, presented: Sequence[EventRow], axis: 
         )
     if told.without_onset:
         note += f" {count(told.without_onset, 'event')} without a known onset are left out."
-    picture = charts.decisions(decided, run.classes, blocks(presented), axis)
+    picture = decisions(decided, run.classes, blocks(presented), axis)
     return section("What was decided", note, key + picture)
 
 
@@ -137,9 +137,9 @@ def _motion(run: RecordedRun, manifest: Manifest | None, axis: Axis) -> str:
     fd_mm, dvars = (summary.measure(run, n) for n in ("framewise_displacement", "dvars"))
     snr = summary.measure(run, "temporal_snr")
     pictures = [
-        charts.lines(translations, time_s, axis, "Translation, mm"),
-        charts.lines(rotations, time_s, axis, "Rotation, degrees"),
-        charts.lines(
+        lines(translations, time_s, axis, "Translation, mm"),
+        lines(rotations, time_s, axis, "Rotation, degrees"),
+        lines(
             [ChartLine("framewise displacement", fd_mm)],
             time_s,
             axis,
@@ -147,8 +147,8 @@ def _motion(run: RecordedRun, manifest: Manifest | None, axis: Axis) -> str:
             limit=limit_mm,
             marks=FD_MARKS_MM,
         ),
-        charts.lines([ChartLine("DVARS", dvars)], time_s, axis, "DVARS, % of the mean signal"),
-        charts.lines([ChartLine("tSNR", snr)], time_s, axis, "Temporal SNR so far"),
+        lines([ChartLine("DVARS", dvars)], time_s, axis, "DVARS, % of the mean signal"),
+        lines([ChartLine("tSNR", snr)], time_s, axis, "Temporal SNR so far"),
     ]
     marks = "; ".join(_above(fd_mm, mark) for mark in FD_MARKS_MM)
     rows = [
@@ -176,7 +176,7 @@ def _latency(told: Told, run: RecordedRun, axis: Axis) -> str:
     total = np.array(
         [1e3 * latency_s(o, "total") if isinstance(o, Decision) else math.nan for o in run.outcomes]
     )
-    picture = charts.lines(
+    picture = lines(
         [ChartLine("total", total)],
         summary.times_s(run),
         axis,

@@ -41,7 +41,7 @@ from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode import bundle as bundles
 from rtdecode import dicom
 from rtdecode.events import Block, read_events
-from rtdecode.record.format import read_out
+from rtdecode.record.decoder_section import read_out
 from rtdecode.stages import Preparation
 from rtdecode.types import Bool, Decision, Float32, Float64, Outcome, Prepared, Volume
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from calibration.budget import Budget
 from calibration.bundling.relevance import explained, relevance
-from calibration.bundling.report import charts, page, pictures
+from calibration.bundling.report import comparison_charts as charts
+from calibration.bundling.report import pictures
 from calibration.data.calibration_data import Kept
 from calibration.decoders.compare import Learning
 from calibration.decoders.evaluate import verdict
@@ -15,8 +16,10 @@ from calibration.decoders.fit import Fitted
 from calibration.networks import StreamingDecoder
 from calibration.progress import Progress
 from calibration.registration import Registration
+from rtdecode import report_kit as kit
 from rtdecode.bundle import Manifest
 from rtdecode.metrics import DECODER_ROW_NOTE, Metrics, decoder_row, p_in_words
+from rtdecode.report_kit.axes import Axis, ChartLine, lines
 from rtdecode.stages import Space
 from rtdecode.types import Float64, Prepared
 
@@ -37,7 +40,7 @@ def report(
     budget: Budget,
     progress: Progress,
 ) -> str:
-    """Return the report of a calibration, one self-contained page.
+    """Return the report of a calibration, one self-contained kit.
 
     Parameters
     ----------
@@ -68,27 +71,24 @@ def report(
     parts += _motion(manifest, prepared)
     if registration is not None:
         parts.append(
-            page.section(
+            kit.section(
                 "Registration",
                 "The outline of the brain must follow the rim of the EPI's, that of the white "
                 f"matter its folds and ventricles. Overlap {registration.overlap:.2f}.",
                 f'<img alt="mean EPI under the template\'s outlines" '
                 f'src="{pictures.data_uri(pictures.registration_png(registration))}">'
-                + page.items(registration.warnings),
+                + kit.items(registration.warnings),
             )
         )
     if fitted is not None and kept is not None and explained(decoder.evidence) and not budget.over:
         parts.append(_relevance(fitted, kept, space, decoder, budget, progress))
-    parts.append(
-        page.section("Where it comes from", "", page.table(_provenance(manifest, parity())))
-    )
-    heading = f"<b>rtdecode</b> calibration report · {escape(manifest.name)}"
-    return page.page(f"{manifest.name}: calibration", heading, parts)
+    parts.append(kit.section("Where it comes from", "", kit.facts(_provenance(manifest, parity()))))
+    return kit.page(manifest.name, "Calibration report of rtdecode", parts)
 
 
 def _headline(manifest: Manifest, fitted: Fitted | None) -> str:
     if fitted is None:
-        return page.verdict(
+        return kit.verdict(
             f"{len(manifest.classes)} states of other people's brains, as published: nothing was "
             "fitted to this person, so nothing is known of how well it decodes them",
             "ZERO-SHOT",
@@ -96,17 +96,14 @@ def _headline(manifest: Manifest, fitted: Fitted | None) -> str:
         )
     found = verdict(fitted.metrics, fitted.labels.classes)
     kind = {"go": "go", "no-go": "stop", "not tested": "open"}[found.outcome]
-    return page.verdict(found.sentence, found.outcome.upper(), kind)
+    return kit.verdict(found.sentence, found.outcome.upper(), kind)
 
 
 def _figures(fitted: Fitted, metrics: Metrics, learning: Learning, kept: Kept) -> list[str]:
     labels, classes = fitted.labels, fitted.labels.classes
     rows = (decoder_row(metrics), *metrics.comparison)
     compared = charts.accuracies(rows, fitted.chosen.parts, metrics.chance)
-    key = (
-        '<p class="note"><span class="key" style="--dot:var(--c0)">blocks, Wilson interval</span>'
-        '<span class="key" style="--dot:var(--c1)">volumes, bootstrap over blocks</span></p>'
-    )
+    key = kit.dots(("blocks, Wilson interval", "volumes, bootstrap over blocks"))
     served = np.exp(fitted.read_outs.chosen.log_probabilities)
     of = labels.block_labels()
     runs = []
@@ -119,14 +116,14 @@ def _figures(fitted: Fitted, metrics: Metrics, learning: Learning, kept: Kept) -
         ]
         runs.append(charts.traces(served[here], labels.acquired_s[here], classes, shown))
     return [
-        page.section(
+        kit.section(
             "How well each decoder does on blocks it was not fitted to",
             f"{metrics.split}; {metrics.n_blocks} blocks, {metrics.n_volumes} volumes. "
             f"{DECODER_ROW_NOTE} Controls know nothing of the brain, or have learnt nothing. They "
             "show what the design alone gives away.",
             compared + key,
         ),
-        page.section(
+        kit.section(
             "What would have been decided along the run",
             f"Probabilities of the decisions ({fitted.read_outs.chosen.name}), each volume decoded "
             "by a fit without its block; shaded: when the class was shown, the haemodynamic lag "
@@ -134,29 +131,29 @@ def _figures(fitted: Fitted, metrics: Metrics, learning: Learning, kept: Kept) -
             "".join(runs),
         ),
         '<div class="two">'
-        + page.section(
+        + kit.section(
             "Blocks: shown (rows) and decided", "", charts.confusion(metrics.confusion, classes)
         )
         + _learning(learning, metrics)
         + "</div>",
-        page.section(
+        kit.section(
             "How decisions are read out of single volumes",
             f"Both on the same held-out evidence, each block with settings fitted to the others. "
             f"Bold: what was compiled, by its {fitted.read_outs.reason}.",
             _read_outs(fitted, metrics),
         ),
-        page.section("In figures", "", page.table(_numbers(fitted, metrics))),
-        page.section("What to keep in mind", "", page.items(metrics.notes)),
+        kit.section("In figures", "", kit.facts(_numbers(fitted, metrics))),
+        kit.section("What to keep in mind", "", kit.items(metrics.notes)),
     ]
 
 
 def _learning(learning: Learning, metrics: Metrics) -> str:
     if len(learning) < 2:
-        body = page.items(["Each fold has one block of a class to learn from: nothing to compare."])
+        body = kit.items(["Each fold has one block of a class to learn from: nothing to compare."])
     else:
         body = charts.learning(learning, metrics.chance)
     note = "Held-out volumes decoded, with the standard error over blocks."
-    return page.section("Would more blocks help?", note, body)
+    return kit.section("Would more blocks help?", note, body)
 
 
 def _numbers(fitted: Fitted, metrics: Metrics) -> list[tuple[str, str]]:
@@ -205,7 +202,7 @@ def _read_outs(fitted: Fitted, metrics: Metrics) -> str:
         )
         for one in metrics.read_outs
     ]
-    return page.grid(head, rows, fitted.read_outs.chosen.name)
+    return kit.grid(head, rows, strong=fitted.read_outs.chosen.name)
 
 
 def _latency(onset_s: float | None, missed: int, n_blocks: int) -> str:
@@ -224,24 +221,22 @@ def _motion(manifest: Manifest, prepared: Sequence[Sequence[Prepared]]) -> list[
         moved = np.array([q.framewise_displacement for q in quality])
         dvars = np.array([q.dvars for q in quality])
         kept_out = sum(not q.usable for q in quality)
-        names = ("trans_x", "trans_y", "trans_z")
+        axis = Axis(float(time_s[-1]) + manifest.repetition_time_s)
+        translations = [ChartLine(f"trans_{a}", motion[:, n]) for n, a in enumerate("xyz")]
+        rotations = [
+            ChartLine(f"rot_{a}", np.degrees(motion[:, 3 + n])) for n, a in enumerate("xyz")
+        ]
+        displacement = [ChartLine("framewise displacement", moved)]
         parts.append(
-            page.section(
+            kit.section(
                 f"Head and signal, run {number}" if len(prepared) > 1 else "Head and signal",
                 f"{len(run)} volumes, {kept_out} of them not counted; framewise displacement "
                 f"{np.median(moved):.2f} mm at the median, {moved.max():.2f} at most (limit "
                 f"{limit_mm:g}); temporal SNR {_last(quality):.0f}.",
-                charts.lines([(n, motion[:, k]) for k, n in enumerate(names)], time_s, "mm")
-                + charts.lines(
-                    [
-                        (n, np.degrees(motion[:, 3 + k]))
-                        for k, n in enumerate(("rot_x", "rot_y", "rot_z"))
-                    ],
-                    time_s,
-                    "degrees",
-                )
-                + charts.lines([("framewise displacement", moved)], time_s, "mm", limit_mm)
-                + charts.lines([("DVARS", dvars)], time_s, "%"),
+                lines(translations, time_s, axis, "Translation, mm")
+                + lines(rotations, time_s, axis, "Rotation, degrees")
+                + lines(displacement, time_s, axis, "Framewise displacement, mm", limit=limit_mm)
+                + lines([ChartLine("DVARS", dvars)], time_s, axis, "DVARS, % of the mean signal"),
             )
         )
     return parts
@@ -278,7 +273,7 @@ def _relevance(
             f'<img alt="relevance for {escape(name)}" src="{pictures.data_uri(png)}"></figure>'
         )
     progress("relevance of voxels", 1, 1)
-    return page.section(
+    return kit.section(
         "Which voxels speak for each class",
         "Layer-wise relevance propagation (epsilon rule) through the decoder, for volumes in the "
         "middle of blocks, on this person's own mean EPI, left on the left; warm: for the class, "
@@ -307,7 +302,7 @@ def _provenance(manifest: Manifest, parity: Mapping[str, float]) -> list[tuple[s
         ("pretrained weights", f"{made.weights}, SHA-256 {made.weights_sha256}"),
         (
             "data",
-            f"{made.n_calibration_runs} run{'' if made.n_calibration_runs == 1 else 's'}, "
+            f"{kit.count(made.n_calibration_runs, 'run')}, "
             f"{made.n_calibration_volumes} volumes; SHA-256 of the new ones' voxels "
             f"{made.data_sha256}",
         ),

@@ -6,9 +6,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from calibration.bundling.report.charts import accuracies, confusion, learning, lines, traces
+from calibration.bundling.report.comparison_charts import accuracies, confusion, learning, traces
 from calibration.bundling.report.pictures import on_epi
 from rtdecode.metrics import DECODER_ROW_NOTE
+from rtdecode.report_kit.axes import Axis, ChartLine, lines
 
 
 class Tags(HTMLParser):
@@ -26,7 +27,7 @@ class Tags(HTMLParser):
         if tag not in self.VOID:
             self.open.append(tag)
         self.sources += [value for name, value in attrs if name in {"src", "href"}]
-        self._heading = tag == "h2"
+        self._heading = tag == "h3"
 
     def handle_endtag(self, tag):
         """Close the last one."""
@@ -129,9 +130,11 @@ def test_measures_with_gaps_are_drawn_without_them(rng):
     time_s = np.arange(20) * 2.0
     values = rng.random(20)
     values[3:6] = np.nan
-    drawn = lines([("DVARS", values)], time_s, "%", limit=2.0)
-    points = re.search(r'points="([^"]*)"', drawn).group(1).split()
-    assert len(points) == 17
+    axis = Axis(40.0)
+    drawn = lines([ChartLine("DVARS", values)], time_s, axis, "DVARS, %", limit=2.0)
+    line = re.search(r'd="([^"]*)" class="trace', drawn).group(1)
+    assert len(re.findall("[ML]", line)) == 17
+    assert line.count("M") == 2
     assert "nan" not in drawn
     probabilities = np.full((20, 2), 0.5)
     assert traces(probabilities, time_s, ("a", "b"), [(0, 4.0, 10.0)]).count("polyline") == 2

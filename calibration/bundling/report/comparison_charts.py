@@ -1,4 +1,4 @@
-"""Charts as inline SVG that takes its colours from the page."""
+"""The charts of a calibration: accuracies, confusion, probabilities along a run, learning."""
 
 from collections.abc import Sequence
 from html import escape
@@ -7,16 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtdecode.metrics import Compared
-
-WIDTH = 860
-TEXT_HEIGHT = 13
-PALETTE = 8
-"""How many colours the page has, `--c0` and on."""
-
-
-def colour(n: int) -> str:
-    """Return the page's n-th colour."""
-    return f"var(--c{n % PALETTE})"
+from rtdecode.report_kit import colour
+from rtdecode.report_kit.axes import LEFT, SPAN, WIDTH, Axis, seconds, short, svg
 
 
 def accuracies(compared: Sequence[Compared], chosen: Sequence[str], chance: float) -> str:
@@ -63,7 +55,7 @@ def accuracies(compared: Sequence[Compared], chosen: Sequence[str], chance: floa
             f'<text x="{WIDTH - 8}" y="{y + 4:.1f}" text-anchor="end"{strong}>'
             f"{one.accuracy.block:.0%} · {one.accuracy.volume:.0%}</text>"
         )
-    return _svg(height, parts, "Accuracy of blocks and volumes for each decoder")
+    return svg(height, parts, "Accuracy of blocks and volumes for each decoder")
 
 
 def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
@@ -74,9 +66,9 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
         middle = left + cell * n + cell / 2
         parts.append(
             f'<text transform="translate({middle + 4:.0f},{top - 8}) rotate(-45)">'
-            f"{escape(_short(name))}</text>"
+            f"{escape(short(name))}</text>"
             f'<text x="{left - 10}" y="{top + cell * n + cell / 2 + 4:.0f}" text-anchor="end">'
-            f"{escape(_short(name))}</text>"
+            f"{escape(short(name))}</text>"
         )
         most = max(1, sum(matrix[n]))
         for m in range(len(classes)):
@@ -90,7 +82,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
                 f"{matrix[n][m]}</text>"
             )
     width = left + cell * len(classes) + 40
-    return _svg(top + cell * len(classes) + 6, parts, "Confusion of blocks", width)
+    return svg(top + cell * len(classes) + 6, parts, "Confusion of blocks", width)
 
 
 def traces(
@@ -112,76 +104,31 @@ def traces(
     shown
         (class, from, to) of each block, seconds, the lag included.
     """
-    left, row, gap = 110, 44, 8
-    span = WIDTH - left - 16
-    end_s = float(time_s[-1]) + 1
+    row, gap = 44, 8
+    axis = Axis(float(time_s[-1]) + 1)
     parts = []
     for n, name in enumerate(classes):
         y = n * (row + gap) + 6
         parts.append(
-            f'<text x="{left - 10}" y="{y + row / 2 + 4:.0f}" text-anchor="end">'
-            f'{escape(_short(name))}</text><rect x="{left}" y="{y}" width="{span}" '
+            f'<text x="{LEFT - 10}" y="{y + row / 2 + 4:.0f}" text-anchor="end">'
+            f'{escape(short(name))}</text><rect x="{LEFT}" y="{y}" width="{SPAN}" '
             f'height="{row}" class="ground"/>'
         )
-        for which, start_s, stop_s in shown:
-            if which == n:
-                x, width = left + span * start_s / end_s, span * (stop_s - start_s) / end_s
+        for block_class, start_s, stop_s in shown:
+            if block_class == n:
+                x, width = axis.x(start_s), axis.x(stop_s) - axis.x(start_s)
                 parts.append(
                     f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{row}" '
-                    f'style="fill:{colour(n)}" class="shown"/>'
+                    f'style="fill:{colour(n)}" class="behind"/>'
                 )
-        xs = left + span * time_s / end_s
-        ys = y + row * (1 - probabilities[:, n])
-        points = " ".join(f"{x:.1f},{v:.1f}" for x, v in zip(xs, ys, strict=True))
+        points = " ".join(
+            f"{axis.x(t):.1f},{y + row * (1 - p):.1f}"
+            for t, p in zip(time_s, probabilities[:, n], strict=True)
+        )
         parts.append(f'<polyline points="{points}" style="stroke:{colour(n)}" class="trace"/>')
     bottom = len(classes) * (row + gap) + 14
-    parts += _seconds(left, span, bottom, end_s)
-    return _svg(bottom + 10, parts, "Held-out probabilities over the run")
-
-
-def lines(
-    series: Sequence[tuple[str, NDArray[np.float64]]],
-    time_s: NDArray[np.float64],
-    unit: str,
-    limit: float | None = None,
-) -> str:
-    """Draw some measures over a run."""
-    left, height = 60, 150
-    span = WIDTH - left - 16
-    values = np.concatenate([v[np.isfinite(v)] for _, v in series] or [np.zeros(1)])
-    low, high = float(min(0.0, values.min())), float(max(values.max(), limit or 0.0, 1e-9))
-    end_s = float(time_s[-1]) + 1
-
-    def at(value: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        return 10 + (height - 40) * (1 - (np.asarray(value) - low) / (high - low))
-
-    # The lowest value goes unlabelled where it would be written over the zero.
-    ticks = (high, 0.0, low) if at(low) - at(0.0) > TEXT_HEIGHT else (high, 0.0)
-    parts = [
-        f'<text x="{left - 8}" y="{float(at(tick)) + 4:.0f}" text-anchor="end" class="quiet">'
-        f'{tick:.2g}</text><line x1="{left}" x2="{left + span}" y1="{float(at(tick)):.1f}" '
-        f'y2="{float(at(tick)):.1f}" class="grid"/>'
-        for tick in ticks
-    ]
-    label_y = float(at(high)) + 18
-    parts.append(f'<text x="4" y="{label_y:.0f}" class="quiet">{escape(unit)}</text>')
-    if limit is not None:
-        parts.append(
-            f'<line x1="{left}" x2="{left + span}" y1="{float(at(limit)):.1f}" '
-            f'y2="{float(at(limit)):.1f}" class="limit"/>'
-        )
-    for n, (name, value) in enumerate(series):
-        points = " ".join(
-            f"{left + span * t / end_s:.1f},{y:.1f}"
-            for t, y in zip(time_s, at(value), strict=True)
-            if np.isfinite(y)
-        )
-        parts.append(
-            f'<polyline points="{points}" style="stroke:{colour(n)}" class="trace thin"/>'
-            f'<text x="{left + 110 * n}" y="{height - 4}" style="fill:{colour(n)}">{escape(name)}'
-            "</text>"
-        )
-    return _svg(height, parts, f"{', '.join(name for name, _ in series)} over the run")
+    parts += seconds(axis, bottom)
+    return svg(bottom + 10, parts, "Held-out probabilities over the run")
 
 
 def learning(curve: Sequence[tuple[int, float, float]], chance: float) -> str:
@@ -215,14 +162,7 @@ def learning(curve: Sequence[tuple[int, float, float]], chance: float) -> str:
         )
     parts.append(f'<text x="{left}" y="{height - 2}" class="quiet">blocks of each class trained on'
                  "</text>")  # fmt: skip
-    return _svg(height, parts, "Learning curve", left + span + 20)
-
-
-def _svg(height: float, parts: Sequence[str], title: str, width: int = WIDTH) -> str:
-    return (
-        f'<svg viewBox="0 0 {width} {height:.0f}" style="max-width:{width}px" role="img" '
-        f'aria-label="{escape(title)}">{"".join(parts)}</svg>'
-    )
+    return svg(height, parts, "Learning curve", left + span + 20)
 
 
 def _axis(left: float, span: float, top: float, bottom: float) -> str:
@@ -242,16 +182,3 @@ def _chance(left: float, span: float, top: float, height: float, chance: float) 
         f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top - 6}" y2="{height - 24}" class="chance"/>'
         f'<text x="{x + 5:.1f}" y="{height - 12}" class="quiet">chance {chance:.0%}</text>'
     )
-
-
-def _seconds(left: float, span: float, y: float, end_s: float) -> list[str]:
-    step = max(10, round(end_s / 8 / 10) * 10)
-    return [
-        f'<text x="{left + span * t / end_s:.0f}" y="{y}" text-anchor="middle" class="quiet">{t} s'
-        "</text>"
-        for t in range(0, int(end_s), step)
-    ]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else f"{name[:13]}…"

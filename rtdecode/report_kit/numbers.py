@@ -2,8 +2,6 @@
 
 import math
 
-from rtdecode.bundle import Manifest
-
 
 def shown(value: float) -> str:
     """Return a figure with three digits that count; `n/a` for none."""
@@ -20,12 +18,5 @@ def percent(share: float) -> str:
 
 
 def count(number: int, what: str) -> str:
-    """Return so many of something."""
+    """Return a number with its noun, in the plural where it is not 1."""
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def read_out(manifest: Manifest) -> str:
-    """Return how a decoder's decisions come from single volumes."""
-    if manifest.dwell_s is None:
-        return f"a window of {count(manifest.window_volumes, 'volume')}"
-    return f"a forward filter, expected dwell time {manifest.dwell_s:g} s"

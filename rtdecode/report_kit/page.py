@@ -1,14 +1,31 @@
-"""The report's frame: one file, light and dark, on screen and on paper."""
+"""The frame of a report: one file, light and dark, on screen and on paper."""
 
 from collections.abc import Sequence
 from html import escape
 
-_LIGHT = """--ground:#f7f7f5;--card:#fff;--text:#1b1f26;--quiet:#5f6977;--line:#e2e4e8;
---field:#f3f4f5;--good:#1a7f4b;--bad:#b3402a;--mid:#8a6a10;--block:#c8642a;--s0:#2f6db5;
---s1:#c8642a;--s2:#2f8f6b;--s3:#8a57b0"""
-_DARK = """--ground:#0f1216;--card:#171b21;--text:#e7eaee;--quiet:#98a4b3;--line:#2a3038;
---field:#1d222a;--good:#4fc48a;--bad:#f08a6e;--mid:#e0c060;--block:#f0985f;--s0:#6fa8e8;
---s1:#f0985f;--s2:#63c7a0;--s3:#bd90e0"""
+from rtdecode.palette import CLASS_COLOURS
+
+_NAMED_LIGHT = """--ground:#f7f7f5;--card:#fff;--text:#1b1f26;--quiet:#5f6977;--line:#e2e4e8;
+--field:#f3f4f5;--good:#1a7f4b;--bad:#b3402a;--mid:#8a6a10;--block:#c8642a"""
+_NAMED_DARK = """--ground:#0f1216;--card:#171b21;--text:#e7eaee;--quiet:#98a4b3;--line:#2a3038;
+--field:#1d222a;--good:#4fc48a;--bad:#f08a6e;--mid:#e0c060;--block:#f0985f"""
+
+
+def colour(number: int) -> str:
+    """Return the colour of a class or a line, as CSS; colours repeat after the last."""
+    return f"var(--c{number % len(CLASS_COLOURS)})"
+
+
+def _colours(named: str, column: int) -> str:
+    classes = (f"--c{number}:{pair[column]}" for number, pair in enumerate(CLASS_COLOURS))
+    return ";".join((named, *classes))
+
+
+_LIGHT, _DARK = _colours(_NAMED_LIGHT, 0), _colours(_NAMED_DARK, 1)
+_LINES = "".join(
+    f".stroke{number}{{stroke:{colour(number)}}}.fill{number}{{fill:{colour(number)}}}"
+    for number in range(len(CLASS_COLOURS))
+)
 STYLE = f"""
 :root{{color-scheme:light dark;{_LIGHT}}}
 @media(prefers-color-scheme:dark){{:root{{{_DARK}}}}}
@@ -39,16 +56,14 @@ svg .strong{{font-weight:600}}
 .mark{{stroke:var(--quiet);stroke-dasharray:1 4}}.limit{{stroke:var(--bad);stroke-dasharray:6 4}}
 .beyond{{fill:var(--bad)}}.lost{{fill:var(--quiet);opacity:.16}}
 .late{{stroke:var(--bad);stroke-width:2}}
-.area{{fill:var(--s0);opacity:.28}}.decided{{stroke:var(--s0);stroke-width:4;fill:none}}
+.area{{fill:var(--c0);opacity:.28}}.decided{{stroke:var(--c0);stroke-width:4;fill:none}}
 .trace{{fill:none;stroke-width:1.4;stroke-linejoin:round}}
-.stroke0{{stroke:var(--s0)}}.stroke1{{stroke:var(--s1)}}.stroke2{{stroke:var(--s2)}}
-.stroke3{{stroke:var(--s3)}}
-.fill0{{fill:var(--s0)}}.fill1{{fill:var(--s1)}}.fill2{{fill:var(--s2)}}.fill3{{fill:var(--s3)}}
+{_LINES}
 .key{{color:var(--quiet);font-size:13px;margin:0 0 10px}}
 .key i{{display:inline-block;width:16px;height:9px;border-radius:2px;margin:0 6px 0 14px}}
 .key i:first-child{{margin-left:0}}
-.k-p{{background:var(--s0);opacity:.6}}.k-b{{background:var(--block);opacity:.45}}
-.k-l{{background:var(--quiet);opacity:.3}}.key .k-d{{background:var(--s0);height:4px;
+.k-p{{background:var(--c0);opacity:.6}}.k-b{{background:var(--block);opacity:.45}}
+.k-l{{background:var(--quiet);opacity:.3}}.key .k-d{{background:var(--c0);height:4px;
 vertical-align:middle}}.key .k-t{{background:var(--bad);width:4px}}
 table{{border-collapse:collapse;width:100%;font-size:14px}}
 td,th{{padding:6px 14px 6px 0;text-align:left;vertical-align:top;border-top:1px solid var(--line);
@@ -62,6 +77,21 @@ td.id{{white-space:nowrap}}
 .open{{color:var(--quiet);font-weight:400;white-space:normal}}
 .checklist td:nth-child(2){{width:32%}}.checklist td:first-child{{width:8em}}
 .rest{{display:block;color:var(--quiet)}}
+.verdict{{margin:14px 0 26px;padding:20px 24px;border-radius:10px;background:var(--card);
+border-left:8px solid var(--edge);font-size:24px;line-height:1.35;font-weight:600}}
+.verdict span{{display:block;color:var(--edge);font-size:15px;letter-spacing:.08em;font-weight:700}}
+.verdict.go{{--edge:var(--good)}}.verdict.stop{{--edge:var(--bad)}}.verdict.open{{--edge:var(--quiet)}}
+.chance{{stroke:var(--bad);stroke-dasharray:5 4}}
+.whisker{{stroke-width:2.5;stroke-linecap:round}}.whisker.block{{stroke:var(--c0)}}
+.whisker.volume{{stroke:var(--c1)}}.dot.block{{fill:var(--c0)}}.dot.volume{{fill:var(--c1)}}
+.hit{{fill:color-mix(in srgb,var(--good) calc(100%*var(--share)),var(--ground))}}
+.miss{{fill:color-mix(in srgb,var(--bad) calc(100%*var(--share)),var(--ground))}}
+.behind{{opacity:.22}}svg .count{{font-weight:600;font-size:15px}}
+img{{display:block;width:100%;border-radius:6px}}figure{{margin:0 0 12px}}
+figcaption{{font-weight:600;margin-bottom:4px}}tr.strong td{{font-weight:700}}
+.two{{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:18px}}
+.dots span::before{{content:"";display:inline-block;width:10px;height:10px;border-radius:5px;
+margin:0 6px 0 14px;background:var(--dot)}}
 @media(max-width:720px){{main{{padding:18px 10px}}section{{padding:12px 14px;overflow-x:auto}}
 svg{{min-width:640px}}table.facts th{{width:8em}}.checklist td:first-child{{width:4em}}
 td.id{{white-space:normal}}}}
@@ -86,10 +116,10 @@ def page(title: str, lead: str, parts: Sequence[str]) -> str:
 
 def section(title: str, note: str, body: str, *, long: bool = False) -> str:
     """Return a titled card; `note` is text, `body` HTML; a long one may break across pages."""
-    told = f'<p class="note">{escape(note)}</p>' if note else ""
+    remark = f'<p class="note">{escape(note)}</p>' if note else ""
     kind = ' class="long"' if long else ""
     head = f"<h3>{escape(title)}</h3>" if title else ""
-    return f"<section{kind}>{head}{told}{body}</section>"
+    return f"<section{kind}>{head}{remark}{body}</section>"
 
 
 def tiles(figures: Sequence[tuple[str, str, str]]) -> str:
@@ -105,6 +135,26 @@ def tiles(figures: Sequence[tuple[str, str, str]]) -> str:
     )
 
 
+def verdict(sentence: str, word: str, kind: str) -> str:
+    """Return the headline of a calibration; `kind` is go, stop or open."""
+    sign = {"go": "✓ ", "stop": "✕ ", "open": ""}[kind]
+    return f'<div class="verdict {kind}"><span>{sign}{escape(word)}</span>{escape(sentence)}</div>'
+
+
+def items(texts: Sequence[str]) -> str:
+    """Return a list; nothing for no text."""
+    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>" if texts else ""
+
+
+def dots(names: Sequence[str]) -> str:
+    """Return the key of a chart: a dot in the first, second ... colour and its name."""
+    spans = (
+        f'<span style="--dot:{colour(number)}">{escape(name)}</span>'
+        for number, name in enumerate(names)
+    )
+    return f'<p class="note dots">{"".join(spans)}</p>'
+
+
 def facts(rows: Sequence[tuple[str, str]]) -> str:
     """Return a table of names and values."""
     body = "".join(
@@ -114,8 +164,13 @@ def facts(rows: Sequence[tuple[str, str]]) -> str:
     return f'<table class="facts">{body}</table>'
 
 
-def grid(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> str:
-    """Return a table whose last `numbers` columns are figures."""
+def grid(
+    head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 0, strong: str | None = None
+) -> str:
+    """Return a table whose last `numbers` columns are figures.
+
+    The row whose first cell is `strong` is bold.
+    """
     words = len(head) - numbers
 
     def cells(row: Sequence[str], tag: str) -> str:
@@ -124,7 +179,8 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> st
             f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, row, strict=True)
         )
 
-    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
+    marks = {strong: ' class="strong"'}
+    body = "".join(f"<tr{marks.get(row[0], '')}>{cells(row, 'td')}</tr>" for row in rows)
     return (
         f'<div class="scroll"><table><thead><tr>{cells(head, "th")}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
