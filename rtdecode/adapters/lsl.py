@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from rtdecode.adapters.feed import follow
+from rtdecode.client.follower import follow
 from rtdecode.errors import ConfigError
 from rtdecode.types import Decision
 from rtdecode.wire import Numbered, Status
@@ -34,7 +34,7 @@ def run(session: Path, stop: Event, *, network: bool = False, keys: Path | None 
         Announce them to other machines, as liblsl's own configuration file says; else to programs
         on this one.
     keys
-        As for `rtdecode.adapters.feed.follow`.
+        As for `rtdecode.client.follower.follow`.
 
     Raises
     ------

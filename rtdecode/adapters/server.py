@@ -5,14 +5,12 @@ import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from threading import Event
 
 from rtdecode.adapters.address import Address
-from rtdecode.adapters.feed import Adapter, follow
+from rtdecode.client.follower import Receiver, follow_in_loop
 from rtdecode.errors import ConfigError
-from rtdecode.wire import Numbered, Status
 
 MAX_CLIENTS = 200
 """At one time; the next one is turned away."""
@@ -25,7 +23,7 @@ log = logging.getLogger(__name__)
 def serve_clients(
     listen: Address,
     session: Path,
-    adapter: Adapter,
+    receiver: Receiver,
     handle: Handle,
     stop: Event,
     on_ready: Callable[[Address], None],
@@ -39,16 +37,16 @@ def serve_clients(
         Where.
     session
         The session's folder.
-    adapter
-        Told of each outcome, in the thread that also runs `handle`.
+    receiver
+        Called with each outcome, in the thread that also runs `handle`.
     handle
-        Serves one client; what its connection does to it is nobody else's affair.
+        Serves one client. Its connection errors do not affect other clients.
     stop
         Set from elsewhere.
     on_ready
         Called with the address, its port resolved, once clients can connect.
     keys
-        As for `rtdecode.adapters.feed.follow`.
+        As for `rtdecode.client.follower.follow`.
 
     Raises
     ------
@@ -61,13 +59,13 @@ def serve_clients(
             "whoever reaches the port can read the decisions",
             listen,
         )
-    asyncio.run(_serve(listen, session, adapter, handle, stop, on_ready, keys))
+    asyncio.run(_serve(listen, session, receiver, handle, stop, on_ready, keys))
 
 
 async def _serve(
     listen: Address,
     session: Path,
-    adapter: Adapter,
+    receiver: Receiver,
     handle: Handle,
     stop: Event,
     on_ready: Callable[[Address], None],
@@ -93,7 +91,7 @@ async def _serve(
         ) from error
     try:
         on_ready(Address(listen.host, server.sockets[0].getsockname()[1]))
-        await asyncio.to_thread(follow, session, _InLoop(loop, adapter), stop, keys)
+        await follow_in_loop(session, receiver, stop, keys)
     finally:
         server.close()
         for client in clients:
@@ -119,26 +117,3 @@ async def _attend(
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-
-
-class _InLoop:
-    """Hands what comes in the feed's thread over to the loop's, in its order."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, adapter: Adapter) -> None:
-        self._loop = loop
-        self._adapter = adapter
-
-    def begin(self, status: Status) -> None:
-        """Pass on a service."""
-        self._call(partial(self._adapter.begin, status))
-
-    def take(self, numbered: Numbered) -> None:
-        """Pass on an outcome."""
-        self._call(partial(self._adapter.take, numbered))
-
-    def _call(self, call: Callable[[], None]) -> None:
-        async def inside() -> None:
-            call()
-
-        # What the adapter raises ends the feed, and with it the program.
-        asyncio.run_coroutine_threadsafe(inside(), self._loop).result()

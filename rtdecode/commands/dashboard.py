@@ -42,8 +42,8 @@ def dashboard(
 
     Example: rtdecode dashboard --session sub-01_run-1 --events sub-01_events.tsv
     """
+    from rtdecode.client.follower import ServiceAddress
     from rtdecode.dashboard.access import token_for
-    from rtdecode.dashboard.feed import ServiceAddress
     from rtdecode.dashboard.planned_blocks import read_blocks
     from rtdecode.dashboard.web_server import Settings, run
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from rtdecode.dashboard.feed import ServiceView
 from rtdecode.dashboard.model import LogLine, skips, unused
+from rtdecode.dashboard.service_connection import ServiceView
 from rtdecode.wire import Status
 
 

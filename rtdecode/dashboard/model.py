@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rtdecode.dashboard.feed import ServiceView
 from rtdecode.dashboard.planned_blocks import Moment, moment
+from rtdecode.dashboard.service_connection import ServiceView
 from rtdecode.dashboard.session_folder import Seen
 from rtdecode.events import Block
 from rtdecode.types import Decision, Outcome, Quality, Skipped

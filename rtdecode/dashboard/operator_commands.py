@@ -2,7 +2,7 @@
 
 from nicegui import events, ui
 
-from rtdecode.dashboard.feed import Command, Feed, ServiceView
+from rtdecode.dashboard.service_connection import Command, ServiceConnection, ServiceView
 
 MAX_MARK = 1000
 HELP = (
@@ -30,17 +30,17 @@ class Commands:
 
     Parameters
     ----------
-    feed
+    connection
         Sends the commands.
     report
         Whether there is a report to open.
     """
 
-    def __init__(self, feed: Feed, *, report: bool) -> None:
-        self._feed = feed
+    def __init__(self, connection: ServiceConnection, *, report: bool) -> None:
+        self._connection = connection
         self._report = report
         self._state = "unknown"
-        snapshot = feed.snapshot
+        snapshot = connection.view
         self._told = snapshot.notes[-1].number if snapshot.notes else 0
         self._run = (snapshot.session, snapshot.run)
         self._dark = ui.dark_mode(value=None)
@@ -102,9 +102,9 @@ class Commands:
         """Do what a button says, as far as the run's state allows it."""
         possible = POSSIBLE.get(self._state, ())
         if command == "start" and "start" in possible:
-            self._feed.command("start")
+            self._connection.command("start")
         elif command == "pause" and ("pause" in possible or "resume" in possible):
-            self._feed.command("resume" if "resume" in possible else "pause")
+            self._connection.command("resume" if "resume" in possible else "pause")
         elif command == "end" and "end" in possible:
             self._ending.open()
         elif command == "mark" and self._state not in ("", "unknown"):
@@ -138,13 +138,13 @@ class Commands:
 
     def _end(self) -> None:
         self._ending.close()
-        self._feed.command("end")
+        self._connection.command("end")
 
     def _mark(self) -> None:
         text = (self._text.value or "").strip()
         if text and self._marking.value:
             self._marking.close()
-            self._feed.command("mark", text)
+            self._connection.command("mark", text)
 
     def _turn(self) -> None:
         order = {None: True, True: False, False: None}

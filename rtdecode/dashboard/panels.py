@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from html import escape
 
 from rtdecode.bundle import Manifest
-from rtdecode.dashboard.charts import colour, words
-from rtdecode.dashboard.feed import ServiceView
+from rtdecode.dashboard.echart_options import words
 from rtdecode.dashboard.model import (
     Progress,
     newest_decision,
     newest_quality,
 )
+from rtdecode.dashboard.service_connection import ServiceView
 from rtdecode.dashboard.session_folder import Seen
 from rtdecode.metrics import verdict
+from rtdecode.palette import light_colour
 from rtdecode.types import FD_MARKS_MM, NONE, Decision, Outcome, Skipped
 
 MOST_BARS = 5
@@ -115,7 +116,7 @@ def decision(snapshot: ServiceView, classes: Sequence[str]) -> str:
     none = decided.label == NONE
     best = list(classes).index(decided.label) if decided.label in classes else -1
     old = " old" if newest is not decided else ""
-    tint = f"--class:{colour(best)};" if best >= 0 else ""
+    tint = f"--class:{light_colour(best)};" if best >= 0 else ""
     tint = f" style='{tint}--letters:{max(5, len(decided.label))}'"
     note = _note(newest, decided)
     caption = f"evidence of {decided.window_volumes} volumes"
@@ -204,8 +205,9 @@ def _bars(decided: Decision, classes: Sequence[str]) -> str:
     for n in sorted(ranked[:MOST_BARS]):
         share = decided.probabilities[n]
         chosen = " class=chosen" if classes[n] == decided.label else ""
+        name = escape(words(classes[n]))
         rows.append(
-            f"<div{chosen} style='--class:{colour(n)}'><span>{escape(words(classes[n]))}</span>"
+            f"<div{chosen} style='--class:{light_colour(n)}'><span>{name}</span>"
             f"<i><b style='width:{100 * share:.1f}%'></b></i>"
             f"<output data-class='{escape(classes[n])}' data-probability={share!r}>"
             f"{share:.0%}</output></div>"

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from rtdecode.bundle import Bundle
-from rtdecode.dashboard.feed import Feed, ServiceView
+from rtdecode.dashboard.service_connection import ServiceConnection, ServiceView
 from rtdecode.dashboard.slice_images import mask_points, picture, where
 from rtdecode.dashboard.volumes import NewestVolume
 from rtdecode.errors import ConfigError, RtdecodeError
@@ -50,17 +50,17 @@ class Folder:
         The folder.
     bundle
         The decoder, for the outline of its mask.
-    feed
+    connection
         Knows how the head lay in each volume.
     """
 
-    def __init__(self, session: Path, bundle: Bundle | None, feed: Feed) -> None:
+    def __init__(self, session: Path, bundle: Bundle | None, connection: ServiceConnection) -> None:
         self._session = session
         self._space = None if bundle is None else bundle.space
         self._points = None if bundle is None else mask_points(bundle.space)
         matrix = None if bundle is None else bundle.manifest.source_shape[:2]
         self._volumes = NewestVolume(session / PACK, matrix)
-        self._feed = feed
+        self._connection = connection
         self._stop = threading.Event()
         self.seen = Seen(trouble="no volume yet")
         self._thread = threading.Thread(target=self._run, name="dashboard folder")
@@ -75,13 +75,13 @@ class Folder:
 
     def _run(self) -> None:
         try:
-            outcomes, looked_s = self._feed.snapshot.outcomes, -LOOK_S
+            outcomes, looked_s = self._connection.view.outcomes, -LOOK_S
             while not self._stop.wait(WAKE_S):
                 ago_s = time.monotonic() - looked_s
-                decided = self._feed.snapshot.outcomes is not outcomes
+                decided = self._connection.view.outcomes is not outcomes
                 if ago_s < (REST_S if decided else LOOK_S):
                     continue
-                outcomes, looked_s = self._feed.snapshot.outcomes, time.monotonic()
+                outcomes, looked_s = self._connection.view.outcomes, time.monotonic()
                 try:
                     self._look()
                 except FileNotFoundError:
@@ -105,7 +105,7 @@ class Folder:
     def _drawn(self, volume: Volume) -> bytes:
         if self._space is None or self._points is None:
             return picture(volume)
-        moved = motion_of(self._feed.snapshot, volume.index)
+        moved = motion_of(self._connection.view, volume.index)
         grid_mm = float(np.linalg.norm(self._space.grid_affine[:3, 0]))
         return picture(volume, where(self._points, self._space, moved), grid_mm)
 

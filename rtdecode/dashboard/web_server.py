@@ -16,9 +16,10 @@ from nicegui import ui
 
 from rtdecode import bundle as bundles
 from rtdecode.bundle import Bundle
+from rtdecode.client.follower import ServiceAddress
 from rtdecode.dashboard.access import PARAMETER, Gate, is_loopback
-from rtdecode.dashboard.feed import Feed, ServiceAddress
-from rtdecode.dashboard.page import Page, Sources
+from rtdecode.dashboard.operator_page import Page, Sources
+from rtdecode.dashboard.service_connection import ServiceConnection
 from rtdecode.dashboard.session_folder import Folder
 from rtdecode.errors import BundleError, ConfigError
 from rtdecode.events import Block
@@ -68,12 +69,12 @@ def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
     report = None if loaded is None else loaded.path / REPORT
     with ExitStack() as stack:
         listener = stack.enter_context(_listening(settings.host, settings.port))
-        feed = stack.enter_context(Feed(settings.address))
+        connection = stack.enter_context(ServiceConnection(settings.address))
         folder = None
         if session is not None:
-            folder = stack.enter_context(Folder(session, loaded, feed))
+            folder = stack.enter_context(Folder(session, loaded, connection))
         sources = Sources(
-            feed=feed,
+            connection=connection,
             folder=folder,
             manifest=None if loaded is None else loaded.manifest,
             blocks=settings.blocks,

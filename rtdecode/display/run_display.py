@@ -11,15 +11,14 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from rtdecode.adapters.feed import follow
 from rtdecode.client import session_endpoints
+from rtdecode.client.follower import follow_in_loop
 from rtdecode.display.block_starts import report
 from rtdecode.display.display_log import Displayed
 from rtdecode.display.pages import Pages, website
 from rtdecode.display.presenter import Presenter
 from rtdecode.errors import ConfigError
 from rtdecode.feedback import Assigned, Feedback, FeedbackSettings, RecordedDecisions
-from rtdecode.wire import Numbered, Status
 
 HOST = "127.0.0.1"
 """Pages are opened on this machine only: nothing protects what they show."""
@@ -94,8 +93,7 @@ async def _serve(
 ) -> None:
     """Run web server, clock and feed; the first that ends or fails ends all."""
     loop = asyncio.get_running_loop()
-    adapter = _InLoop(loop, presenter)
-    feed = loop.create_task(asyncio.to_thread(follow, session, adapter, stop, keys))
+    feed = loop.create_task(follow_in_loop(session, presenter, stop, keys))
     clock = loop.create_task(presenter.run())
     reports = loop.create_task(report(presenter.events, session, keys, tell))
 
@@ -113,29 +111,6 @@ async def _serve(
     for result in ended:
         if isinstance(result, Exception):
             raise result
-
-
-class _InLoop:
-    """Hands what comes in the feed's thread over to the loop's, in its order."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, presenter: Presenter) -> None:
-        self._loop = loop
-        self._presenter = presenter
-
-    def begin(self, status: Status) -> None:
-        """Pass on a service."""
-        self._call(partial(self._presenter.begin, status))
-
-    def take(self, numbered: Numbered) -> None:
-        """Pass on an outcome."""
-        self._call(partial(self._presenter.take, numbered))
-
-    def _call(self, call: Callable[[], None]) -> None:
-        async def inside() -> None:
-            call()
-
-        # What the presenter raises ends the feed, and with it the program.
-        asyncio.run_coroutine_threadsafe(inside(), self._loop).result()
 
 
 def _listening(port: int) -> socket.socket:

@@ -5,26 +5,8 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-CLASS_COLOURS = (
-    "#4e9fd1",
-    "#f28e2b",
-    "#59b15f",
-    "#e8615d",
-    "#b58ad6",
-    "#5bc2bd",
-    "#e0c341",
-    "#ff93b3",
-    "#b98a6a",
-    "#9aa5b1",
-)
-"""Told apart by most colour-blind eyes too (after Tableau 10, lightened for dark terminals)."""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LEVELS = "▁▂▃▄▅▆▇█"
-
-
-def colour(number: int) -> str:
-    """Return the colour of a class."""
-    return CLASS_COLOURS[number % len(CLASS_COLOURS)]
 
 
 def bar(fraction: float, width: int, style: str) -> Text:

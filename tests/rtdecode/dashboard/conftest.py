@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtdecode.dashboard.feed import ServiceView
+from rtdecode.dashboard.service_connection import ServiceView
 from rtdecode.types import Decision, Motion, Quality, Skipped, SkipReason, Stamps
 from rtdecode.wire import StageLatency, Status
 

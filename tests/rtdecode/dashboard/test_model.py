@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from rtdecode.dashboard.feed import Note
 from rtdecode.dashboard.model import (
     RunPlan,
     decision_age_s,
@@ -14,6 +13,7 @@ from rtdecode.dashboard.model import (
     skips,
     unused,
 )
+from rtdecode.dashboard.service_connection import Note
 from rtdecode.dashboard.session_folder import Seen
 from rtdecode.events import Block
 from rtdecode.journal import Remarks

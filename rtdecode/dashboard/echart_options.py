@@ -6,24 +6,12 @@ from typing import Any
 
 from rtdecode.dashboard.model import RunPlan
 from rtdecode.events import Block
+from rtdecode.palette import light_colour
 from rtdecode.types import FD_MARKS_MM, Decision, Outcome
 
 Options = dict[str, Any]
 Points = list[list[float | None]]
 
-CLASS_COLOURS = (
-    "#3b8fd0",
-    "#f0862a",
-    "#3fa65a",
-    "#e2544f",
-    "#a878d4",
-    "#3fb5af",
-    "#c9a81f",
-    "#e874a0",
-    "#a9764f",
-    "#8592a3",
-)
-"""After Tableau 10; read on white and on black, and by most colour-blind eyes."""
 INK = "#7f8b99"
 RULE = "rgba(127,139,153,0.22)"
 SHOWN_CLASSES = 8
@@ -38,13 +26,10 @@ _MOTION = {
     "rot_z": "yaw",
 }
 """Motion parameters, and what they are called in the chart's legend."""
+_AXIS_COLOURS = ("#3b8fd0", "#3fa65a", "#e2544f")
+_WARNING, _LIMIT = "#c9a81f", "#e2544f"
 _DEGREES = 180 / math.pi
 _FONT = {"fontFamily": "Roboto, sans-serif", "fontSize": 14, "color": INK}
-
-
-def colour(number: int) -> str:
-    """Return the colour of a class."""
-    return CLASS_COLOURS[number % len(CLASS_COLOURS)]
 
 
 def words(name: str) -> str:
@@ -72,7 +57,7 @@ def probabilities(classes: Sequence[str], plan: RunPlan, length_s: float) -> Opt
         "markArea": {"silent": True, "data": areas},
     }
     lines = [
-        _line(f"class {n}", words(name), colour(n), width=3, extra={"xAxisIndex": 0})
+        _line(f"class {n}", words(name), light_colour(n), width=3, extra={"xAxisIndex": 0})
         for n, name in enumerate(classes)
     ]
     few = len(classes) <= SHOWN_CLASSES
@@ -96,15 +81,14 @@ def filled(options: Options, data: Options) -> Options:
 
 def motion(limit_mm: float | None, length_s: float) -> Options:
     """Return the chart of motion parameters, and of framewise displacement with its limits."""
-    hues = ("#3b8fd0", "#3fa65a", "#e2544f")
     lines = [
-        _line(name, shown, hues[n % 3], width=2, extra=_of(0))
+        _line(name, shown, _AXIS_COLOURS[n % 3], width=2, extra=_of(0))
         | {"lineStyle": {"width": 2, "type": "solid" if n < 3 else "dashed"}}
         for n, (name, shown) in enumerate(_MOTION.items())
     ]
-    marks = [_mark(value, f"{value:g}", "#c9a81f") for value in FD_MARKS_MM]
+    marks = [_mark(value, f"{value:g}", _WARNING) for value in FD_MARKS_MM]
     if limit_mm is not None:
-        marks.append(_mark(limit_mm, f"limit {limit_mm:g}", "#e2544f"))
+        marks.append(_mark(limit_mm, f"limit {limit_mm:g}", _LIMIT))
     displacement = _line("fd", "FD", INK, width=2, extra=_of(1)) | {
         "areaStyle": {"opacity": 0.25},
         "markLine": {"symbol": "none", "silent": True, "data": marks, "animation": False},
@@ -152,8 +136,8 @@ def quality(length_s: float) -> Options:
             {**_axis("temporal SNR"), "gridIndex": 1, "splitNumber": 2, "scale": True},
         ],
         "series": [
-            _line("dvars", "DVARS", "#a878d4", width=2, extra=_of(0)),
-            _line("tsnr", "temporal SNR", "#3fb5af", width=2, extra=_of(1)),
+            _line("dvars", "DVARS", light_colour(3), width=2, extra=_of(0)),
+            _line("tsnr", "temporal SNR", light_colour(6), width=2, extra=_of(1)),
         ],
     }
 
@@ -219,7 +203,7 @@ def _round(value: float) -> float | None:
 
 def _area(block: Block, classes: Sequence[str]) -> list[Options]:
     known = block.trial_type in classes
-    tint = colour(list(classes).index(block.trial_type)) if known else INK
+    tint = light_colour(list(classes).index(block.trial_type)) if known else INK
     return [
         {
             "name": words(block.trial_type).replace(" ", "\n"),

@@ -1,7 +1,6 @@
 """The page: where things stand, and what is refreshed when."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -9,10 +8,10 @@ from nicegui import ui
 from nicegui.elements.echart import EChart
 
 from rtdecode.bundle import Manifest
-from rtdecode.dashboard import charts, html_tables, model, panels
-from rtdecode.dashboard.feed import Feed
+from rtdecode.dashboard import echart_options, html_tables, model, panels
 from rtdecode.dashboard.operator_commands import Commands
 from rtdecode.dashboard.planned_blocks import told_blocks
+from rtdecode.dashboard.service_connection import ServiceConnection
 from rtdecode.dashboard.session_folder import Folder, Seen
 from rtdecode.events import Block
 
@@ -23,7 +22,7 @@ REFRESH_S = 0.25
 class Sources:
     """What every page is made of."""
 
-    feed: Feed
+    connection: ServiceConnection
     folder: Folder | None
     manifest: Manifest | None
     blocks: tuple[Block, ...]
@@ -40,7 +39,7 @@ class Sources:
             return model.RunPlan(self.blocks)
         remarks = self.folder.seen.remarks
         settings = {} if remarks.service_start is None else remarks.service_start.settings
-        told = told_blocks(remarks.stimulus_events, self.feed.snapshot.run)
+        told = told_blocks(remarks.stimulus_events, self.connection.view.run)
         return model.RunPlan(self.blocks, int(settings.get("volumes") or 0), told)
 
 
@@ -60,7 +59,7 @@ class Page:
         self._drawn: tuple[object, ...] = ()
         self._charts: dict[str, EChart] = {}
         self._charted: tuple[object, ...] = ()
-        self._commands = Commands(sources.feed, report=sources.report)
+        self._commands = Commands(sources.connection, report=sources.report)
         static = files("rtdecode.dashboard") / "static"
         ui.add_css((static / "page.css").read_text(encoding="utf-8"))
         ui.add_head_html(f"<script>{(static / 'page.js').read_text(encoding='utf-8')}</script>")
@@ -120,7 +119,7 @@ class Page:
 
     def _refresh(self) -> None:
         sources = self._sources
-        snapshot, plan = sources.feed.snapshot, sources.plan()
+        snapshot, plan = sources.connection.view, sources.plan()
         seen = None if sources.folder is None else sources.folder.seen
         status, now_ns = snapshot.status, time.monotonic_ns()
         repetition_s = status.repetition_time_s if status else None
@@ -159,7 +158,7 @@ class Page:
         ui.run_javascript(f"rtdecode.beat({silent_s:.2f}, '{state}')")
 
     def _redraw(self, plan: model.RunPlan, limit_mm: float | None) -> None:
-        snapshot = self._sources.feed.snapshot
+        snapshot = self._sources.connection.view
         status = snapshot.status
         if status is None:
             return
@@ -169,27 +168,28 @@ class Page:
         if not fresh and self._charted[1] is snapshot.outcomes:
             return
         self._charted = (frame, snapshot.outcomes)
-        outcomes = snapshot.outcomes
+        outcomes, classes = snapshot.outcomes, status.classes
         length_s = plan.length_s(repetition_s)
         changes = {
-            "probabilities": charts.probability_data(outcomes, status.classes, repetition_s),
-            "motion": charts.motion_data(outcomes, repetition_s),
-            "quality": charts.quality_data(outcomes, repetition_s),
-        }
-        make: dict[str, Callable[[], charts.Options]] = {
-            "probabilities": lambda: charts.probabilities(status.classes, plan, length_s),
-            "motion": lambda: charts.motion(limit_mm, length_s),
-            "quality": lambda: charts.quality(length_s),
+            "probabilities": echart_options.probability_data(outcomes, classes, repetition_s),
+            "motion": echart_options.motion_data(outcomes, repetition_s),
+            "quality": echart_options.quality_data(outcomes, repetition_s),
         }
         for name, data in changes.items():
             chart = self._charts[name]
-            if fresh:
-                chart.options.clear()
-                chart.options.update(charts.filled(make[name](), data))
-                chart.update()
-            else:
-                # Only what is new for this volume's charts, not their whole make-up.
+            if not fresh:
+                # Send only the data, not the whole description of the chart.
                 chart.run_chart_method("setOption", data)
+                continue
+            if name == "probabilities":
+                options = echart_options.probabilities(classes, plan, length_s)
+            elif name == "motion":
+                options = echart_options.motion(limit_mm, length_s)
+            else:
+                options = echart_options.quality(length_s)
+            chart.options.clear()
+            chart.options.update(echart_options.filled(options, data))
+            chart.update()
 
 
 def _limit_mm(manifest: Manifest | None) -> float | None:
