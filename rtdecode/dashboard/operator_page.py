@@ -68,7 +68,7 @@ class Page:
             ui.html("rtdecode", sanitize=False, tag="h1")
             self._place("about")
             self._place("worth")
-            self._commands.looks()
+            self._commands.place_head_buttons()
         with ui.element("div").classes("board"):
             self._panel("run", "Run", "state")
             self._panel("countdown", "Countdown", "countdown")
@@ -83,8 +83,8 @@ class Page:
             self._panel("ledger", "Ledger", "ledger")
             self._panel("log", "Log", "log")
         with ui.element("footer"):
-            self._commands.buttons()
-        self._commands.keyboard()
+            self._commands.place_command_buttons()
+        self._commands.listen_to_keys()
         self._refresh()
         ui.timer(REFRESH_S, self._refresh)
 
@@ -152,7 +152,7 @@ class Page:
             self._show("sliced", f"volume {seen.index} · left is left" if seen and shown else "")
             self._show("slices", panels.slices(seen))
         self._redraw(plan, limit_mm)
-        self._commands.follow(snapshot)
+        self._commands.update(snapshot)
         silent_s = model.silent_s(snapshot, now_ns)
         state = status.state if status else ""
         ui.run_javascript(f"rtdecode.beat({silent_s:.2f}, '{state}')")

@@ -24,6 +24,8 @@ MAX_HEADER_BYTES = 1 << 12
 """Of an object's header."""
 MAX_REPLY_BYTES = 1 << 24
 """Of what a service sends, a snapshot at most."""
+MAX_MARK = 1000
+"""Longest text of a mark, characters."""
 MAX_TRIAL_TYPE = 100
 """Characters of an event's trial type."""
 MAX_EVENT_S = 86_400.0
