@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -292,7 +291,7 @@ def test_a_hung_browser_holds_up_nothing(start, export, scanner, dashboard, page
     service.shut()
 
 
-def test_a_feed_follows_without_a_browser(start, export, scanner, settings):
+def test_the_connection_follows_without_a_browser(start, export, scanner, settings, until):
     """Outcomes, status and answers to commands, from one thread."""
     service = start()
     with ServiceConnection(ServiceAddress(settings.session, "", "")) as connection:
@@ -310,7 +309,7 @@ def test_a_feed_follows_without_a_browser(start, export, scanner, settings):
     assert not connection.view.dead
 
 
-def test_a_feed_without_a_service_says_what_it_looks_for(tmp_path):
+def test_without_a_service_the_connection_names_the_missing_file(tmp_path, until):
     """A session that was never served has no endpoints yet."""
     with ServiceConnection(ServiceAddress(tmp_path, "", "")) as connection:
         until(lambda: connection.view.trouble)
@@ -320,7 +319,9 @@ def test_a_feed_without_a_service_says_what_it_looks_for(tmp_path):
     assert connection.view.notes[0].kind == "refused"
 
 
-def test_a_command_to_a_service_that_is_away_is_not_carried_out_when_it_is_back(start, settings):
+def test_a_command_to_a_service_that_is_away_is_not_carried_out_when_it_is_back(
+    start, settings, until
+):
     """Who was told that nobody answers must not see the run end minutes later."""
     service = start()
     with ServiceConnection(ServiceAddress(settings.session, "", "")) as connection:
@@ -339,7 +340,7 @@ def test_a_command_to_a_service_that_is_away_is_not_carried_out_when_it_is_back(
     again.shut()
 
 
-def test_a_feed_that_dies_says_of_what(tmp_path, caplog):
+def test_an_unexpected_error_of_the_connection_is_shown(tmp_path, caplog, until):
     """An error that nobody foresaw is shown, not swallowed."""
     (tmp_path / "endpoints.json").write_text("[]", encoding="utf-8")
     with ServiceConnection(ServiceAddress(tmp_path, "", "")) as connection:
@@ -363,10 +364,3 @@ def test_a_taken_port_is_a_refusal(start, dashboard, settings):
     assert done.returncode == 2
     assert "another dashboard may be open" in done.stderr
     service.shut()
-
-
-def until(true: Callable[[], object], timeout_s: float = 30.0) -> None:
-    """Wait until something is so."""
-    deadline_s = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline_s, "it never came"

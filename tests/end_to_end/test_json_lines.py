@@ -71,7 +71,7 @@ def connect() -> Iterator[type[Client]]:
 
 
 def test_early_and_late_clients_get_the_run_and_the_next(
-    adapt, start, export, scanner, make_scanner, settings, stand_in, connect
+    adapt, start, export, scanner, make_scanner, settings, stand_in, connect, until
 ):
     """Each line is the outcome as on the wire, with the classes' names; runs follow each other."""
     service = start()
@@ -89,8 +89,7 @@ def test_early_and_late_clients_get_the_run_and_the_next(
         assert line == json.loads(encode(to_message(numbered)))
     with service.control() as control:
         control.end()
-        while control.status().state == "running":
-            pass
+        until(lambda: control.status().state != "running")
         control.start()
     other = make_scanner(series=6, seed=8)
     for index in range(2):

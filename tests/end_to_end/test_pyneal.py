@@ -156,7 +156,7 @@ def test_the_next_run_is_another_series(start, voxels, tmp_path):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_happens_on_the_way_the_outcomes_are_the_unbroken_runs(
-    start, voxels, tmp_path, seed
+    start, voxels, tmp_path, seed, until
 ):
     """Lost, repeated and swapped volumes, nonsense, restarts of the sender and of the service."""
     rng = np.random.default_rng(seed)
@@ -164,11 +164,9 @@ def test_whatever_happens_on_the_way_the_outcomes_are_the_unbroken_runs(
 
     def ended(service) -> str:
         with service.control() as control:
-            while control.status().objects < len(kept):
-                pass
+            until(lambda: control.status().objects >= len(kept))
             control.end()
-            while control.status().state == "running":
-                pass
+            until(lambda: control.status().state != "running")
         return service.shut().outcomes_sha256
 
     unbroken = start(source=SOURCE, session=tmp_path / "unbroken", patience_s=60.0)
