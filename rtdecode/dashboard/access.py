@@ -4,7 +4,6 @@ One ASGI middleware before everything, HTTP and WebSocket alike.
 """
 
 import hmac
-import ipaddress
 import secrets
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
@@ -15,21 +14,12 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rtdecode.errors import ConfigError
+from rtdecode.wire import is_loopback
 
 COOKIE = "rtdecode_dashboard"
 PARAMETER = "token"
 MIN_TOKEN = 16
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this computer reaches a host's address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def token_for(host: str, token_file: Path | None) -> str:

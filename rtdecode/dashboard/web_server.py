@@ -17,13 +17,14 @@ from nicegui import ui
 from rtdecode import bundle as bundles
 from rtdecode.bundle import Bundle
 from rtdecode.client.follower import ServiceAddress
-from rtdecode.dashboard.access import PARAMETER, Gate, is_loopback
+from rtdecode.dashboard.access import PARAMETER, Gate
 from rtdecode.dashboard.operator_page import Page, Sources
 from rtdecode.dashboard.service_connection import ServiceConnection
 from rtdecode.dashboard.session_folder import Folder
 from rtdecode.errors import BundleError, ConfigError
 from rtdecode.events import Block
 from rtdecode.journal import read_remarks
+from rtdecode.wire import on_this_computer
 
 REPORT = "report.html"
 NICE = 19
@@ -163,4 +164,4 @@ def _same_computer(address: ServiceAddress) -> bool:
         outcomes, _ = address.endpoints()
     except ConfigError:
         return False
-    return is_loopback(outcomes.partition("://")[2].rpartition(":")[0])
+    return on_this_computer(outcomes)

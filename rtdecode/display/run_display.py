@@ -1,13 +1,11 @@
 """The participant's display: a web server of its own, beside a session's outcomes."""
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from threading import Event
-from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -19,6 +17,7 @@ from rtdecode.display.pages import Pages, website
 from rtdecode.display.presenter import Presenter
 from rtdecode.errors import ConfigError
 from rtdecode.feedback import Assigned, Feedback, FeedbackSettings, RecordedDecisions
+from rtdecode.wire import on_this_computer
 
 HOST = "127.0.0.1"
 """Pages are opened on this machine only: nothing protects what they show."""
@@ -61,7 +60,7 @@ def show(
     ConfigError
         The port is taken, nobody ever served the session, or settings do not fit the decoder.
     """
-    same_clock = _is_here(session_endpoints(session)["outcomes"])
+    same_clock = on_this_computer(session_endpoints(session)["outcomes"])
     begin = partial(
         Feedback, settings, same_clock=same_clock, assigned=assigned, recordings=recordings
     )
@@ -121,14 +120,3 @@ def _listening(port: int) -> socket.socket:
             f"cannot listen on {HOST}:{port} ({error.strerror}); another program may be there: "
             "stop it, or choose another port with --port"
         ) from error
-
-
-def _is_here(endpoint: str) -> bool:
-    """Whether an endpoint is this machine's, so that its monotonic clock is, too."""
-    host = urlsplit(endpoint).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,6 +1,13 @@
-"""What goes over the sockets, and nothing about sockets: messages, outcomes, endpoints."""
+"""The messages on the sockets and the endpoints of the sockets; it opens no socket itself."""
 
-from rtdecode.wire.endpoints import ANY_PORT, listening, loopback, reachable
+from rtdecode.wire.endpoints import (
+    ANY_PORT,
+    is_loopback,
+    listening,
+    loopback,
+    on_this_computer,
+    reachable,
+)
 from rtdecode.wire.messages import (
     MAX_CONTROL_BYTES,
     MAX_EVENT_S,
@@ -95,8 +102,10 @@ __all__ = [
     "deterministic",
     "encode",
     "from_message",
+    "is_loopback",
     "listening",
     "loopback",
+    "on_this_computer",
     "outcome_from_message",
     "outcome_to_message",
     "reachable",
