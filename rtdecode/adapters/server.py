@@ -1,4 +1,4 @@
-"""A TCP server beside a session's outcomes: one thread for the sockets, one for the feed."""
+"""A TCP server for a session's outcomes: one thread for the clients, one for the service."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from rtdecode.client.follower import Receiver, follow_in_loop
 from rtdecode.errors import ConfigError
 
 MAX_CLIENTS = 200
-"""At one time; the next one is turned away."""
+"""Most clients at one time; further clients are disconnected."""
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -29,12 +29,12 @@ def serve_clients(
     on_ready: Callable[[Address], None],
     keys: Path | None = None,
 ) -> None:
-    """Answer clients until `stop` is set.
+    """Serve clients until `stop` is set.
 
     Parameters
     ----------
     listen
-        Where.
+        Address for clients.
     session
         The session's folder.
     receiver
@@ -42,7 +42,7 @@ def serve_clients(
     handle
         Serves one client. Its connection errors do not affect other clients.
     stop
-        Set from elsewhere.
+        Set by another thread.
     on_ready
         Called with the address, its port resolved, once clients can connect.
     keys
@@ -51,12 +51,12 @@ def serve_clients(
     Raises
     ------
     ConfigError
-        The address is taken or not this machine's, or no service ever opened the session.
+        The address is in use or not of this computer, or no service has opened the session yet.
     """
     if listen.exposed:
         log.warning(
-            "%s can be reached from other machines, and nothing protects this old protocol: "
-            "whoever reaches the port can read the decisions",
+            "other computers can reach %s, and this old protocol has no protection: "
+            "every program that reaches the port can read the decisions",
             listen,
         )
     asyncio.run(_serve(listen, session, receiver, handle, stop, on_ready, keys))
@@ -74,19 +74,19 @@ async def _serve(
     loop = asyncio.get_running_loop()
     clients: set[asyncio.Task[None]] = set()
 
-    def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(clients) >= MAX_CLIENTS:
             writer.transport.abort()
             return
-        client = loop.create_task(_attend(handle, reader, writer))
+        client = loop.create_task(_serve_client(handle, reader, writer))
         clients.add(client)
         client.add_done_callback(clients.discard)
 
     try:
-        server = await asyncio.start_server(welcome, listen.host, listen.port)
+        server = await asyncio.start_server(accept, listen.host, listen.port)
     except OSError as error:
         raise ConfigError(
-            f"cannot listen on {listen} ({error.strerror}); another program may be there: stop it, "
+            f"cannot listen on {listen} ({error.strerror}); another program may use it: stop it, "
             "or choose another port with --listen"
         ) from error
     try:
@@ -99,16 +99,16 @@ async def _serve(
         await asyncio.gather(*clients, return_exceptions=True)
 
 
-async def _attend(
+async def _serve_client(
     handle: Handle, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Serve one client, and close its connection whatever happens."""
+    """Serve one client, and close its connection in every case."""
     peer: socket.socket = writer.get_extra_info("socket")
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     try:
         await handle(reader, writer)
-    except OSError as error:  # a timeout is one
-        log.info("a client is gone: %s %s", type(error).__name__, error)
+    except OSError as error:  # also a timeout
+        log.info("a client has disconnected: %s %s", type(error).__name__, error)
         writer.transport.abort()
     except asyncio.CancelledError:
         writer.transport.abort()

@@ -218,7 +218,10 @@ def test_loopback_is_plain_unless_keys_are_given(start, service_folder, friend):
     """With keys even this computer's own clients show theirs."""
     service = start(keys=service_folder, volumes=1)
     control = service.endpoints.control
-    with Control(control, timeout_s=0.2) as plain, pytest.raises(ConfigError, match="and keys if"):
+    with (
+        Control(control, timeout_s=0.2) as plain,
+        pytest.raises(ConfigError, match="and --keys if"),
+    ):
         plain.status()
     with Control(control, timeout_s=20.0, keys=friend) as asked:
         assert asked.status().state == "ready"

@@ -167,7 +167,7 @@ def test_it_follows_its_session_to_new_addresses_and_runs(
 def test_what_cannot_work_is_refused_in_words(adapt, start, settings, tmp_path):
     """An unknown class, a taken port, a folder that no service opened."""
     service = start()
-    with pytest.raises(ConfigError, match="no class of the bundle: faces; its classes are rest"):
+    with pytest.raises(ConfigError, match="the bundle does not have: faces; it has rest"):
         adapt(_run_to_its_end, settings.session, ANY, {"average": "faces"})
     taken = adapt(run, settings.session, ANY, {})
     with pytest.raises(ConfigError, match="--listen"):
