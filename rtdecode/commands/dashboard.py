@@ -60,7 +60,7 @@ def dashboard(
     from rtdecode.client.follower import ServiceAddress
     from rtdecode.dashboard.access import token_for
     from rtdecode.dashboard.planned_blocks import read_blocks
-    from rtdecode.dashboard.web_server import Settings, run
+    from rtdecode.dashboard.web_server import DashboardSettings, run
 
     if session is not None and not session.is_dir():
         raise ConfigError(f"{session} is not a folder; give the folder of rtdecode serve --session")
@@ -70,7 +70,7 @@ def dashboard(
         if show:
             webbrowser.open(address)
 
-    settings = Settings(
+    settings = DashboardSettings(
         address=ServiceAddress(session, outcomes, control, keys),
         bundle=bundle,
         blocks=() if events is None else read_blocks(events),

@@ -1,4 +1,4 @@
-"""The page: where things stand, and what is refreshed when."""
+"""The page: the layout of its panels, and when they are refreshed."""
 
 import time
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from nicegui.elements.echart import EChart
 from rtdecode.bundle import Manifest
 from rtdecode.dashboard import echart_options, html_tables, model, panels
 from rtdecode.dashboard.operator_commands import Commands
-from rtdecode.dashboard.planned_blocks import told_blocks
+from rtdecode.dashboard.planned_blocks import presented_blocks
 from rtdecode.dashboard.service_connection import ServiceConnection
-from rtdecode.dashboard.session_folder import Folder, Seen
+from rtdecode.dashboard.session_folder import FolderView, SessionFolder
 from rtdecode.events import Block
 
 REFRESH_S = 0.25
@@ -20,41 +20,44 @@ REFRESH_S = 0.25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sources:
-    """What every page is made of."""
+    """The sources of the contents of every page."""
 
     connection: ServiceConnection
-    folder: Folder | None
+    folder: SessionFolder | None
+    """`None` if the session's folder is not on this computer."""
     manifest: Manifest | None
+    """Manifest of the decoder's bundle, if it is known."""
     blocks: tuple[Block, ...]
-    """Of the task; empty where nobody gave any."""
+    """Planned blocks of the task; empty if they are not given."""
     name: str
-    """Of the session, as the operator called it."""
+    """Name of the session, from the operator."""
     same_computer: bool
+    """Whether the service runs on this computer and shares its clock."""
     report: bool
-    """Whether the bundle has a report to show."""
+    """Whether the bundle has a report."""
 
     def plan(self) -> model.RunPlan:
-        """Return what is known of the run."""
+        """Return what is known of the course of the run."""
         if self.folder is None:
             return model.RunPlan(self.blocks)
-        remarks = self.folder.seen.remarks
+        remarks = self.folder.view.remarks
         settings = {} if remarks.service_start is None else remarks.service_start.settings
-        told = told_blocks(remarks.stimulus_events, self.connection.view.run)
-        return model.RunPlan(self.blocks, int(settings.get("volumes") or 0), told)
+        presented = presented_blocks(remarks.stimulus_events, self.connection.view.run)
+        return model.RunPlan(self.blocks, int(settings.get("volumes") or 0), presented)
 
 
-class Page:
-    """One browser's page.
+class OperatorPage:
+    """The page in one browser.
 
     Parameters
     ----------
     sources
-        Where its contents come from.
+        The sources of the page's contents.
     """
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._shown: dict[str, str] = {}
+        self._contents: dict[str, str] = {}
         self._html: dict[str, ui.html] = {}
         self._drawn: tuple[object, ...] = ()
         self._charts: dict[str, EChart] = {}
@@ -113,14 +116,14 @@ class Page:
             self._charts[name].props(f'role=img aria-label="{title} over time"')
 
     def _show(self, name: str, content: str) -> None:
-        if self._shown.get(name) != content:
-            self._shown[name] = content
+        if self._contents.get(name) != content:
+            self._contents[name] = content
             self._html[name].set_content(content)
 
     def _refresh(self) -> None:
         sources = self._sources
         snapshot, plan = sources.connection.view, sources.plan()
-        seen = None if sources.folder is None else sources.folder.seen
+        folder = None if sources.folder is None else sources.folder.view
         status, now_ns = snapshot.status, time.monotonic_ns()
         repetition_s = status.repetition_time_s if status else None
         progress = model.progress(snapshot, plan, now_ns)
@@ -128,16 +131,16 @@ class Page:
         limit_mm = _limit_mm(sources.manifest)
         self._show("countdown", panels.countdown(progress))
         self._show("age", panels.age(age_s, repetition_s, running=progress.running))
-        drawn = (
+        views = (
             snapshot.status,
             snapshot.outcomes,
             snapshot.notes,
-            seen,
+            folder,
             snapshot.dead,
             snapshot.trouble,
         )
-        if not self._drawn or any(a is not b for a, b in zip(drawn, self._drawn, strict=True)):
-            self._drawn = drawn
+        if not self._drawn or any(a is not b for a, b in zip(views, self._drawn, strict=True)):
+            self._drawn = views
             classes = status.classes if status else ()
             self._show("about", panels.about(snapshot, sources.name))
             self._show("worth", panels.worth(sources.manifest, report=sources.report))
@@ -147,10 +150,11 @@ class Page:
             self._show("signal", panels.signal(snapshot.outcomes))
             self._show("latency", html_tables.latency(status))
             self._show("ledger", html_tables.ledger(snapshot))
-            self._show("log", html_tables.log(model.log_lines(snapshot, seen or Seen())))
-            shown = seen is not None and seen.index >= 0
-            self._show("sliced", f"volume {seen.index} · left is left" if seen and shown else "")
-            self._show("slices", panels.slices(seen))
+            self._show("log", html_tables.log(model.log_lines(snapshot, folder or FolderView())))
+            has_slices = folder is not None and folder.index >= 0
+            caption = f"volume {folder.index} · left is left" if folder and has_slices else ""
+            self._show("sliced", caption)
+            self._show("slices", panels.slices(folder))
         self._redraw(plan, limit_mm)
         self._commands.update(snapshot)
         silent_s = model.silent_s(snapshot, now_ns)
@@ -164,8 +168,8 @@ class Page:
             return
         repetition_s = status.repetition_time_s or 1.0
         frame = (status.classes, plan, limit_mm, snapshot.session, snapshot.run)
-        fresh = not self._charted or self._charted[0] != frame
-        if not fresh and self._charted[1] is snapshot.outcomes:
+        is_new = not self._charted or self._charted[0] != frame
+        if not is_new and self._charted[1] is snapshot.outcomes:
             return
         self._charted = (frame, snapshot.outcomes)
         outcomes, classes = snapshot.outcomes, status.classes
@@ -177,7 +181,7 @@ class Page:
         }
         for name, data in changes.items():
             chart = self._charts[name]
-            if not fresh:
+            if not is_new:
                 # Send only the data, not the whole description of the chart.
                 chart.run_chart_method("setOption", data)
                 continue
@@ -188,7 +192,7 @@ class Page:
             else:
                 options = echart_options.quality(length_s)
             chart.options.clear()
-            chart.options.update(echart_options.filled(options, data))
+            chart.options.update(echart_options.with_data(options, data))
             chart.update()
 
 

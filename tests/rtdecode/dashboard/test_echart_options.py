@@ -48,12 +48,12 @@ def test_blocks_lie_behind_the_probabilities_in_the_colour_of_their_class():
     assert options["xAxis"]["max"] == 60.0
 
 
-def test_without_a_protocol_what_was_told_lies_behind():
-    told = (Block("faces", 0.0, 5.0),)
+def test_without_a_plan_the_presented_blocks_are_drawn():
+    presented = (Block("faces", 0.0, 5.0),)
     known = echart_options.probabilities(
-        ("faces",), RunPlan((Block("faces", 1.0, 2.0),), told=told), 60.0
+        ("faces",), RunPlan((Block("faces", 1.0, 2.0),), presented=presented), 60.0
     )
-    alone = echart_options.probabilities(("faces",), RunPlan(told=told), 60.0)
+    alone = echart_options.probabilities(("faces",), RunPlan(presented=presented), 60.0)
     spans = [[a[0]["xAxis"] for a in o["series"][0]["markArea"]["data"]] for o in (known, alone)]
     assert spans == [[1.0], [0.0]]
 
@@ -70,5 +70,5 @@ def test_a_chart_is_filled_with_its_first_data(make_decision):
         (echart_options.motion(0.9, 60.0), echart_options.motion_data(outcomes, 2.0)),
         (echart_options.quality(60.0), echart_options.quality_data(outcomes, 2.0)),
     ):
-        full = echart_options.filled(options, data)
+        full = echart_options.with_data(options, data)
         assert [len(series["data"]) for series in full["series"]] == [1] * len(data["series"])

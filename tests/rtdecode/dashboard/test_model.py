@@ -14,7 +14,7 @@ from rtdecode.dashboard.model import (
     unused,
 )
 from rtdecode.dashboard.service_connection import Note
-from rtdecode.dashboard.session_folder import Seen
+from rtdecode.dashboard.session_folder import FolderView
 from rtdecode.events import Block
 from rtdecode.journal import Remarks
 from rtdecode.types import Quality, SkipReason, Stamps
@@ -123,7 +123,7 @@ def test_the_log_joins_stretches_and_puts_marks_where_they_were_made(
     marks = ((1, 8, "2026-01-02T03:04:05+00:00", "coughed"), (2, 9, "2026-01-02T03:04:05", "no"))
     notices = ((1, "wrong_series", "left out: object 7"), (1, "conflict", "object 2 differs"))
     snapshot = make_snapshot(outcomes, notes=notes, sequence=10)
-    lines = log_lines(snapshot, Seen(remarks=Remarks(None, marks, notices)))
+    lines = log_lines(snapshot, FolderView(remarks=Remarks(None, marks, notices)))
     assert [(line.volume, line.kind) for line in lines] == [
         (4, "skipped"),
         (3, "status"),

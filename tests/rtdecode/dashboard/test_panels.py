@@ -8,7 +8,7 @@ import pytest
 from rtdecode.dashboard import html_tables, panels
 from rtdecode.dashboard.model import LogLine, Progress
 from rtdecode.dashboard.planned_blocks import Moment
-from rtdecode.dashboard.session_folder import Seen
+from rtdecode.dashboard.session_folder import FolderView
 from rtdecode.types import NONE, Quality, SkipReason
 
 CLASSES = ("faces", "right_hand")
@@ -102,7 +102,7 @@ def test_text_from_outside_is_no_html(make_snapshot, make_status, make_decision)
         panels.state(snapshot, progress),
         panels.decision(snapshot, (evil, "x")),
         html_tables.log([LogLine(3, "mark", evil)]),
-        panels.slices(Seen(trouble=evil)),
+        panels.slices(FolderView(trouble=evil)),
     ]
     assert all("<script" not in page for page in pages)
     assert all("alert" in page for page in pages)
