@@ -48,7 +48,7 @@ def display(
     from threading import Event
 
     from rtdecode.display.run_display import show
-    from rtdecode.feedback import RecordedDecisions, assigned, read_recordings, read_settings
+    from rtdecode.feedback import RecordedDecisions, read_assignment, read_recordings, read_settings
     from rtdecode.signals import stopped_by_signals
 
     settings = read_settings(protocol)
@@ -60,7 +60,7 @@ def display(
     arm = None
     recordings: tuple[RecordedDecisions, ...] = ()
     if settings.sham is not None and code is not None and recorded is not None:
-        arm, recordings = assigned(settings.sham, code), read_recordings(recorded)
+        arm, recordings = read_assignment(settings.sham, code), read_recordings(recorded)
     stop = Event()
     with stopped_by_signals(stop):
         show(
@@ -69,7 +69,7 @@ def display(
             port,
             stop,
             lambda text: typer.echo(text, err=True),
-            assigned=arm,
+            assignment=arm,
             recordings=recordings,
             keys=keys,
         )

@@ -1,4 +1,4 @@
-"""The participant's display: a web server of its own, beside a session's outcomes."""
+"""Runs the participant's display: its web server and the connection to the service."""
 
 import asyncio
 import socket
@@ -12,17 +12,17 @@ import uvicorn
 from rtdecode.client import session_endpoints
 from rtdecode.client.follower import follow_in_loop
 from rtdecode.display.block_starts import report
-from rtdecode.display.display_log import Displayed
+from rtdecode.display.display_log import DisplayLog
 from rtdecode.display.pages import Pages, website
 from rtdecode.display.presenter import Presenter
 from rtdecode.errors import ConfigError
-from rtdecode.feedback import Assigned, Feedback, FeedbackSettings, RecordedDecisions
+from rtdecode.feedback import Assignment, Feedback, FeedbackSettings, RecordedDecisions
 from rtdecode.wire import on_this_computer
 
 HOST = "127.0.0.1"
-"""Pages are opened on this machine only: nothing protects what they show."""
+"""Only this computer can open pages, because they are not protected."""
 GRACE_S = 1
-"""For open pages, when the display is ended."""
+"""Time for open pages to close at the end of the display, seconds."""
 
 
 def show(
@@ -30,9 +30,9 @@ def show(
     settings: FeedbackSettings,
     port: int,
     stop: Event,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     *,
-    assigned: Assigned | None = None,
+    assignment: Assignment | None = None,
     recordings: tuple[RecordedDecisions, ...] = (),
     keys: Path | None = None,
 ) -> None:
@@ -41,33 +41,34 @@ def show(
     Parameters
     ----------
     session
-        The session's folder, in which the record is kept.
+        The session's folder, also for the record.
     settings
-        What is shown when.
+        The settings of the feedback.
     port
-        Of the page; 0 for any.
+        Port of the page; 0: a free port.
     stop
-        Set from elsewhere, also by Ctrl-C.
-    tell
-        Says something to the operator; called by this thread only.
-    assigned, recordings
+        Set by another thread or by Ctrl-C.
+    notify
+        Shows a message to the operator; called only in this thread.
+    assignment, recordings
         For sham feedback, see `rtdecode.feedback.Feedback`.
     keys
-        This client's, where the service asks for them.
+        Folder or secret file of this client's keys, for a service that requires keys.
 
     Raises
     ------
     ConfigError
-        The port is taken, nobody ever served the session, or settings do not fit the decoder.
+        The port is in use, no service has opened the session, or the settings do not fit the
+        decoder.
     """
     same_clock = on_this_computer(session_endpoints(session)["outcomes"])
     begin = partial(
-        Feedback, settings, same_clock=same_clock, assigned=assigned, recordings=recordings
+        Feedback, settings, same_clock=same_clock, assignment=assignment, recordings=recordings
     )
     pages = Pages()
-    with Displayed(session, assigned) as record, _listening(port) as listening:
-        presenter = Presenter(begin, pages, record, tell)
-        app = website(settings, pages, presenter.painted, tell)
+    with DisplayLog(session, assignment) as record, _listening(port) as listening:
+        presenter = Presenter(begin, pages, record, notify)
+        app = website(settings, pages, presenter.painted, notify)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -77,8 +78,8 @@ def show(
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
-        tell(f"the participant's page is http://{HOST}:{listening.getsockname()[1]}/")
-        asyncio.run(_serve(session, presenter, server, listening, stop, tell, keys))
+        notify(f"the participant's page is http://{HOST}:{listening.getsockname()[1]}/")
+        asyncio.run(_serve(session, presenter, server, listening, stop, notify, keys))
 
 
 async def _serve(
@@ -87,26 +88,26 @@ async def _serve(
     server: uvicorn.Server,
     listening: socket.socket,
     stop: Event,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     keys: Path | None,
 ) -> None:
-    """Run web server, clock and feed; the first that ends or fails ends all."""
+    """Run web server, clock and connection; if one ends or fails, all end."""
     loop = asyncio.get_running_loop()
-    feed = loop.create_task(follow_in_loop(session, presenter, stop, keys))
+    follower = loop.create_task(follow_in_loop(session, presenter, stop, keys))
     clock = loop.create_task(presenter.run())
-    reports = loop.create_task(report(presenter.events, session, keys, tell))
+    reports = loop.create_task(report(presenter.events, session, keys, notify))
 
     def end(_task: object) -> None:
         server.should_exit = True
 
-    feed.add_done_callback(end)
+    follower.add_done_callback(end)
     clock.add_done_callback(end)
     try:
         await server.serve(sockets=[listening])
     finally:
         stop.set()
         clock.cancel()
-        ended = await asyncio.gather(feed, clock, reports, return_exceptions=True)
+        ended = await asyncio.gather(follower, clock, reports, return_exceptions=True)
     for result in ended:
         if isinstance(result, Exception):
             raise result
@@ -117,6 +118,6 @@ def _listening(port: int) -> socket.socket:
         return socket.create_server((HOST, port))
     except OSError as error:
         raise ConfigError(
-            f"cannot listen on {HOST}:{port} ({error.strerror}); another program may be there: "
+            f"cannot listen on {HOST}:{port} ({error.strerror}); another program may use it: "
             "stop it, or choose another port with --port"
         ) from error

@@ -1,4 +1,4 @@
-"""Numbers as text: bars, sparklines, a heat map of probabilities."""
+"""Draws numbers as text: bars, sparklines, a heat map of probabilities."""
 
 import math
 from collections.abc import Sequence
@@ -29,28 +29,28 @@ def sparkline(
     values
         Oldest first; `nan` leaves a gap.
     width
-        Cells.
+        Number of cells.
     top
-        The value of a full column.
+        Value of a full column.
     styles
-        Lower bounds and the style from there on, ascending.
+        Lower bounds in ascending order, each with the style of the values above it.
     """
     text = Text()
-    shown = values[-width:]
-    for value in shown:
+    newest = values[-width:]
+    for value in newest:
         if math.isnan(value):
             text.append(" ")
             continue
         level = min(len(_LEVELS) - 1, int(max(0.0, value) / top * len(_LEVELS)))
         style = [s for bound, s in styles if value >= bound][-1]
         text.append(_LEVELS[level], style)
-    text.append(" " * (width - len(shown)))
+    text.append(" " * (width - len(newest)))
     return text
 
 
 def shade(probability: float, colour_hex: str) -> str:
-    """Return a style whose background is the colour at that intensity, on black."""
-    # The square root lifts the middle, where decisions with many classes live.
+    """Return a style with the colour as background; its intensity is the probability."""
+    # The square root brightens the middle, where decisions among many classes are.
     strength = math.sqrt(max(0.0, min(1.0, probability)))
     red, green, blue = (int(colour_hex[i : i + 2], 16) for i in (1, 3, 5))
     low = 24
