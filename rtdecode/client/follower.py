@@ -224,7 +224,7 @@ def _matches(numbered: Numbered, status: Status) -> bool:
 async def follow_in_loop(
     session: Path, receiver: Receiver, stop: Event, keys: Path | None = None
 ) -> None:
-    """Run `follow` in a thread of its own and call the receiver in this event loop.
+    """Run `follow` in a separate thread and call the receiver in this event loop.
 
     Parameters
     ----------

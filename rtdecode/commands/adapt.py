@@ -59,7 +59,7 @@ def pyneal_results(
 
 @app.command()
 def json_lines(session: Session, listen: Listen = LINES, keys: ClientKeys = None) -> None:
-    """Send each outcome as a line of JSON to whoever connects.
+    """Send each outcome as a line of JSON to every client that connects.
 
     A client gets the earlier outcomes of the run, then each new one.
 

@@ -30,9 +30,9 @@ def latency(status: Status | None) -> str:
     )
 
 
-def ledger(snapshot: ServiceView) -> str:
+def ledger(view: ServiceView) -> str:
     """Return the table of received objects and decided or skipped volumes."""
-    status = snapshot.status
+    status = view.status
     if status is None:
         return "<p class=dim>no service yet</p>"
     rows = [
@@ -40,12 +40,12 @@ def ledger(snapshot: ServiceView) -> str:
         _count("volumes decided", status.decisions, "decisions"),
         *(
             _count(f"… not counted: {reason}", number, f"unused-{reason}", "warn")
-            for reason, number in sorted(unused(snapshot.outcomes).items())
+            for reason, number in sorted(unused(view.outcomes).items())
         ),
         _count("volumes skipped", status.skipped, "skipped", "warn"),
         *(
             _count(f"… {reason}", number, f"skipped-{reason}", "dim")
-            for reason, number in sorted(skips(snapshot.outcomes).items())
+            for reason, number in sorted(skips(view.outcomes).items())
         ),
         _count("late", status.late, "late", "warn"),
         _count("unreadable", status.unreadable, "unreadable", "bad"),

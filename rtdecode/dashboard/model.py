@@ -65,29 +65,29 @@ class LogLine:
     text: str
 
 
-def silent_s(snapshot: ServiceView, now_ns: int) -> float:
+def silent_s(view: ServiceView, now_ns: int) -> float:
     """Return the time since the last message of the service."""
-    return max(0.0, (now_ns - snapshot.heard_ns) / 1e9)
+    return max(0.0, (now_ns - view.heard_ns) / 1e9)
 
 
-def progress(snapshot: ServiceView, plan: RunPlan, now_ns: int) -> Progress:
+def progress(view: ServiceView, plan: RunPlan, now_ns: int) -> Progress:
     """Return the position of the run in time.
 
     Parameters
     ----------
-    snapshot
+    view
         The view of the service.
     plan
         The plan of the run.
     now_ns
         This computer's monotonic clock.
     """
-    status = snapshot.status
+    status = view.status
     running = status is not None and status.state in ("calibrating", "running", "paused")
     repetition_s = status.repetition_time_s if status and status.repetition_time_s else math.nan
-    index = snapshot.outcomes[-1].index if snapshot.outcomes else -1
-    since_s = max(0.0, (now_ns - snapshot.arrived_ns) / 1e9)
-    latency_s = _latency_s(snapshot.outcomes)
+    index = view.outcomes[-1].index if view.outcomes else -1
+    since_s = max(0.0, (now_ns - view.arrived_ns) / 1e9)
+    latency_s = _latency_s(view.outcomes)
     run_s, next_s = math.nan, math.nan
     if index >= 0:
         # The acquisition of the newest volume ended shortly before its decision.
@@ -112,28 +112,28 @@ def newest_decision(outcomes: Sequence[Outcome]) -> Decision | None:
     return next((o for o in reversed(outcomes) if isinstance(o, Decision)), None)
 
 
-def decision_age_s(snapshot: ServiceView, now_ns: int, *, same_computer: bool) -> float:
+def decision_age_s(view: ServiceView, now_ns: int, *, same_computer: bool) -> float:
     """Return the age of the newest decision; `nan` without a decision.
 
     Parameters
     ----------
-    snapshot
+    view
         The view of the service.
     now_ns
         This computer's monotonic clock.
     same_computer
         Whether the service uses the same monotonic clock. Otherwise the age is since the arrival.
     """
-    decision = newest_decision(snapshot.outcomes)
+    decision = newest_decision(view.outcomes)
     if decision is None:
         return math.nan
     recorded_ns = decision.stamps.recorded_ns
     if same_computer and 0 < recorded_ns <= now_ns:
         return (now_ns - recorded_ns) / 1e9
-    behind = snapshot.outcomes[-1].index - decision.index
-    status = snapshot.status
+    behind = view.outcomes[-1].index - decision.index
+    status = view.status
     repetition_s = status.repetition_time_s if status and status.repetition_time_s else 0.0
-    return (now_ns - snapshot.arrived_ns) / 1e9 + behind * repetition_s
+    return (now_ns - view.arrived_ns) / 1e9 + behind * repetition_s
 
 
 def skips(outcomes: Sequence[Outcome]) -> Counter[str]:
@@ -151,24 +151,24 @@ def newest_quality(outcomes: Sequence[Outcome]) -> Quality | None:
     return next((o.quality for o in reversed(outcomes) if o.quality is not None), None)
 
 
-def log_lines(snapshot: ServiceView, folder: FolderView) -> list[LogLine]:
+def log_lines(view: ServiceView, folder: FolderView) -> list[LogLine]:
     """Return the lines of the log, the newest first."""
-    lines = _skipped_lines(snapshot.outcomes)
-    lines += [LogLine(n.volume, n.kind, n.text) for n in snapshot.notes]
-    last = snapshot.outcomes[-1].index if snapshot.outcomes else -1
-    before = snapshot.sequence - len(snapshot.outcomes)
+    lines = _skipped_lines(view.outcomes)
+    lines += [LogLine(n.volume, n.kind, n.text) for n in view.notes]
+    last = view.outcomes[-1].index if view.outcomes else -1
+    before = view.sequence - len(view.outcomes)
     for run, sequence, marked_utc, text in folder.remarks.marks:
-        if run == snapshot.run:
+        if run == view.run:
             marked = datetime.fromisoformat(marked_utc).astimezone().strftime("%H:%M:%S")
             position = sequence - before - 1
-            is_known = 0 <= position < len(snapshot.outcomes)
-            volume = snapshot.outcomes[position].index if is_known else min(position, last)
+            is_known = 0 <= position < len(view.outcomes)
+            volume = view.outcomes[position].index if is_known else min(position, last)
             lines.append(LogLine(volume, "mark", f"{marked}  {text}"))
     texts = {line.text for line in lines}
     lines += [
         LogLine(-1, "notice", text)
         for run, _, text in folder.remarks.notices
-        if run == snapshot.run and text not in texts
+        if run == view.run and text not in texts
     ]
     # The sort is stable: lines of one volume stay in the order of their kinds.
     lines.sort(key=lambda line: line.volume)

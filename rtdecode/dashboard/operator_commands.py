@@ -9,7 +9,7 @@ from rtdecode.wire import MAX_MARK, RunState
 HELP = (
     ("S", "start the next run"),
     ("P", "pause or resume"),
-    ("E", "end the run (after a question)"),
+    ("E", "end the run, after confirmation"),
     ("M", "mark: add a remark to the record"),
     ("R", "open the report of the calibration"),
     ("D", "dark theme, light theme, or theme of the system"),

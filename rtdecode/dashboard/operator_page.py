@@ -122,57 +122,57 @@ class OperatorPage:
 
     def _refresh(self) -> None:
         sources = self._sources
-        snapshot, plan = sources.connection.view, sources.plan()
+        view, plan = sources.connection.view, sources.plan()
         folder = None if sources.folder is None else sources.folder.view
-        status, now_ns = snapshot.status, time.monotonic_ns()
+        status, now_ns = view.status, time.monotonic_ns()
         repetition_s = status.repetition_time_s if status else None
-        progress = model.progress(snapshot, plan, now_ns)
-        age_s = model.decision_age_s(snapshot, now_ns, same_computer=sources.same_computer)
+        progress = model.progress(view, plan, now_ns)
+        age_s = model.decision_age_s(view, now_ns, same_computer=sources.same_computer)
         limit_mm = _limit_mm(sources.manifest)
         self._show("countdown", panels.countdown(progress))
         self._show("age", panels.age(age_s, repetition_s, running=progress.running))
         views = (
-            snapshot.status,
-            snapshot.outcomes,
-            snapshot.notes,
+            view.status,
+            view.outcomes,
+            view.notes,
             folder,
-            snapshot.dead,
-            snapshot.trouble,
+            view.dead,
+            view.trouble,
         )
         if not self._drawn or any(a is not b for a, b in zip(views, self._drawn, strict=True)):
             self._drawn = views
             classes = status.classes if status else ()
-            self._show("about", panels.about(snapshot, sources.name))
+            self._show("about", panels.about(view, sources.name))
             self._show("worth", panels.worth(sources.manifest, report=sources.report))
-            self._show("state", panels.state(snapshot, progress))
-            self._show("decision", panels.decision(snapshot, classes))
-            self._show("head", panels.head(snapshot.outcomes, limit_mm))
-            self._show("signal", panels.signal(snapshot.outcomes))
+            self._show("state", panels.state(view, progress))
+            self._show("decision", panels.decision(view, classes))
+            self._show("head", panels.head(view.outcomes, limit_mm))
+            self._show("signal", panels.signal(view.outcomes))
             self._show("latency", html_tables.latency(status))
-            self._show("ledger", html_tables.ledger(snapshot))
-            self._show("log", html_tables.log(model.log_lines(snapshot, folder or FolderView())))
+            self._show("ledger", html_tables.ledger(view))
+            self._show("log", html_tables.log(model.log_lines(view, folder or FolderView())))
             has_slices = folder is not None and folder.index >= 0
             caption = f"volume {folder.index} · left is left" if folder and has_slices else ""
             self._show("sliced", caption)
             self._show("slices", panels.slices(folder))
         self._redraw(plan, limit_mm)
-        self._commands.update(snapshot)
-        silent_s = model.silent_s(snapshot, now_ns)
+        self._commands.update(view)
+        silent_s = model.silent_s(view, now_ns)
         state = status.state if status else ""
         ui.run_javascript(f"rtdecode.beat({silent_s:.2f}, '{state}')")
 
     def _redraw(self, plan: model.RunPlan, limit_mm: float | None) -> None:
-        snapshot = self._sources.connection.view
-        status = snapshot.status
+        view = self._sources.connection.view
+        status = view.status
         if status is None:
             return
         repetition_s = status.repetition_time_s or 1.0
-        frame = (status.classes, plan, limit_mm, snapshot.session, snapshot.run)
+        frame = (status.classes, plan, limit_mm, view.session, view.run)
         is_new = not self._charted or self._charted[0] != frame
-        if not is_new and self._charted[1] is snapshot.outcomes:
+        if not is_new and self._charted[1] is view.outcomes:
             return
-        self._charted = (frame, snapshot.outcomes)
-        outcomes, classes = snapshot.outcomes, status.classes
+        self._charted = (frame, view.outcomes)
+        outcomes, classes = view.outcomes, status.classes
         length_s = plan.length_s(repetition_s)
         changes = {
             "probabilities": echart_options.probability_data(outcomes, classes, repetition_s),

@@ -33,9 +33,9 @@ _STATE_WORDS = {
 }
 
 
-def about(snapshot: ServiceView, name: str) -> str:
+def about(view: ServiceView, name: str) -> str:
     """Return the names of the session, the run and the decoder."""
-    status = snapshot.status
+    status = view.status
     if status is None:
         return f"<b>{escape(name)}</b>"
     return (
@@ -44,19 +44,19 @@ def about(snapshot: ServiceView, name: str) -> str:
     )
 
 
-def state(snapshot: ServiceView, progress: Progress) -> str:
+def state(view: ServiceView, progress: Progress) -> str:
     """Return the state of the run in big letters."""
-    if snapshot.dead:
+    if view.dead:
         return (
             "<div class='big state-faulted' data-state=dead>dashboard fault</div>"
             "<div class=caption>The service is not affected. Start the dashboard again. "
-            f"{escape(snapshot.dead)}</div>"
+            f"{escape(view.dead)}</div>"
         )
-    status = snapshot.status
+    status = view.status
     if status is None:
         return (
             "<div class='big state-none' data-state=none>waiting</div>"
-            f"<div class='caption clamped'>for a service. {escape(snapshot.trouble)}</div>"
+            f"<div class='caption clamped'>for a service. {escape(view.trouble)}</div>"
         )
     caption = _STATE_WORDS.get(status.state, "")
     if status.state in ("faulted", "stopped") and status.detail:
@@ -103,10 +103,10 @@ def countdown(progress: Progress) -> str:
     )
 
 
-def decision(snapshot: ServiceView, classes: Sequence[str]) -> str:
+def decision(view: ServiceView, classes: Sequence[str]) -> str:
     """Return the newest decision in big letters, with the probabilities of the classes."""
-    newest = snapshot.outcomes[-1] if snapshot.outcomes else None
-    decided = newest_decision(snapshot.outcomes)
+    newest = view.outcomes[-1] if view.outcomes else None
+    decided = newest_decision(view.outcomes)
     if newest is None or decided is None:
         reason = _reason(newest) if isinstance(newest, Skipped) else "no volume yet"
         return (

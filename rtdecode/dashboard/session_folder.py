@@ -113,9 +113,9 @@ class SessionFolder:
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]
 
 
-def motion_of(snapshot: ServiceView, index: int) -> Motion | None:
+def motion_of(view: ServiceView, index: int) -> Motion | None:
     """Return the head's motion in a volume; if it is not known yet, in the volume before it."""
-    known: list[Outcome] = [o for o in snapshot.outcomes if o.motion is not None]
+    known: list[Outcome] = [o for o in view.outcomes if o.motion is not None]
     for outcome in reversed(known):
         if outcome.index <= index:
             return outcome.motion

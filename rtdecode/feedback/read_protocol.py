@@ -37,19 +37,19 @@ def read_settings(path: Path) -> FeedbackSettings:
     if any(name not in values for name in _REQUIRED):
         raise ConfigError(problems)
     trial_types, sham = values.pop("trial_types"), values.pop("sham", None)
-    protocol, found = _protocol(
+    protocol, own_problems = _protocol(
         trial_types, values.pop("blocks", ()), path.parent, values.pop("events", "")
     )
     settings = FeedbackSettings(protocol=protocol, **values)
-    found += _problems(settings)
+    own_problems += _problems(settings)
     if sham is not None:
         if {*sham} != {"table", "key"}:
-            found.append(
+            own_problems.append(
                 "`sham` needs `table` and `key`, as `rtdecode display randomise` made them"
             )
         else:
             values["sham"] = Blinding(**sham)
-    problems += [f"{path}: {problem}" for problem in found]
+    problems += [f"{path}: {problem}" for problem in own_problems]
     if problems:
         raise ConfigError(problems)
     return FeedbackSettings(protocol=protocol, **values)

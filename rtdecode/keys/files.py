@@ -189,11 +189,11 @@ def client_keys(path: Path) -> ClientKeys:
     """
     own = path
     if path.is_dir():
-        found = [p for p in sorted(path.glob(f"*{SECRET}")) if p.stem != SERVICE]
-        if len(found) > 1:
-            names = ", ".join(p.name for p in found)
+        clients = [p for p in sorted(path.glob(f"*{SECRET}")) if p.stem != SERVICE]
+        if len(clients) > 1:
+            names = ", ".join(p.name for p in clients)
             raise ConfigError(f"{path} holds the keys of several clients; give one of {names}")
-        own = found[0] if found else path / f"NAME{SECRET}"
+        own = clients[0] if clients else path / f"NAME{SECRET}"
     public, secret = _secret(own, "make it on this computer: rtdecode keys new --client NAME")
     service = own.with_name(f"{SERVICE}{PUBLIC}")
     if not service.is_file():

@@ -67,7 +67,7 @@ def make_status():
 
 
 @pytest.fixture
-def make_snapshot(make_status):
+def make_view(make_status):
     """Return a function that makes what is known of a run."""
 
     def make(outcomes=(), **changes):
