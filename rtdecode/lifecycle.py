@@ -88,11 +88,15 @@ def after(state: RunState, events: Iterable[LifecycleEvent]) -> RunState:
     return state
 
 
+def possible_commands(state: RunState) -> list[LifecycleEvent]:
+    """Return the commands that are possible in a state."""
+    return [command for command in COMMANDS if (state, command) in TRANSITIONS]
+
+
 def refusal(run: int, state: RunState, event: LifecycleEvent) -> str:
     """Return why an event is not possible in a state, and what is; empty where it is possible."""
     if (state, event) in TRANSITIONS:
         return ""
-    possible = [command for command in COMMANDS if (state, command) in TRANSITIONS]
-    now = " or ".join(possible) or "nothing; serve the same session again to go on"
+    now = " or ".join(possible_commands(state)) or "nothing; serve the same session again to go on"
     where = f"run {run} is {state}" if run else "no run has begun"
     return f"{event} is not possible while {where}; possible now: {now}"

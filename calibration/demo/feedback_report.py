@@ -2,27 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from itertools import pairwise
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.stats import binomtest
 
 from rtdecode.events import Block
 from rtdecode.metrics import Metrics
-from rtdecode.types import Decision, Outcome, Skipped, Stamps
+from rtdecode.types import STAGES, Decision, Outcome, Skipped, Stamps
 
-STAGES = {
-    "journalled_ns": "journal",
-    "parsed_ns": "parse",
-    "realigned_ns": "realign",
-    "resampled_ns": "resample",
-    "smoothed_ns": "smooth",
-    "normalised_ns": "normalise",
-    "decided_ns": "decode",
-    "recorded_ns": "record",
-}
-"""What each stamp ends; it begins where the stamp before it ends."""
 PERCENTILES = (50, 95, 99)
 
 
@@ -160,14 +148,14 @@ def feedback(plan: DemoPlan, outcomes: Sequence[Outcome]) -> FeedbackRun:
     decided = [outcome for outcome in outcomes if isinstance(outcome, Decision)]
     skipped = Counter(str(o.reason) for o in outcomes if isinstance(o, Skipped))
     stamps = [outcome.stamps for outcome in decided]
-    names = [f.name for f in fields(Stamps) if f.name == "received_ns" or f.name in STAGES]
+    stages = {name: latency(stamps, *between) for name, between in STAGES.items()}
     return FeedbackRun(
         score=score(plan, outcomes),
         received=len(outcomes),
         decided=len(decided),
         skipped=dict(sorted(skipped.items())),
-        total=latency(stamps, "received_ns", "recorded_ns"),
-        stages={STAGES[end]: latency(stamps, start, end) for start, end in pairwise(names)},
+        total=stages.pop("total"),
+        stages=stages,
     )
 
 

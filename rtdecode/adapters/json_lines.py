@@ -1,7 +1,7 @@
 """Outcomes as lines of JSON over TCP, for any language that has a socket.
 
-A client connects and reads: the run's outcomes so far, then each as it comes. What it sends is
-ignored. One that does not read is left after a while, and never delays another.
+A client connects and reads the earlier outcomes of the run, then each new one. What it sends is
+ignored. A client that does not read is disconnected after a while and never delays another.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from rtdecode.wire import Numbered, Status, to_message
 
 PORT = 7804
 PATIENCE_S = 5.0
-"""How long a client may leave its full buffer unread."""
+"""Longest time for which a client may leave its full buffer unread, seconds."""
 
 
 def run(
@@ -28,66 +28,66 @@ def run(
     on_ready: Callable[[Address], None],
     keys: Path | None = None,
 ) -> None:
-    """Send lines to whoever connects until `stop` is set.
+    """Send lines to every client until `stop` is set.
 
     Parameters
     ----------
     session
-        The folder of a session that is being served.
+        Folder of a session that a service has opened.
     listen
-        Where clients connect.
+        Address for clients.
     stop, on_ready, keys
         As for `rtdecode.adapters.server.serve_clients`.
 
     Raises
     ------
     ConfigError
-        It cannot start.
+        The adapter cannot start.
     """
     lines = Lines()
     serve_clients(listen, session, lines, lines.send, stop, on_ready, keys)
 
 
-class _Run:
-    """One run's lines; clients follow it at their own pace, then its successor."""
+class _RunLines:
+    """The lines of one run; each client reads them at its own pace, then those of the next."""
 
     def __init__(self, key: tuple[str, int]) -> None:
         self.key = key
         self.lines: list[bytes] = []
-        self.next: _Run | None = None
+        self.next: _RunLines | None = None
         self.changed = asyncio.Event()
 
 
 class Lines:
-    """The current run's lines, and whoever reads them."""
+    """The lines of the current run, and the clients that read them."""
 
     def __init__(self) -> None:
         self._classes: tuple[str, ...] = ()
-        self._run: _Run | None = None
-        self._begun = asyncio.Event()
+        self._run: _RunLines | None = None
+        self._has_run = asyncio.Event()
 
     def begin(self, status: Status) -> None:
-        """Learn the classes' names."""
+        """Take the names of the classes."""
         self._classes = status.classes
 
     def take(self, numbered: Numbered) -> None:
-        """Send an outcome to everyone; an earlier run's lines are kept for those behind only."""
+        """Send an outcome to every client. Only slow clients still read earlier runs."""
         key = (numbered.session, numbered.run)
         if self._run is None or self._run.key != key:
-            before, self._run = self._run, _Run(key)
-            self._begun.set()
-            if before is not None:
-                before.next = self._run
-                before.changed.set()
+            previous, self._run = self._run, _RunLines(key)
+            self._has_run.set()
+            if previous is not None:
+                previous.next = self._run
+                previous.changed.set()
         message = {**msgspec.to_builtins(to_message(numbered)), "classes": self._classes}
         self._run.lines.append(msgspec.json.encode(message) + b"\n")
         changed, self._run.changed = self._run.changed, asyncio.Event()
         changed.set()
 
     async def send(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Send one client its lines until it goes."""
+        """Send lines to one client until it disconnects."""
         sending = asyncio.ensure_future(self._send(writer))
-        leaving = asyncio.ensure_future(_goodbye(reader))
+        leaving = asyncio.ensure_future(_wait_for_close(reader))
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
@@ -98,7 +98,7 @@ class Lines:
             await asyncio.gather(sending, leaving, return_exceptions=True)
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
-        await self._begun.wait()
+        await self._has_run.wait()
         run, sent = self._run, 0
         while run is not None:
             changed = run.changed
@@ -112,8 +112,8 @@ class Lines:
                 await changed.wait()
 
 
-async def _goodbye(reader: asyncio.StreamReader) -> None:
-    """Return once a client has closed; what it says meanwhile is not kept."""
+async def _wait_for_close(reader: asyncio.StreamReader) -> None:
+    """Return when a client has closed its connection; ignore what it sends."""
     with contextlib.suppress(OSError):
         while await reader.read(1 << 12):
             pass

@@ -1,9 +1,9 @@
 """Decisions for Lab Streaming Layer: one stream of numbers, one of labels.
 
-The stream `rtdecode` (type `Decision`, irregular) has a sample a volume: its number, 1 or 0 for
-whether it counts as evidence, and for each class the window's and the fast probability, not numbers
-for a volume without a decision. The stream `rtdecode-labels` (type `Markers`) has the label, or
-`skipped: ` and why.
+The stream `rtdecode` (type `Decision`, irregular) has one sample per volume: the volume's number,
+1 if the volume is usable as evidence or else 0, and the window and the fast probability of each
+class (NaN for a volume without a decision). The stream `rtdecode-labels` (type `Markers`) has the
+label, or `skipped: ` and the reason.
 """
 
 import math
@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from rtdecode.adapters.feed import follow
+from rtdecode.client.follower import follow
 from rtdecode.errors import ConfigError
 from rtdecode.types import Decision
 from rtdecode.wire import Numbered, Status
@@ -27,19 +27,19 @@ def run(session: Path, stop: Event, *, network: bool = False, keys: Path | None 
     Parameters
     ----------
     session
-        The folder of a session that is being served.
+        Folder of a session that a service has opened.
     stop
-        Set from elsewhere.
+        Set by another thread.
     network
-        Announce them to other machines, as liblsl's own configuration file says; else to programs
-        on this one.
+        Announce the streams to other computers, as the configuration file of liblsl says;
+        otherwise only to programs on this computer.
     keys
-        As for `rtdecode.adapters.feed.follow`.
+        As for `rtdecode.client.follower.follow`.
 
     Raises
     ------
     ConfigError
-        pylsl or its library is missing, or it cannot start.
+        pylsl or its library is missing, or the adapter cannot start.
     """
     pylsl = _library()
     if not network:
@@ -59,7 +59,7 @@ class _Streams:
         key = f"{NAME}-{status.session}-{status.bundle}"
         if self._numbers is not None and self._numbers.get_info().source_id() == key:
             return
-        # The old ones end first: a reader finds the new ones under new identifiers.
+        # The old streams end first, so that readers find the new ones by their new identifiers.
         self._numbers = self._labels = None
         self._classes = status.classes
         pylsl = self._pylsl
@@ -72,9 +72,9 @@ class _Streams:
         info = pylsl.StreamInfo(
             NAME, "Decision", len(channels), pylsl.IRREGULAR_RATE, "double64", key
         )
-        described = info.desc().append_child("channels")
+        description = info.desc().append_child("channels")
         for channel in channels:
-            described.append_child("channel").append_child_value("label", channel)
+            description.append_child("channel").append_child_value("label", channel)
         self._numbers = pylsl.StreamOutlet(info)
         labels = pylsl.StreamInfo(
             MARKERS, "Markers", 1, pylsl.IRREGULAR_RATE, "string", f"{key}-labels"
@@ -82,7 +82,7 @@ class _Streams:
         self._labels = pylsl.StreamOutlet(labels)
 
     def take(self, numbered: Numbered) -> None:
-        """Push one sample into each stream, stamped with the moment at which it is pushed."""
+        """Push one sample into each stream, with the current time."""
         outcome = numbered.outcome
         blank = (math.nan,) * len(self._classes)
         probabilities = fast = blank
@@ -108,7 +108,7 @@ def _library() -> Any:
         ) from error
     except RuntimeError as error:
         raise ConfigError(
-            "rtdecode adapt lsl: pylsl finds no liblsl it can load; install it from "
+            "rtdecode adapt lsl: pylsl cannot load liblsl; install it from "
             f"https://github.com/sccn/liblsl/releases ({str(error).splitlines()[0]})"
         ) from error
     return pylsl

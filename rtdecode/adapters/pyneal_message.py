@@ -1,4 +1,4 @@
-"""What Pyneal's senders state about a volume, and what they mean by it."""
+"""Reads the messages of Pyneal's senders."""
 
 import math
 import re
@@ -11,26 +11,26 @@ from rtdecode.errors import VolumeError
 
 MAX_HEADER_BYTES = 1 << 16
 REPETITION_TIMES_S = (0.02, 60.0)
-"""What a scanner may do; a number outside is in the other unit."""
+"""Possible repetition times of a scanner; a number outside is in the other unit."""
 _DTYPE = re.compile(r"[<>=|]?(u?int(8|16|32|64)|float(16|32|64)|[iu][1248]|f[248])")
 
 
-def repetition_time(stated: str, expected_s: float = math.nan) -> tuple[float | None, str]:
-    """Return a stated repetition time in seconds, and the unit that it was in.
+def repetition_time(text: str, expected_s: float = math.nan) -> tuple[float | None, str]:
+    """Return the repetition time of a header in seconds, and its unit in the header.
 
-    Pyneal's own senders state seconds (Siemens, GE), milliseconds (its simulator) or whatever a
-    PAR file has. The unit is the one in which a scanner could do it; where both make sense (20 to
-    60), the one nearer to `expected_s`, or seconds.
+    Pyneal's senders give seconds (Siemens, GE), milliseconds (its simulator) or the value of a
+    PAR file. The unit is the one that a scanner can reach. If both are possible (20 to 60), it is
+    the one nearer to `expected_s`, or seconds.
 
     Parameters
     ----------
-    stated
+    text
         A number.
     expected_s
-        The bundle's repetition time; `nan` where there is none.
+        The bundle's repetition time; `nan` if there is none.
     """
     try:
-        value = float(stated)
+        value = float(text)
     except ValueError:
         value = math.nan
     shortest_s, longest_s = REPETITION_TIMES_S
@@ -52,51 +52,53 @@ def header_of(frames: list[bytes]) -> dict[str, Any]:
     Raises
     ------
     VolumeError
-        The frames are no volume.
+        The frames are not a volume.
     """
     if len(frames) != 2:
         raise VolumeError(
-            f"a volume is 2 frames, a JSON header and the voxels; {len(frames)} came, the first of "
-            f"{len(frames[0])} bytes"
+            f"a volume is 2 frames, a JSON header and the voxels; this message has "
+            f"{len(frames)}, the first of {len(frames[0])} bytes"
         )
     if len(frames[0]) > MAX_HEADER_BYTES:
-        raise VolumeError(f"its header has {len(frames[0])} bytes; {MAX_HEADER_BYTES} at most")
+        raise VolumeError(f"its header has {len(frames[0])} bytes; the limit is {MAX_HEADER_BYTES}")
     try:
         return msgspec.json.decode(frames[0], type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise VolumeError(f"its header is no JSON: {error}") from error
+        raise VolumeError(f"its header is not JSON: {error}") from error
 
 
-def voxels_of(stated: str, buffer: bytes) -> tuple[str, bytes]:
-    """Return a type that a raw volume may have, and the voxels in it.
+def voxels_of(type_name: str, buffer: bytes) -> tuple[str, bytes]:
+    """Return the voxels in a type that a raw volume may have, and the name of this type.
 
     Raises
     ------
     VolumeError
-        The type that is stated is no number's.
+        The type is not a type of numbers.
     """
-    if not _DTYPE.fullmatch(stated):
-        raise VolumeError(f"its voxels are of type {stated[:20]!r}, which is no number's")
-    stored = np.dtype(stated)
+    if not _DTYPE.fullmatch(type_name):
+        raise VolumeError(
+            f"its voxels are of type {type_name[:20]!r}, which is not a type of numbers"
+        )
+    stored = np.dtype(type_name)
     little = np.dtype("<f4") if stored == np.float16 else stored.newbyteorder("<")
     if little == stored:
         return stored.name, buffer
     if len(buffer) % stored.itemsize:
-        raise VolumeError(f"its {len(buffer)} bytes are no whole number of {stated}")
+        raise VolumeError(f"its {len(buffer)} bytes are not a multiple of the size of {type_name}")
     return little.name, np.frombuffer(buffer, stored).astype(little).tobytes()
 
 
-def affine(stated: object) -> object:
-    """Return the affine, which Pyneal wraps as JSON text.
+def affine(value: object) -> object:
+    """Return the affine of a header, which may be JSON text.
 
     Raises
     ------
     VolumeError
-        The text is no JSON.
+        The text is not JSON.
     """
-    if not isinstance(stated, str):
-        return stated
+    if not isinstance(value, str):
+        return value
     try:
-        return msgspec.json.decode(stated.encode())
+        return msgspec.json.decode(value.encode())
     except (msgspec.MsgspecError, UnicodeError) as error:
-        raise VolumeError(f"its affine is no JSON: {error}") from error
+        raise VolumeError(f"its affine is not JSON: {error}") from error

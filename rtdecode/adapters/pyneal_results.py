@@ -1,7 +1,7 @@
-"""Pyneal's results server: stimulus scripts that were written for Pyneal work unchanged.
+"""Pyneal's results server, so that stimulus scripts for Pyneal work unchanged.
 
-A client connects, sends a volume's number from 0 as up to 16 ASCII digits, gets one line of JSON,
-and the server closes. One that is silent, slow or talks nonsense delays nobody.
+A client connects, sends the number of a volume from 0 as up to 16 ASCII digits, gets one line of
+JSON, and the server closes the connection. Silent, slow or wrong clients delay no other client.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from rtdecode.types import Decision, Outcome
 from rtdecode.wire import Numbered, Status
 
 PORT = 5556
-"""Pyneal's own for results."""
+"""Pyneal's port for results."""
 MAX_REQUEST_BYTES = 16
 USUAL_DIGITS = 4
-"""Pyneal's clients send as many and no end; other lengths are taken as they stand after a pause."""
+"""Pyneal's clients send this many and no end; a request of another length ends with a pause."""
 PAUSE_S = 0.2
 SILENCE_S = 5.0
-"""After so long without a digit, or without reading its answer, a client is left."""
+"""Time limit for a client to send a digit, and to read its answer, seconds."""
 VALUE_KEY = "average"
-"""What Pyneal calls its result by default."""
+"""Pyneal's default name of a result."""
 
 
 def run(
@@ -43,26 +43,26 @@ def run(
     Parameters
     ----------
     session
-        The folder of a session that is being served.
+        Folder of a session that a service has opened.
     listen
-        Where clients connect.
+        Address for clients.
     values
-        Class by key: an answer has the class's fast probability under the key. Where there is
-        none, `average` is that of the bundle's first class.
+        Class by key: an answer has the class's fast probability under the key. If empty,
+        `average` is the fast probability of the bundle's first class.
     stop, on_ready, keys
         As for `rtdecode.adapters.server.serve_clients`.
 
     Raises
     ------
     ConfigError
-        It cannot start, or the bundle has no class of a name in `values`.
+        The adapter cannot start, or `values` names a class that the bundle does not have.
     """
     results = Results(values)
     serve_clients(listen, session, results, results.answer, stop, on_ready, keys)
 
 
 class Results:
-    """The current run's outcomes, by volume.
+    """The results of the current run, by volume.
 
     Parameters
     ----------
@@ -74,48 +74,48 @@ class Results:
         self._values = values
         self._classes: tuple[str, ...] = ()
         self._run = ("", 0)
-        self._found: dict[int, bytes] = {}
+        self._lines: dict[int, bytes] = {}
 
     def begin(self, status: Status) -> None:
-        """Learn the classes' names."""
+        """Take the names of the classes."""
         unknown = sorted(set(self._values.values()) - set(status.classes))
         if unknown:
             raise ConfigError(
-                f"--value names no class of the bundle: {', '.join(unknown)}; its classes are "
-                f"{', '.join(status.classes)}"
+                f"--value names classes that the bundle does not have: {', '.join(unknown)}; "
+                f"it has {', '.join(status.classes)}"
             )
         self._classes = status.classes
 
     def take(self, numbered: Numbered) -> None:
-        """Keep an outcome; those of earlier runs are forgotten."""
+        """Add an outcome; the outcomes of earlier runs are dropped."""
         if self._run != (numbered.session, numbered.run):
             self._run = (numbered.session, numbered.run)
-            self._found.clear()
-        self._found[numbered.index] = _line(self._result(numbered.outcome))
+            self._lines.clear()
+        self._lines[numbered.index] = _line(self._result(numbered.outcome))
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one client's one request."""
+        """Answer the one request of a client."""
         request = await _request(reader)
         if request:
             writer.write(self.line(request))
             writer.write_eof()
-            # Closing with something unread would take the answer back.
+            # Closing a connection with unread bytes would discard the answer.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_the_rest(reader), SILENCE_S)
+                await asyncio.wait_for(_read_rest(reader), SILENCE_S)
 
     def line(self, request: bytes) -> bytes:
         """Return the answer to a request, a line of JSON."""
         digits = request.strip()
         if not digits.isdigit() or len(request) > MAX_REQUEST_BYTES:
-            error = "a request is a volume's number from 0, in up to 16 digits"
+            error = "a request is the number of a volume from 0, in up to 16 digits"
             return _line({"foundResults": False, "error": error})
-        return self._found.get(int(digits), _line({"foundResults": False}))
+        return self._lines.get(int(digits), _line({"foundResults": False}))
 
     def _result(self, outcome: Outcome) -> dict[str, Any]:
         if not isinstance(outcome, Decision):
             return {"foundResults": False, "skipped": str(outcome.reason)}
         names = self._classes
-        if len(names) != len(outcome.fast):  # of a bundle whose service is gone
+        if len(names) != len(outcome.fast):  # of the bundle of an earlier service
             return {"foundResults": False, "skipped": "other classes"}
         probabilities = dict(zip(names, outcome.probabilities, strict=True))
         fast = dict(zip(names, outcome.fast, strict=True))
@@ -131,7 +131,7 @@ class Results:
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:
-    """Return what a client asks; empty where it says nothing."""
+    """Return the request of a client; empty if it sends nothing."""
     request = b""
     while len(request) < USUAL_DIGITS and not request.endswith(b"\n"):
         try:
@@ -146,7 +146,7 @@ async def _request(reader: asyncio.StreamReader) -> bytes:
     return request
 
 
-async def _the_rest(reader: asyncio.StreamReader) -> None:
+async def _read_rest(reader: asyncio.StreamReader) -> None:
     while await reader.read(1 << 12):
         pass
 

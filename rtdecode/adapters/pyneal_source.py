@@ -1,7 +1,7 @@
-"""Volumes from Pyneal's scanner programs: its volume stream as a source, `pyneal://HOST:PORT`.
+"""A source for the volumes of Pyneal's scanner programs, `pyneal://HOST:PORT`.
 
-Pyneal's senders connect a PAIR socket, say hello until it is echoed, and then send each volume in
-two frames and wait for `received volIdx N`. A sender that never hears that waits for ever.
+Pyneal's senders connect a PAIR socket, send a hello until it is echoed, and then send each volume
+in two frames and wait for `received volIdx N`. A sender that does not get it waits for ever.
 """
 
 import contextlib
@@ -31,9 +31,9 @@ SCHEME = "pyneal://"
 MAX_MESSAGE_BYTES = 1 << 29
 MAX_HELLO_BYTES = 1 << 10
 POLL_MS = 100
-"""How soon a request to stop is noticed."""
+"""Interval at which the source checks whether it must stop, milliseconds."""
 SILENT_POLLS = 10
-"""So many without a word from a sender that has connected, and it is waiting for something."""
+"""After this number of polls without a message, a connected sender waits for an answer."""
 
 _NAME = re.compile(r"pyneal-(\d+) volume (\d+)")
 
@@ -42,10 +42,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Series:
-    """What came of the newest series; the protocol names none, so they are counted.
+    """The volumes of the newest series. The protocol does not name series, so they are counted.
 
-    Neither a hello nor a pause tells a new run, as a sender may be started again within one: a
-    volume that came before with other voxels does.
+    A hello or a pause does not mark a new run, because a sender may restart within a run. A new run
+    is recognised by a volume that was received before with other voxels.
     """
 
     number: int = 1
@@ -58,13 +58,13 @@ class _Series:
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Self:
-        """Return the newest series of a session that goes on."""
+        """Return the newest series of a session that is resumed."""
         series = cls()
         for record in records:
-            named = _NAME.fullmatch(str(record.header.get("name")))
-            if record.kind is not Kind.OBJECT or named is None:
+            match = _NAME.fullmatch(str(record.header.get("name")))
+            if record.kind is not Kind.OBJECT or match is None:
                 continue
-            number, index = int(named[1]), int(named[2])
+            number, index = int(match[1]), int(match[2])
             if number > series.number:
                 series = cls(number)
             if number == series.number:
@@ -73,26 +73,26 @@ class _Series:
 
 
 class PynealSource:
-    """A PAIR socket for one of Pyneal's senders at a time.
+    """A PAIR socket for one Pyneal sender at a time.
 
-    Volumes are numbered by `volIdx`; one that comes again is acknowledged, and counts once. One
-    that cannot be used is answered `refused volIdx N`, so that its sender goes on. A sender that
-    connects and says nothing may wait for an answer that was lost, with a service that died or on
-    the way: it is told to go on, and says hello again if that was what it waited for.
+    Volumes are numbered by `volIdx`. A repeated volume is acknowledged, and counts once. The answer
+    to an unusable volume is `refused volIdx N`, so that its sender continues. A silent new sender
+    may wait for an answer that was lost on the way or in a crash. It gets an answer that lets it
+    continue; if it waited for its hello, it sends the hello again.
 
     Parameters
     ----------
     address
-        `pyneal://HOST:PORT`; a port of `*` takes a free one.
+        `pyneal://HOST:PORT`; with `*` as the port, a free port is used.
     context
         The service's ZeroMQ context.
     clock
-        For the stamps.
+        The clock of the stamps.
     repetition_time_s
-        The bundle's, which decides between seconds and milliseconds where both make sense; `nan`
-        where there is none.
+        Repetition time of the bundle, which decides between seconds and milliseconds if both are
+        possible; `nan` if there is none.
     recorded
-        The session's log, where it goes on.
+        The session's log, if the session is resumed.
     """
 
     behind = False
@@ -109,13 +109,13 @@ class PynealSource:
         self._context = context
         self._clock = clock
         self._repetition_time_s = repetition_time_s
-        self._stated: str | None = None
+        self._repetition_text: str | None = None
         self._index = 0
         self._series = _Series.of(recorded)
         self._socket: zmq.Socket[bytes]
         self._connections: zmq.Socket[bytes]
         self._senders: set[int] = set()
-        """Descriptors of the connections that are open."""
+        """Descriptors of the open connections."""
         self._endpoint = ""
 
     def __enter__(self) -> Self:
@@ -130,8 +130,8 @@ class PynealSource:
         self._endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         if self._address.exposed:
             log.warning(
-                "%s can be reached from other machines, and Pyneal's protocol protects nothing: "
-                "whoever reaches the port can send volumes",
+                "other computers can reach %s, and Pyneal's protocol has no protection: "
+                "every program that reaches the port can send volumes",
                 self._address,
             )
         return self
@@ -141,7 +141,7 @@ class PynealSource:
         self._socket.setsockopt(zmq.LINGER, 500)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
         self._socket.setsockopt(zmq.RCVHWM, 2)  # senders wait for each answer
-        # A sender whose machine is gone makes room for the next one.
+        # Keep-alive detects a sender whose computer is off, so that the next sender is served.
         for option, value in (("", 1), ("_IDLE", 5), ("_INTVL", 2), ("_CNT", 3)):
             self._socket.setsockopt(getattr(zmq, f"TCP_KEEPALIVE{option}"), value)
         events = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
@@ -162,36 +162,36 @@ class PynealSource:
 
     @property
     def endpoint(self) -> str:
-        """Where it listens, the port resolved."""
+        """The endpoint of the socket, with its port."""
         return self._endpoint
 
     def batches(self, stop: Event) -> Iterator[Sequence[Arrival]]:
-        """Yield each volume by itself, as its sender waits for the answer, until `stop` is set."""
+        """Yield one volume at a time, as its sender waits for the answer, until `stop` is set."""
         silent, waits = 0, False
         while not stop.is_set():
-            came = self._socket.poll(POLL_MS)
+            has_message = self._socket.poll(POLL_MS)
             if self._connected():
                 silent, waits = 0, True
-            if not came:
+            if not has_message:
                 silent += 1
                 if silent >= SILENT_POLLS and self._senders:
-                    waits = self._freed(stop, waits=waits)
+                    waits = self._release_sender(stop, waits=waits)
                 continue
             frames = self._socket.recv_multipart()
             silent, waits = 0, False
             if len(frames) == 1 and len(frames[0]) <= MAX_HELLO_BYTES:
                 self._answer(frames[0])
                 continue
-            arrival = self._taken(frames)
+            arrival = self._read_volume(frames)
             if arrival is not None:
                 yield [arrival]
 
     def acknowledge(self, receipts: Sequence[str]) -> None:
-        """Answer the sender of the volume last yielded."""
+        """Answer the sender of the last volume."""
         if receipts == ["duplicate"]:
             log.warning(
-                "Pyneal's volume %d came before, to the last byte, and does not count again (to "
-                "play one recording twice, use another session folder)",
+                "Pyneal's volume %d was received before with the same bytes and does not count "
+                "again (to play a recording again, use another session folder)",
                 self._index,
             )
         self._answer(f"received volIdx {self._index}")
@@ -208,24 +208,24 @@ class PynealSource:
                 self._senders.discard(event["value"])
         return connected
 
-    def _freed(self, stop: Event, *, waits: bool) -> bool:
-        """Let a silent sender go on that has said nothing yet; return whether it still waits."""
+    def _release_sender(self, stop: Event, *, waits: bool) -> bool:
+        """Answer a silent new sender, so that it continues; return whether it still waits."""
         if self._socket.poll(0, zmq.POLLOUT):
             if not waits or len(self._senders) > 1:
                 return waits
             self._answer("received: go on")
             return False
-        # It came before its forerunner was gone: a PAIR socket never takes it in then. Its
-        # connection has to break, so that it connects again.
+        # The sender connected before the previous one had disconnected. A PAIR socket never serves
+        # it then. Break its connection, so that it connects again.
         self.__exit__()
         while not stop.is_set():
-            with contextlib.suppress(zmq.ZMQError):  # the port is free in a moment
+            with contextlib.suppress(zmq.ZMQError):  # the port is soon free
                 self._open(self._endpoint)
                 break
             stop.wait(POLL_MS / 1e3)
         return False
 
-    def _taken(self, frames: list[bytes]) -> Arrival | None:
+    def _read_volume(self, frames: list[bytes]) -> Arrival | None:
         index: object = None
         try:
             header = header_of(frames)
@@ -235,22 +235,22 @@ class PynealSource:
             raw.parse(raw.encode(volume, voxels), f"volume {volume.index}")
         except VolumeError as problem:
             log.warning("a volume from Pyneal is refused: %s", problem)
-            shown = index if isinstance(index, int) else "?"
-            self._answer(f"refused volIdx {shown}: see the log of rtdecode")
+            number = index if isinstance(index, int) else "?"
+            self._answer(f"refused volIdx {number}: see the log of rtdecode")
             return None
         self._index = volume.index
-        content = self._placed(volume, voxels)
+        content = self._to_object(volume, voxels)
         name = f"{self._series.name} volume {volume.index}"
         return Arrival(name, content, self._clock.monotonic_ns())
 
-    def _placed(self, volume: raw.RawHeader, voxels: bytes) -> bytes:
-        """Return a volume's object in the series to which it belongs."""
+    def _to_object(self, volume: raw.RawHeader, voxels: bytes) -> bytes:
+        """Return the object of a volume; start a new series if the volume has new voxels."""
         content = raw.encode(volume, voxels)
         digest = hashlib.sha256(content).hexdigest()
         if self._series.digests.get(volume.index, digest) != digest:
             self._series = _Series(self._series.number + 1)
             log.warning(
-                "Pyneal's volume %d came before with other voxels: it begins %s",
+                "Pyneal's volume %d was received before with other voxels: it starts %s",
                 volume.index,
                 self._series.name,
             )
@@ -262,7 +262,7 @@ class PynealSource:
         return content
 
     def _volume(self, header: dict[str, Any], dtype: str) -> raw.RawHeader:
-        facts = {
+        fields = {
             "series": self._series.name,
             "series_number": self._series.number,
             "index": header.get("volIdx"),
@@ -272,22 +272,22 @@ class PynealSource:
             "repetition_time_s": self._repetition_s(str(header.get("TR"))),
         }
         try:
-            return msgspec.convert(facts, raw.RawHeader)
+            return msgspec.convert(fields, raw.RawHeader)
         except msgspec.MsgspecError as error:
             raise VolumeError(f"its header is not understood: {error}") from error
 
-    def _repetition_s(self, stated: str) -> float | None:
-        """Return the repetition time in seconds, and say once which unit it was taken for."""
-        seconds, unit = repetition_time(stated, self._repetition_time_s)
-        if stated != self._stated:
-            self._stated = stated
+    def _repetition_s(self, text: str) -> float | None:
+        """Return the repetition time in seconds, and log its unit once."""
+        seconds, unit = repetition_time(text, self._repetition_time_s)
+        if text != self._repetition_text:
+            self._repetition_text = text
             if seconds is None:
-                log.warning("Pyneal's sender states no repetition time that makes sense (TR)")
+                log.warning("Pyneal's sender gives no possible repetition time (TR)")
             else:
-                log.info("Pyneal's TR %g is taken for %s: %g s", float(stated), unit, seconds)
+                log.info("Pyneal's TR %g is read as %s: %g s", float(text), unit, seconds)
         return seconds
 
     def _answer(self, text: str | bytes) -> None:
-        # Where it is away now, it hears of it by what it is told once it is back and silent.
+        # A sender that is disconnected now gets an answer when it is connected and silent again.
         with contextlib.suppress(zmq.Again):
             self._socket.send(text if isinstance(text, bytes) else text.encode(), zmq.NOBLOCK)

@@ -1,21 +1,19 @@
-"""A TCP server beside a session's outcomes: one thread for the sockets, one for the feed."""
+"""A TCP server for a session's outcomes: one thread for the clients, one for the service."""
 
 import asyncio
 import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from threading import Event
 
 from rtdecode.adapters.address import Address
-from rtdecode.adapters.feed import Adapter, follow
+from rtdecode.client.follower import Receiver, follow_in_loop
 from rtdecode.errors import ConfigError
-from rtdecode.wire import Numbered, Status
 
 MAX_CLIENTS = 200
-"""At one time; the next one is turned away."""
+"""Most clients at one time; further clients are disconnected."""
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -25,49 +23,49 @@ log = logging.getLogger(__name__)
 def serve_clients(
     listen: Address,
     session: Path,
-    adapter: Adapter,
+    receiver: Receiver,
     handle: Handle,
     stop: Event,
     on_ready: Callable[[Address], None],
     keys: Path | None = None,
 ) -> None:
-    """Answer clients until `stop` is set.
+    """Serve clients until `stop` is set.
 
     Parameters
     ----------
     listen
-        Where.
+        Address for clients.
     session
         The session's folder.
-    adapter
-        Told of each outcome, in the thread that also runs `handle`.
+    receiver
+        Called with each outcome, in the thread that also runs `handle`.
     handle
-        Serves one client; what its connection does to it is nobody else's affair.
+        Serves one client. Its connection errors do not affect other clients.
     stop
-        Set from elsewhere.
+        Set by another thread.
     on_ready
         Called with the address, its port resolved, once clients can connect.
     keys
-        As for `rtdecode.adapters.feed.follow`.
+        As for `rtdecode.client.follower.follow`.
 
     Raises
     ------
     ConfigError
-        The address is taken or not this machine's, or no service ever opened the session.
+        The address is in use or not of this computer, or no service has opened the session yet.
     """
     if listen.exposed:
         log.warning(
-            "%s can be reached from other machines, and nothing protects this old protocol: "
-            "whoever reaches the port can read the decisions",
+            "other computers can reach %s, and this old protocol has no protection: "
+            "every program that reaches the port can read the decisions",
             listen,
         )
-    asyncio.run(_serve(listen, session, adapter, handle, stop, on_ready, keys))
+    asyncio.run(_serve(listen, session, receiver, handle, stop, on_ready, keys))
 
 
 async def _serve(
     listen: Address,
     session: Path,
-    adapter: Adapter,
+    receiver: Receiver,
     handle: Handle,
     stop: Event,
     on_ready: Callable[[Address], None],
@@ -76,24 +74,24 @@ async def _serve(
     loop = asyncio.get_running_loop()
     clients: set[asyncio.Task[None]] = set()
 
-    def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(clients) >= MAX_CLIENTS:
             writer.transport.abort()
             return
-        client = loop.create_task(_attend(handle, reader, writer))
+        client = loop.create_task(_serve_client(handle, reader, writer))
         clients.add(client)
         client.add_done_callback(clients.discard)
 
     try:
-        server = await asyncio.start_server(welcome, listen.host, listen.port)
+        server = await asyncio.start_server(accept, listen.host, listen.port)
     except OSError as error:
         raise ConfigError(
-            f"cannot listen on {listen} ({error.strerror}); another program may be there: stop it, "
+            f"cannot listen on {listen} ({error.strerror}); another program may use it: stop it, "
             "or choose another port with --listen"
         ) from error
     try:
         on_ready(Address(listen.host, server.sockets[0].getsockname()[1]))
-        await asyncio.to_thread(follow, session, _InLoop(loop, adapter), stop, keys)
+        await follow_in_loop(session, receiver, stop, keys)
     finally:
         server.close()
         for client in clients:
@@ -101,16 +99,16 @@ async def _serve(
         await asyncio.gather(*clients, return_exceptions=True)
 
 
-async def _attend(
+async def _serve_client(
     handle: Handle, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """Serve one client, and close its connection whatever happens."""
+    """Serve one client, and close its connection in every case."""
     peer: socket.socket = writer.get_extra_info("socket")
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     try:
         await handle(reader, writer)
-    except OSError as error:  # a timeout is one
-        log.info("a client is gone: %s %s", type(error).__name__, error)
+    except OSError as error:  # also a timeout
+        log.info("a client has disconnected: %s %s", type(error).__name__, error)
         writer.transport.abort()
     except asyncio.CancelledError:
         writer.transport.abort()
@@ -119,26 +117,3 @@ async def _attend(
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-
-
-class _InLoop:
-    """Hands what comes in the feed's thread over to the loop's, in its order."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, adapter: Adapter) -> None:
-        self._loop = loop
-        self._adapter = adapter
-
-    def begin(self, status: Status) -> None:
-        """Pass on a service."""
-        self._call(partial(self._adapter.begin, status))
-
-    def take(self, numbered: Numbered) -> None:
-        """Pass on an outcome."""
-        self._call(partial(self._adapter.take, numbered))
-
-    def _call(self, call: Callable[[], None]) -> None:
-        async def inside() -> None:
-            call()
-
-        # What the adapter raises ends the feed, and with it the program.
-        asyncio.run_coroutine_threadsafe(inside(), self._loop).result()

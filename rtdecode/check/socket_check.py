@@ -9,7 +9,7 @@ import zmq
 from rtdecode.check.context import Subject
 from rtdecode.check.findings import Finding, green
 from rtdecode.errors import ConfigError
-from rtdecode.keys import Doorkeeper, listed
+from rtdecode.keys import Doorkeeper, list_keys
 from rtdecode.service.open_source import open_keys, wrong_endpoints
 from rtdecode.service.sockets import Sockets
 from rtdecode.wire import reachable
@@ -43,7 +43,7 @@ def check_keys(subject: Subject) -> Finding:
         return green(KEYS, f"none are given, so programs on {_OWN} can connect")
     keys = open_keys(subject.plan.settings)
     assert keys is not None  # noqa: S101 - they are named
-    names = [key.name for key in listed(folder) if key.kind == "allowed"]
+    names = [key.name for key in list_keys(folder) if key.kind == "allowed"]
     return green(
         KEYS,
         f"the service's key is there and its owner's alone; allowed to connect: {', '.join(names)}",

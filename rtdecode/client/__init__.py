@@ -1,4 +1,4 @@
-"""What a stimulus program imports: outcomes as they come, none lost, none twice.
+"""The interface for stimulus programs: each outcome once and in order.
 
 A working stimulus program::
 

@@ -13,13 +13,13 @@ from rtdecode.ports import OUTCOMES
 from rtdecode.wire import Numbered, Status
 
 POLL_S = 0.1
-"""How soon the thread notices that it is to end."""
+"""Interval at which the thread checks whether it must end, seconds."""
 
 
 class AsyncOutcomes:
     """The outcomes of a service's run, as `Outcomes` gives them, in an event loop.
 
-    A thread of its own owns the sockets, so that every event loop will do, Windows' as well::
+    A separate thread owns the sockets, so that every event loop works, also that of Windows::
 
         async with AsyncOutcomes("tcp://127.0.0.1:7801") as outcomes:
             async for numbered in outcomes:
@@ -41,11 +41,11 @@ class AsyncOutcomes:
         keys: Path | str | None = None,
     ) -> None:
         self.status: Status | None = None
-        """What the service had last published about itself when the newest outcome came."""
+        """The status that was newest when the newest outcome arrived."""
         self._connect = partial(Outcomes, outcomes, control, POLL_S, keys)
         self._timeout_s = timeout_s
-        self._came: asyncio.Queue[Numbered | Exception | None] = asyncio.Queue()
-        """Outcomes; `None` where a run ended; at last, what went wrong."""
+        self._received: asyncio.Queue[Numbered | Exception | None] = asyncio.Queue()
+        """Outcomes; `None` at the end of a run; as the last item, the error of the thread."""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -58,7 +58,7 @@ class AsyncOutcomes:
         Raises
         ------
         ConfigError
-            No service has ever opened it.
+            No service has opened the folder yet.
         """
         endpoints = session_endpoints(folder)
         return cls(endpoints["outcomes"], endpoints["control"], timeout_s, keys)
@@ -69,7 +69,7 @@ class AsyncOutcomes:
         Raises
         ------
         ConfigError
-            No endpoint, or keys that cannot be used.
+            The endpoint is not valid, or the keys cannot be used.
         """
         loop = asyncio.get_running_loop()
         connected = loop.create_future()
@@ -100,47 +100,47 @@ class AsyncOutcomes:
         StopAsyncIteration
             The run has ended.
         TimeoutError
-            Nothing came for `timeout_s`.
+            No outcome arrived within `timeout_s`.
         RunError
-            The service stopped because of a fault; the message is the service's.
+            The service stopped because of a fault; the error has the message of the service.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                came = await self._came.get()
+                item = await self._received.get()
         except TimeoutError:
-            raise TimeoutError(f"no outcome came for {self._timeout_s} s") from None
-        if came is None:
+            raise TimeoutError(f"no outcome arrived within {self._timeout_s} s") from None
+        if item is None:
             raise StopAsyncIteration
-        if isinstance(came, Exception):
-            self._came.put_nowait(came)  # nothing comes after it, whoever asks again
-            raise came
-        return came
+        if isinstance(item, Exception):
+            self._received.put_nowait(item)  # raised again at the next call
+            raise item
+        return item
 
     def _follow(self, loop: asyncio.AbstractEventLoop, connected: "asyncio.Future[None]") -> None:
-        """Hand over what comes, until told to stop; the sockets never leave this thread."""
-        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+        """Pass on outcomes until the program stops; only this thread uses the sockets."""
+        with suppress(RuntimeError):  # the loop was closed, so nothing waits any more
             try:
                 with self._connect() as outcomes:
                     loop.call_soon_threadsafe(_done, connected)
                     while not self._stop.is_set():
-                        self._hand_over(loop, outcomes)
-            except Exception as error:  # noqa: BLE001  raised again where outcomes are waited for
+                        self._pass_on(loop, outcomes)
+            except Exception as error:  # noqa: BLE001  raised again in `__anext__`
                 loop.call_soon_threadsafe(_done, connected, error)
-                loop.call_soon_threadsafe(self._came.put_nowait, error)
+                loop.call_soon_threadsafe(self._received.put_nowait, error)
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop, outcomes: Outcomes) -> None:
-        came: Numbered | None = None
+    def _pass_on(self, loop: asyncio.AbstractEventLoop, outcomes: Outcomes) -> None:
+        numbered: Numbered | None = None
         try:
-            came = next(outcomes)
+            numbered = next(outcomes)
         except TimeoutError:
             return
         except StopIteration:
             pass
-        loop.call_soon_threadsafe(self._take, came, outcomes.status)
+        loop.call_soon_threadsafe(self._take, numbered, outcomes.status)
 
-    def _take(self, came: Numbered | None, status: Status | None) -> None:
+    def _take(self, numbered: Numbered | None, status: Status | None) -> None:
         self.status = status
-        self._came.put_nowait(came)
+        self._received.put_nowait(numbered)
 
 
 def _done(future: "asyncio.Future[None]", error: Exception | None = None) -> None:

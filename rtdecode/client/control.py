@@ -1,4 +1,4 @@
-"""Commands to a service."""
+"""Sends commands to a service."""
 
 import math
 from pathlib import Path
@@ -36,42 +36,41 @@ R = TypeVar("R", Status, Done, Snapshot)
 
 
 class Control:
-    """Commands a service.
+    """Sends commands to a service and waits for its answers.
 
     Parameters
     ----------
     endpoint
-        Where it answers.
+        The service's endpoint for requests.
     timeout_s
-        How long to wait for an answer.
+        Waiting time for an answer, seconds.
     keys
-        This client's keys, where the service asks for them: their folder, or the secret file.
+        Folder or secret file of this client's keys, for a service that requires keys.
 
     Raises
     ------
     ConfigError
-        No endpoint, or keys that cannot be used.
+        The endpoint is not valid, or the keys cannot be used.
     """
 
     def __init__(
         self, endpoint: str = CONTROL, timeout_s: float = 5.0, keys: Path | str | None = None
     ) -> None:
-        own = None if keys is None else client_keys(Path(keys))
         self._endpoint = endpoint
-        self._keys = own
+        self._keys = None if keys is None else client_keys(Path(keys))
         self._timeout_s = timeout_s
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY_BYTES)
         self._socket.setsockopt(zmq.IPV6, "[" in endpoint)
-        if own is not None:
-            unlock(self._socket, own)
+        if self._keys is not None:
+            unlock(self._socket, self._keys)
         try:
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
             self.close()
-            raise ConfigError(f"{endpoint} is no endpoint: {error}") from error
+            raise ConfigError(f"{endpoint} is not an endpoint: {error}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +84,7 @@ class Control:
         self._context.term()
 
     def status(self) -> Status:
-        """Return where the service stands."""
+        """Return the status of the service."""
         return self._expect(StatusRequest(), Status)
 
     def start(self) -> str:
@@ -93,61 +92,64 @@ class Control:
         return self._expect(StartRequest(), Done).detail
 
     def end(self) -> str:
-        """End the run once what has come is decided; the answer does not wait for that."""
+        """End the run after the received volumes are decided. The answer does not wait for them."""
         return self._expect(EndRequest(), Done).detail
 
     def pause(self) -> str:
-        """Decide nothing until `resume`; volumes are taken in all the same."""
+        """Decide no volume until `resume`. Volumes are still recorded."""
         return self._expect(PauseRequest(), Done).detail
 
     def resume(self) -> str:
-        """Decide again."""
+        """End the pause."""
         return self._expect(ResumeRequest(), Done).detail
 
     def mark(self, text: str) -> str:
-        """Put a remark into the session's record."""
+        """Add a remark to the session's record."""
         return self._expect(MarkRequest(text=text), Done).detail
 
     def event(
         self, trial_type: str, onset_s: float | None = None, duration_s: float | None = None
     ) -> str:
-        """Put a presented event into the run's record.
+        """Add a presented event to the run's record.
 
         Parameters
         ----------
         trial_type
-            What was presented, in at most 100 printable characters; the record is shared with it.
+            Name of the event, at most 100 printable characters. Shared records contain it.
         onset_s
-            Seconds since the acquisition of the run's first volume began, by the stimulus program's
-            own clock; `None`: now, by the service's (within a volume's delay, see the protocol).
+            Seconds since the start of the acquisition of the run's first volume, by the clock of
+            the stimulus program; `None`: now, by the service's clock (see docs/protocol.md for its
+            accuracy).
         duration_s
-            Seconds; `None` where it is not known.
+            Seconds; `None` if it is not known.
 
         Raises
         ------
         WireError
-            A value is not possible, or nothing can be recorded now.
+            A value is not possible, or the event cannot be recorded now.
         """
         for name, value in (("onset_s", onset_s), ("duration_s", duration_s)):
-            # On the wire they would be null, which means something else.
+            # JSON would make it null, which has another meaning.
             if value is not None and not math.isfinite(value):
-                raise WireError(f"{name} ({value}) must be a number, within {MAX_EVENT_S:g} s")
+                raise WireError(
+                    f"{name} ({value}) must be a finite number, at most {MAX_EVENT_S:g} s"
+                )
         request = EventRequest(trial_type=trial_type, onset_s=onset_s, duration_s=duration_s)
         return self._expect(request, Done).detail
 
     def shutdown(self) -> str:
-        """Stop the service; an unfinished run can be continued."""
+        """Stop the service. An unfinished run can be resumed."""
         return self._expect(ShutdownRequest(), Done).detail
 
     def snapshot(self, since: int | None = None) -> Snapshot:
-        """Return at most 500 outcomes after a sequence number, or of this run."""
+        """Return at most 500 outcomes: those after a sequence number, or those of this run."""
         return self._expect(SnapshotRequest(since=since), Snapshot)
 
     @property
     def _about_keys(self) -> str:
         if self._keys is None:
-            return ", and keys if it asks for them"
-        return f"; it answers only if its keys are those given and {self._keys.name} is allowed"
+            return ", and --keys if it requires keys"
+        return f"; it answers only if {self._keys.name} is allowed and service.key is its key"
 
     def _expect(self, request: Request, kind: type[R]) -> R:
         """Return the answer to a request.
@@ -157,10 +159,10 @@ class Control:
         WireError
             The service refuses.
         ConfigError
-            Nobody answers.
+            No service answers.
         """
         while self._socket.poll(0):
-            self._socket.recv_multipart()  # answers that came after all, too late
+            self._socket.recv_multipart()  # late answers to earlier requests
         self._socket.send(encode(request))
         if not self._socket.poll(int(self._timeout_s * 1e3)):
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""Where a service listens."""
+"""Finds the endpoints of a service."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,12 @@ from rtdecode.wire import reachable
 
 
 def session_endpoints(folder: Path) -> dict[str, str]:
-    """Return where the service that last opened a session folder listens.
+    """Return the endpoints of the service that last opened a session folder.
 
     Raises
     ------
     ConfigError
-        No service has ever opened it.
+        No service has opened the folder yet.
     """
     path = folder / "endpoints.json"
     try:
@@ -26,8 +26,8 @@ def session_endpoints(folder: Path) -> dict[str, str]:
 
 
 def next_port(endpoint: str) -> str:
-    """Return the endpoint one port up."""
+    """Return the endpoint with the next port."""
     address, _, port = endpoint.rpartition(":")
     if not port.isdigit():
-        raise ConfigError(f"{endpoint!r} is no endpoint; it is tcp://ADDRESS:PORT")
+        raise ConfigError(f"{endpoint!r} is not an endpoint; an endpoint is tcp://ADDRESS:PORT")
     return f"{address}:{int(port) + 1}"

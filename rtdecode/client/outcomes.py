@@ -1,4 +1,4 @@
-"""Outcomes as they come."""
+"""Receives the outcomes of a service."""
 
 import time
 from collections import deque
@@ -32,30 +32,30 @@ from rtdecode.wire import (
 )
 
 CATCH_UP_S = 1.0
-"""After so much silence the service is asked whether anything was missed."""
+"""After this time without an outcome, ask the service for missed outcomes, seconds."""
 
 
 class Outcomes:
-    """The outcomes of a service's run from its first volume on, however late one asks.
+    """The outcomes of a service's run from its first volume, also for a client that starts late.
 
-    Iterating waits for each outcome and ends with the run. A broken connection mends itself, and
-    what was missed meanwhile is fetched; so is what came before. Not for several threads at once.
+    Iterating waits for each outcome and ends with the run. After a broken connection it reconnects
+    and fetches the missed outcomes. Only one thread may use it.
 
     Parameters
     ----------
     outcomes
-        Where the service publishes.
+        The service's endpoint for outcomes.
     control
-        Where it answers; the port after that of `outcomes` where none is given.
+        The service's endpoint for requests; `None`: the next port after `outcomes`.
     timeout_s
-        How long iterating waits for one outcome; `None`: for ever.
+        Longest wait for one outcome while iterating, seconds; `None`: no limit.
     keys
-        This client's keys, where the service asks for them: their folder, or the secret file.
+        Folder or secret file of this client's keys, for a service that requires keys.
 
     Raises
     ------
     ConfigError
-        No endpoint, or keys that cannot be used.
+        An endpoint is not valid, or the keys cannot be used.
     """
 
     def __init__(
@@ -65,18 +65,19 @@ class Outcomes:
         timeout_s: float | None = None,
         keys: Path | str | None = None,
     ) -> None:
-        own = None if keys is None else client_keys(Path(keys))
+        client = None if keys is None else client_keys(Path(keys))
         self.status: Status | None = None
-        """What the service last published about itself."""
+        """The newest status that the service published."""
         self._timeout_s = timeout_s
         self._ready: deque[Numbered] = deque()
         self._held: dict[int, Numbered] = {}
         self._session = ""
         self._sequence: int | None = None
-        self._over: tuple[str, int, int] | None = None
-        self._told: tuple[str, int, int] | None = None
+        self._end: tuple[str, int, int] | None = None
+        """Session, run and last sequence number of a run that has ended."""
+        self._reported_end: tuple[str, int, int] | None = None
         self.fault = ""
-        """What stopped the service; empty while nothing has."""
+        """The fault that stopped the service; empty if there is none."""
         self._fault_s = 0.0
         self._asked_s = -CATCH_UP_S
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -88,21 +89,21 @@ class Outcomes:
             socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)
             socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY_BYTES)
             socket.setsockopt(zmq.IPV6, "[" in outcomes)
-            if own is not None:
-                unlock(socket, own)
-        # Requests are not piled up for a service that is away.
+            if client is not None:
+                unlock(socket, client)
+        # Do not queue requests while there is no connection.
         self._control.setsockopt(zmq.IMMEDIATE, 1)
         self._outcomes.setsockopt(zmq.RCVHWM, 0)
         self._outcomes.subscribe(OUTCOME_TOPIC)
         self._outcomes.subscribe(STATUS_TOPIC)
         self._outcomes.subscribe(TEST_TOPIC)
         try:
-            # First subscribe, then ask for what came before: nothing falls in between.
+            # Subscribe before asking for earlier outcomes, so that none is missed between the two.
             self._outcomes.connect(outcomes)
             self._control.connect(control or next_port(outcomes))
         except zmq.ZMQError as error:
             self.close()
-            raise ConfigError(f"{outcomes} / {control} is no endpoint: {error}") from error
+            raise ConfigError(f"{outcomes} or {control} is not an endpoint: {error}") from error
         self._poller = zmq.Poller()
         self._poller.register(self._outcomes, zmq.POLLIN)
         self._poller.register(self._control, zmq.POLLIN)
@@ -116,7 +117,7 @@ class Outcomes:
         Raises
         ------
         ConfigError
-            No service has ever opened it.
+            No service has opened the folder yet.
         """
         endpoints = session_endpoints(folder)
         return cls(endpoints["outcomes"], endpoints["control"], timeout_s, keys)
@@ -148,9 +149,9 @@ class Outcomes:
         StopIteration
             The run has ended.
         TimeoutError
-            Nothing came for `timeout_s`.
+            No outcome arrived within `timeout_s`.
         RunError
-            The service stopped because of a fault; the message is the service's.
+            The service stopped because of a fault; the error has the message of the service.
         """
         deadline_s = None if self._timeout_s is None else time.monotonic() + self._timeout_s
         while True:
@@ -158,44 +159,44 @@ class Outcomes:
             outcome = self.poll(max(0.0, min(left_s, CATCH_UP_S)))
             if outcome is not None:
                 return outcome
-            if self._faulted:
+            if self._is_faulted:
                 raise RunError(f"the service stopped: {self.fault}")
             if self.ended:
-                self._told = self._over  # iterating again waits for the next run
+                self._reported_end = self._end  # iterating again waits for the next run
                 raise StopIteration
             if left_s <= 0:
-                raise TimeoutError(f"no outcome came for {self._timeout_s} s")
+                raise TimeoutError(f"no outcome arrived within {self._timeout_s} s")
 
     @property
     def ended(self) -> bool:
-        """Whether the run is over and all its outcomes were returned."""
-        # An answer on its way may say once more that a run is over which ended long ago.
-        over = self._whole and self._over != self._told
-        return over and not self._ready and not self.fault
+        """Whether the run has ended and all its outcomes were returned."""
+        # A late answer may report again the end of an earlier run.
+        is_new = self._is_complete and self._end != self._reported_end
+        return is_new and not self._ready and not self.fault
 
     @property
-    def _whole(self) -> bool:
-        """Whether the service has ended a run whose last outcome is here."""
-        if self._over is None:
+    def _is_complete(self) -> bool:
+        """Whether the service has ended a run and its last outcome was received."""
+        if self._end is None:
             return False
-        session, _, last = self._over
+        session, _, last = self._end
         return (session, last) == (self._session, self._sequence)
 
     @property
-    def _faulted(self) -> bool:
-        """Whether a fault stopped the service and what came before it was returned."""
+    def _is_faulted(self) -> bool:
+        """Whether a fault stopped the service and all earlier outcomes were returned."""
         if not self.fault or self._ready:
             return False
-        # A service that is gone no longer says what was missed.
-        return self._whole or time.monotonic() - self._fault_s > 2 * CATCH_UP_S
+        # A stopped service cannot be asked for missed outcomes.
+        return self._is_complete or time.monotonic() - self._fault_s > 2 * CATCH_UP_S
 
     def poll(self, timeout_s: float = 0.0) -> Numbered | None:
-        """Return the next outcome, or `None` if none comes in time.
+        """Return the next outcome, or `None` if none arrives in time.
 
         Parameters
         ----------
         timeout_s
-            How long to wait; a program that draws frames polls with 0 in each.
+            Waiting time, seconds. A program that draws frames polls with 0 in each frame.
         """
         deadline_s = time.monotonic() + timeout_s
         while not self._ready:
@@ -203,12 +204,12 @@ class Outcomes:
                 self._ask()
             left_s = deadline_s - time.monotonic()
             wait_s = max(0.0, min(left_s, CATCH_UP_S / 10))
-            came = dict(self._poller.poll(int(wait_s * 1e3)))
-            if self._outcomes in came:
+            readable = dict(self._poller.poll(int(wait_s * 1e3)))
+            if self._outcomes in readable:
                 self._receive()
-            if self._control in came:
+            if self._control in readable:
                 self._catch_up()
-            if self._ready or (left_s <= 0 and not came) or self.ended or self._faulted:
+            if self._ready or (left_s <= 0 and not readable) or self.ended or self._is_faulted:
                 break
         return self._ready.popleft() if self._ready else None
 
@@ -222,11 +223,11 @@ class Outcomes:
             self._echo(decode(frames[0], LinkTest))
         else:
             self._take(from_message(decode(frames[0], OutcomeMessage)))
-            self._asked_s = time.monotonic()  # no silence, no need to ask
+            self._asked_s = time.monotonic()  # outcomes arrive, so there is no need to ask
 
     def _echo(self, test: LinkTest) -> None:
-        """Answer `rtdecode check`; the program never hears of it."""
-        if self._control.poll(0, zmq.POLLOUT):  # else the next test finds it connected
+        """Answer the test of `rtdecode check`, invisibly for the program."""
+        if self._control.poll(0, zmq.POLLOUT):  # otherwise the next test is answered
             self._control.send(encode(EchoRequest(nonce=test.nonce)), zmq.NOBLOCK)
 
     def _learn(self, status: Status) -> None:
@@ -234,14 +235,14 @@ class Outcomes:
         if status.state == "faulted" and not self.fault:
             self.fault, self._fault_s = status.detail, time.monotonic()
         if status.state in {"ended", "faulted"}:
-            self._over = (status.session, status.run, status.sequence)
+            self._end = (status.session, status.run, status.sequence)
         else:
-            self._over = None
+            self._end = None
 
     def _catch_up(self) -> None:
         reply: Reply = decode(self._control.recv_multipart()[-1], Reply)
         if isinstance(reply, Refused):
-            raise WireError(f"the service does not give its outcomes: {reply.error}")
+            raise WireError(f"the service refuses to send its outcomes: {reply.error}")
         if not isinstance(reply, Snapshot):
             return
         if reply.session != self._session:
@@ -253,7 +254,7 @@ class Outcomes:
             self._take(from_message(message))
         self._release()
         if reply.state == "ended":
-            self._over = (reply.session, reply.run, reply.last)
+            self._end = (reply.session, reply.run, reply.last)
         if self._sequence is not None and self._sequence < reply.last:
             self._ask()
 
@@ -276,7 +277,7 @@ class Outcomes:
         self._session = session
         self._sequence = None
         self._held.clear()
-        self._over = None
+        self._end = None
         self._ask()
 
     def _ask(self) -> None:
@@ -285,5 +286,5 @@ class Outcomes:
         if self._control.poll(0, zmq.POLLOUT):
             self._control.send(encode(request), zmq.NOBLOCK)
         else:
-            # Not connected yet: soon again.
+            # Not connected yet: ask again soon.
             self._asked_s -= 0.9 * CATCH_UP_S

@@ -1,4 +1,4 @@
-"""`rtdecode adapt`: a session's outcomes in other programs' protocols."""
+"""`rtdecode adapt`: a session's outcomes in the protocols of other programs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,24 +8,22 @@ from typing import Annotated
 import typer
 
 from rtdecode.adapters.address import Address, parse_address
+from rtdecode.commands.options import ClientKeys
 from rtdecode.errors import ConfigError
 
 RESULTS, LINES = "127.0.0.1:5556", "127.0.0.1:7804"
 
 Session = Annotated[
-    Path, typer.Option(help="The session's folder; its service may stop and start again.")
+    Path, typer.Option(help="The session's folder; its service may stop and restart.")
 ]
 Listen = Annotated[
-    str, typer.Option(help="Where clients connect; * for every address of this machine.")
-]
-Keys = Annotated[
-    Path | None, typer.Option(help="Folder of this client's keys, where the service has some.")
+    str, typer.Option(help="Address for clients; * for every address of this computer.")
 ]
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Hand decisions to programs that speak another protocol.\n\nStart one beside `rtdecode "
-    "serve`, in a process of its own; Ctrl-C ends it, and the session goes on.\n\n"
+    help="Pass decisions to programs that use another protocol.\n\nAn adapter runs next to "
+    "`rtdecode serve`, as a separate process; Ctrl-C ends the adapter, not the session.\n\n"
     "Example: rtdecode adapt json-lines --session sub-01_run-1",
 )
 
@@ -37,13 +35,13 @@ def pyneal_results(
     value: Annotated[
         list[str] | None,
         typer.Option(
-            help="KEY:CLASS, the class whose probability scripts read as KEY; may be repeated "
-            "(without it: average, of the bundle's first class)."
+            help="KEY:CLASS: scripts read the probability of CLASS as KEY; may be repeated. "
+            "[default: average, for the bundle's first class]"
         ),
     ] = None,
-    keys: Keys = None,
+    keys: ClientKeys = None,
 ) -> None:
-    """Answer stimulus scripts that were written for Pyneal's results server.
+    """Answer stimulus scripts of Pyneal's results server.
 
     A script sends a volume's number from 0 and gets one line of JSON:
     "foundResults", "average", "label", and the probability of each class.
@@ -60,10 +58,10 @@ def pyneal_results(
 
 
 @app.command()
-def json_lines(session: Session, listen: Listen = LINES, keys: Keys = None) -> None:
-    """Send each outcome as a line of JSON to whoever connects.
+def json_lines(session: Session, listen: Listen = LINES, keys: ClientKeys = None) -> None:
+    """Send each outcome as a line of JSON to every client that connects.
 
-    A client gets the run so far, then each outcome as it comes.
+    A client gets the earlier outcomes of the run, then each new one.
 
     Example: rtdecode adapt json-lines --session sub-01_run-1
     """
@@ -79,9 +77,9 @@ def json_lines(session: Session, listen: Listen = LINES, keys: Keys = None) -> N
 def lsl(
     session: Session,
     network: Annotated[
-        bool, typer.Option("--network", help="Announce the streams to other machines, too.")
+        bool, typer.Option("--network", help="Announce the streams also to other computers.")
     ] = False,
-    keys: Keys = None,
+    keys: ClientKeys = None,
 ) -> None:
     """Offer decisions as two Lab Streaming Layer streams: rtdecode and rtdecode-labels.
 

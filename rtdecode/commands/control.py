@@ -16,23 +16,27 @@ def control(
         typer.Argument(help="What to do."),
     ],
     text: Annotated[
-        str | None, typer.Argument(help="For mark the remark, for event the trial type.")
+        str | None, typer.Argument(help="The remark of mark, or the trial type of event.")
     ] = None,
     onset_s: Annotated[
         float | None,
-        typer.Option(help="For event: seconds since the run's first volume began. [default: now]"),
+        typer.Option(
+            help="For event: seconds since the start of the run's first volume. [default: now]"
+        ),
     ] = None,
-    duration_s: Annotated[float | None, typer.Option(help="For event: seconds.")] = None,
+    duration_s: Annotated[float | None, typer.Option(help="For event: duration, seconds.")] = None,
     session: Annotated[
-        Path | None, typer.Option(help="Find the service by its session folder.")
+        Path | None, typer.Option(help="The session's folder, which names the service's endpoints.")
     ] = None,
-    endpoint: Annotated[str, typer.Option("--control", help="The service's control.")] = CONTROL,
+    endpoint: Annotated[
+        str, typer.Option("--control", help="Without --session: endpoint for requests.")
+    ] = CONTROL,
     keys: ClientKeys = None,
     json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
-    """Start, end, pause or resume a run; put remarks and events into its record; ask how it stands.
+    """Start, end, pause or resume a run, add remarks and events to its record, or ask its status.
 
-    In a pause volumes are recorded and keep the statistics going, and none has a decision.
+    During a pause, volumes are recorded and update the statistics, but none is decided.
 
     Example: rtdecode control --session sub-01_run-1 mark "the participant coughed"
 
@@ -44,28 +48,28 @@ def control(
 
     if (text is None) == (action in {"mark", "event"}):
         raise ConfigError(
-            "mark needs the remark's text, event its trial type, and nothing else takes one"
+            "mark needs a remark and event needs a trial type; the other actions take no text"
         )
     if action != "event" and not onset_s is duration_s is None:
-        raise ConfigError("--onset-s and --duration-s are for event")
+        raise ConfigError("--onset-s and --duration-s are only for event")
     if session is not None:
         endpoint = session_endpoints(session)["control"]
     with Control(endpoint, keys=keys) as service:
         if action == "status":
             status = service.status()
-            told = (
+            message = (
                 f"run {status.run} {status.state}: {status.decisions} decisions, {status.skipped} "
                 f"skipped; {status.objects} objects, {status.unreadable} unreadable, "
                 f"{status.left_out} left out, {status.conflicts} in conflict"
             )
             answer = msgspec.to_builtins(status)
-            told += f"\n{status.detail}" if status.detail else ""
+            message += f"\n{status.detail}" if status.detail else ""
         else:
             if text is None:
-                told = getattr(service, action)()
+                message = getattr(service, action)()
             elif action == "event":
-                told = service.event(text, onset_s, duration_s)
+                message = service.event(text, onset_s, duration_s)
             else:
-                told = service.mark(text)
-            answer = {"done": told}
-    typer.echo(msgspec.json.encode(answer) if json else told)
+                message = service.mark(text)
+            answer = {"done": message}
+    typer.echo(msgspec.json.encode(answer) if json else message)

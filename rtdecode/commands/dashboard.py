@@ -15,49 +15,62 @@ PORT = 7810
 
 def dashboard(
     session: Annotated[
-        Path | None, typer.Option(help="Find the service, and the slices, by its session folder.")
+        Path | None,
+        typer.Option(
+            help="The session's folder: it names the service's endpoints and holds the volumes."
+        ),
     ] = None,
-    outcomes: Annotated[str, typer.Option(help="Without --session: its outcomes.")] = OUTCOMES,
-    control: Annotated[str, typer.Option(help="Without --session: its control.")] = CONTROL,
+    outcomes: Annotated[
+        str, typer.Option(help="Without --session: endpoint of the outcomes.")
+    ] = OUTCOMES,
+    control: Annotated[
+        str, typer.Option(help="Without --session: endpoint for requests.")
+    ] = CONTROL,
     bundle: Annotated[
-        Path | None, typer.Option(help="The decoder. [default: the one that the session names]")
+        Path | None, typer.Option(help="The decoder's bundle. [default: the bundle of the session]")
     ] = None,
     events: Annotated[
-        Path | None, typer.Option(help="The run's protocol: blocks, as a BIDS events.tsv.")
+        Path | None, typer.Option(help="Blocks of the run, as a BIDS events.tsv.")
     ] = None,
     keys: ClientKeys = None,
-    port: Annotated[int, typer.Option(help="0: whichever is free.", min=0, max=65535)] = PORT,
+    port: Annotated[
+        int, typer.Option(help="Port of the page; 0: a free port.", min=0, max=65535)
+    ] = PORT,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; any but this computer's asks for a token.")
+        str,
+        typer.Option(
+            help="Address to listen at. A page that other computers can reach requires a token."
+        ),
     ] = "127.0.0.1",
     token_file: Annotated[
-        Path | None, typer.Option(help="The token to ask for. [default: a new one, printed]")
+        Path | None,
+        typer.Option(help="File with the token of the page. [default: a new token, printed]"),
     ] = None,
-    show: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+    show: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
+    ] = True,
 ) -> None:
     """Show a session in the browser: run, decision, motion, signal, latency, ledger, slices.
 
-    It is a subscriber in a process of its own: it may start late, end or hang, and the service does
-    not notice. Stop it with Ctrl-C.
+    The dashboard is a separate process: the service does not notice if it starts late, ends or
+    hangs. Stop it with Ctrl-C.
 
     Example: rtdecode dashboard --session sub-01_run-1 --events sub-01_events.tsv
     """
+    from rtdecode.client.follower import ServiceAddress
     from rtdecode.dashboard.access import token_for
-    from rtdecode.dashboard.feed import ServiceAddress
     from rtdecode.dashboard.planned_blocks import read_blocks
-    from rtdecode.dashboard.web_server import Settings, run
+    from rtdecode.dashboard.web_server import DashboardSettings, run
 
     if session is not None and not session.is_dir():
-        raise ConfigError(
-            f"{session} is no folder; give the folder that rtdecode serve --session has"
-        )
+        raise ConfigError(f"{session} is not a folder; give the folder of rtdecode serve --session")
 
     def announce(address: str) -> None:
         typer.echo(f"dashboard {address}", err=True)
         if show:
             webbrowser.open(address)
 
-    settings = Settings(
+    settings = DashboardSettings(
         address=ServiceAddress(session, outcomes, control, keys),
         bundle=bundle,
         blocks=() if events is None else read_blocks(events),

@@ -12,9 +12,9 @@ PORT = 7820
 
 app = typer.Typer(
     invoke_without_command=True,
-    help="Show feedback to the participant: a full-screen page, in a process of its own.\n\n"
-    "Open the page that it names in a browser on the projector's screen and press f. Ctrl-C ends "
-    "it, and the session goes on.\n\n"
+    help="Show feedback to the participant: a full-screen page, served by a separate process.\n\n"
+    "Open the address that it prints in a browser on the projector's screen and press f. Ctrl-C "
+    "ends the display, not the session.\n\n"
     "Example: rtdecode display --session sub-01_run-1 --protocol feedback.toml",
 )
 
@@ -23,19 +23,20 @@ app = typer.Typer(
 def display(
     context: typer.Context,
     session: Annotated[
-        Path | None, typer.Option(help="The session's folder; the record is kept there, too.")
+        Path | None,
+        typer.Option(help="The session's folder; the record of the display is written there."),
     ] = None,
     protocol: Annotated[
-        Path | None, typer.Option(help="What is shown when: TOML or JSON, see docs/display.md.")
+        Path | None, typer.Option(help="The settings: TOML or JSON, see docs/display.md.")
     ] = None,
-    port: Annotated[int, typer.Option(help="Of the page, on this machine.", min=0)] = PORT,
+    port: Annotated[int, typer.Option(help="Port of the page on this computer.", min=0)] = PORT,
     code: Annotated[
         str | None,
-        typer.Option(help="The participant's code in the randomisation table, where it is used."),
+        typer.Option(help="The participant's code in the randomisation table, if there is one."),
     ] = None,
     recorded: Annotated[
         Path | None,
-        typer.Option(help="The recorded session for sham; with a table always, in every arm."),
+        typer.Option(help="The recorded session for sham; required with a table, in every arm."),
     ] = None,
     keys: ClientKeys = None,
 ) -> None:
@@ -47,20 +48,19 @@ def display(
     from threading import Event
 
     from rtdecode.display.run_display import show
-    from rtdecode.feedback import RecordedDecisions, assigned, read_recordings, read_settings
+    from rtdecode.feedback import RecordedDecisions, read_assignment, read_recordings, read_settings
     from rtdecode.signals import stopped_by_signals
 
     settings = read_settings(protocol)
     blinded = settings.sham is not None
     if blinded != (code is not None) or blinded != (recorded is not None):
         raise ConfigError(
-            "--code and --recorded go with the `sham` of the settings: all of them, whichever the "
-            "participant's arm, or none"
+            "give --code and --recorded if the settings have `sham`, in every arm, and only then"
         )
     arm = None
     recordings: tuple[RecordedDecisions, ...] = ()
     if settings.sham is not None and code is not None and recorded is not None:
-        arm, recordings = assigned(settings.sham, code), read_recordings(recorded)
+        arm, recordings = read_assignment(settings.sham, code), read_recordings(recorded)
     stop = Event()
     with stopped_by_signals(stop):
         show(
@@ -69,7 +69,7 @@ def display(
             port,
             stop,
             lambda text: typer.echo(text, err=True),
-            assigned=arm,
+            assignment=arm,
             recordings=recordings,
             keys=keys,
         )
@@ -77,25 +77,26 @@ def display(
 
 @app.command()
 def randomise(
-    participants: Annotated[int, typer.Option(help="How many.", min=1)],
-    out: Annotated[Path, typer.Option(help="The table: participant and arm code.")],
+    participants: Annotated[int, typer.Option(help="Number of participants.", min=1)],
+    out: Annotated[Path, typer.Option(help="The table to write: participant and arm code.")],
     key: Annotated[
         Path | None,
-        typer.Option(help="What the codes mean (default: the table's name with .key.json)."),
+        typer.Option(
+            help="The key of the codes to write. [default: the table's name with .key.json]"
+        ),
     ] = None,
-    arms: Annotated[
-        str, typer.Option(help="Those of the study, of real, yoked and shuffled.")
-    ] = "real,yoked",
+    arms: Annotated[str, typer.Option(help="Arms: any of real, yoked, shuffled.")] = "real,yoked",
     block: Annotated[
-        int, typer.Option(help="Each arm equally often in every so many participants.", min=1)
+        int,
+        typer.Option(help="Participants in a block; a block has each arm equally often.", min=1),
     ] = 4,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed draws the same; keep it as the key.", min=0)
+        int | None, typer.Option(help="Seed of the draw; keep it as secret as the key.", min=0)
     ] = None,
 ) -> None:
     """Draw which participant gets real and which sham feedback.
 
-    Let somebody do it who does not run sessions, and keep the key from those who do.
+    The person who runs this must not run sessions. Keep the key from those who run sessions.
 
     Example: rtdecode display randomise --participants 40 --arms real,yoked --out table.tsv
     """
@@ -105,16 +106,20 @@ def randomise(
     rows, meaning = draw(participants, tuple(arms.split(",")), block, seed)  # type: ignore[arg-type]
     files = Blinding(out, key or out.with_suffix(".key.json"))
     write_assignment(rows, meaning, files)
-    typer.echo(f"{len(rows)} participants in {files.table}; what the codes mean is in {files.key}")
+    typer.echo(
+        f"{len(rows)} participants in {files.table}; the meaning of the codes is in {files.key}"
+    )
 
 
 @app.command()
 def unblind(
     session: Annotated[Path, typer.Option(help="The session's folder.")],
     key: Annotated[Path, typer.Option(help="The study's key.")],
-    out: Annotated[Path, typer.Option(help="The record as it was shown, a line of JSON each.")],
+    out: Annotated[
+        Path, typer.Option(help="The unsealed record to write, one line of JSON for each frame.")
+    ],
 ) -> None:
-    """Say which feedback a participant had, and unseal the record of it.
+    """Name the feedback that a participant had, and unseal its record.
 
     Example: rtdecode display unblind --session sub-01_run-1 --key table.key.json --out shown.jsonl
     """

@@ -11,12 +11,18 @@ from rtdecode.ports import CONTROL, OUTCOMES
 
 def monitor(
     session: Annotated[
-        Path | None, typer.Option(help="Find the service by its session folder.")
+        Path | None, typer.Option(help="The session's folder, which names the service's endpoints.")
     ] = None,
-    outcomes: Annotated[str, typer.Option(help="The service's outcomes.")] = OUTCOMES,
-    control: Annotated[str, typer.Option(help="The service's control.")] = CONTROL,
+    outcomes: Annotated[
+        str, typer.Option(help="Without --session: endpoint of the outcomes.")
+    ] = OUTCOMES,
+    control: Annotated[
+        str, typer.Option(help="Without --session: endpoint for requests.")
+    ] = CONTROL,
     keys: ClientKeys = None,
-    json: Annotated[bool, typer.Option("--json", help="Print a line of JSON an outcome.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print each outcome as a line of JSON.")
+    ] = False,
 ) -> None:
     """Show decisions, motion and latency live in the terminal.
 
@@ -28,6 +34,6 @@ def monitor(
     from rtdecode.monitor import watch
 
     if session is not None:
-        found = session_endpoints(session)
-        outcomes, control = found["outcomes"], found["control"]
+        endpoints = session_endpoints(session)
+        outcomes, control = endpoints["outcomes"], endpoints["control"]
     watch(outcomes, control, Console(), as_json=json, keys=keys)

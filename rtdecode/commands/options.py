@@ -1,4 +1,4 @@
-"""Options that every command with a client of the service has."""
+"""Options of all commands that connect to a service."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,5 +6,8 @@ from typing import Annotated
 import typer
 
 ClientKeys = Annotated[
-    Path | None, typer.Option(help="Folder of this client's keys, or its .key_secret file.")
+    Path | None,
+    typer.Option(
+        help="Folder or .key_secret file of this client's keys, if the service requires keys."
+    ),
 ]

@@ -1,1 +1,1 @@
-"""The operator's page: a subscriber in a process of its own, seen in a browser."""
+"""The operator's page in the browser; its server is a separate process."""

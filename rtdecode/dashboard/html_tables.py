@@ -1,27 +1,27 @@
-"""Latency, ledger and log, as HTML; see `panels`."""
+"""The tables of latency, ledger and log, as HTML; see `panels`."""
 
 from collections.abc import Sequence
 from html import escape
 
-from rtdecode.dashboard.feed import ServiceView
 from rtdecode.dashboard.model import LogLine, skips, unused
+from rtdecode.dashboard.service_connection import ServiceView
 from rtdecode.wire import Status
 
 
 def latency(status: Status | None) -> str:
-    """Return how long each stage takes."""
+    """Return the table of each stage's duration."""
     if status is None or not status.latency:
         return "<p class=dim>no volume yet</p>"
-    slowest_ms = max(took.p95_ms for name, took in status.latency.items() if name != "total")
+    slowest_ms = max(times.p95_ms for name, times in status.latency.items() if name != "total")
     rows = []
-    for name, took in status.latency.items():
-        share = 100 * min(1.0, took.p95_ms / max(slowest_ms, 1e-9)) if name != "total" else 0
+    for name, times in status.latency.items():
+        share = 100 * min(1.0, times.p95_ms / max(slowest_ms, 1e-9)) if name != "total" else 0
         rows.append(
             f"<tr class=stage-{escape(name)} data-stage={escape(name)}>"
             f"<th scope=row>{escape(name)}</th>"
-            f"<td data-p50={took.p50_ms}>{_ms(took.p50_ms)}</td>"
-            f"<td data-p95={took.p95_ms}>{_ms(took.p95_ms)}</td>"
-            f"<td data-p99={took.p99_ms}>{_ms(took.p99_ms)}</td>"
+            f"<td data-p50={times.p50_ms}>{_ms(times.p50_ms)}</td>"
+            f"<td data-p95={times.p95_ms}>{_ms(times.p95_ms)}</td>"
+            f"<td data-p99={times.p99_ms}>{_ms(times.p99_ms)}</td>"
             f"<td class=meter><i style='width:{share:.0f}%'></i></td></tr>"
         )
     return (
@@ -30,22 +30,22 @@ def latency(status: Status | None) -> str:
     )
 
 
-def ledger(snapshot: ServiceView) -> str:
-    """Return what became of what was received."""
-    status = snapshot.status
+def ledger(view: ServiceView) -> str:
+    """Return the table of received objects and decided or skipped volumes."""
+    status = view.status
     if status is None:
         return "<p class=dim>no service yet</p>"
     rows = [
         _count("objects received", status.objects, "objects"),
         _count("volumes decided", status.decisions, "decisions"),
         *(
-            _count(f"… not counted: {why}", number, f"unused-{why}", "warn")
-            for why, number in sorted(unused(snapshot.outcomes).items())
+            _count(f"… not counted: {reason}", number, f"unused-{reason}", "warn")
+            for reason, number in sorted(unused(view.outcomes).items())
         ),
         _count("volumes skipped", status.skipped, "skipped", "warn"),
         *(
-            _count(f"… {why}", number, f"skipped-{why}", "dim")
-            for why, number in sorted(skips(snapshot.outcomes).items())
+            _count(f"… {reason}", number, f"skipped-{reason}", "dim")
+            for reason, number in sorted(skips(view.outcomes).items())
         ),
         _count("late", status.late, "late", "warn"),
         _count("unreadable", status.unreadable, "unreadable", "bad"),
@@ -56,7 +56,7 @@ def ledger(snapshot: ServiceView) -> str:
 
 
 def log(lines: Sequence[LogLine]) -> str:
-    """Return what happened, the newest first."""
+    """Return the list of events, the newest first."""
     if not lines:
         return "<p class=dim>nothing yet</p>"
     items = (
@@ -67,11 +67,11 @@ def log(lines: Sequence[LogLine]) -> str:
     return f"<ol>{''.join(items)}</ol>"
 
 
-def _count(what: str, number: int, name: str, tone: str = "") -> str:
-    shown = (tone or "plain") if number else "dim"
+def _count(label: str, number: int, name: str, tone: str = "") -> str:
+    style = (tone or "plain") if number else "dim"
     return (
-        f"<dt class={shown}>{escape(what)}</dt>"
-        f"<dd class={shown} data-{escape(name)}={number}>{number}</dd>"
+        f"<dt class={style}>{escape(label)}</dt>"
+        f"<dd class={style} data-{escape(name)}={number}>{number}</dd>"
     )
 
 

@@ -1,4 +1,4 @@
-"""The task's blocks, from a BIDS events file."""
+"""The blocks of the task, from a BIDS events file or from stimulus programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,18 +8,19 @@ from rtdecode.events import Block, Event, joined, read_events
 from rtdecode.journal import StimulusEvent
 
 REST = "rest"
-"""What the time between two blocks is called."""
+"""Name of the time between two blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where a run is in its protocol."""
+    """The position of a run in its protocol."""
 
     now: str
+    """Trial type of the present block, or `REST`."""
     left_s: float
-    """Until it is over; infinite where nothing follows."""
+    """Time until the block ends; infinite if nothing follows."""
     following: str
-    """What follows; empty for nothing."""
+    """Trial type of the next block, or `REST`; empty if nothing follows."""
 
 
 def read_blocks(path: Path) -> tuple[Block, ...]:
@@ -28,18 +29,18 @@ def read_blocks(path: Path) -> tuple[Block, ...]:
     Raises
     ------
     ConfigError
-        It cannot be read; the message names every row that is wrong.
+        The file cannot be read; the message names every wrong row.
     """
     return _blocks(read_events(path, lasting=True))
 
 
-def told_blocks(presented: Sequence[StimulusEvent], run: int) -> tuple[Block, ...]:
-    """Return the blocks of a run that stimulus programs told, those with a known time."""
+def presented_blocks(presented: Sequence[StimulusEvent], run: int) -> tuple[Block, ...]:
+    """Return the blocks of a run that stimulus programs reported with their times."""
     events = [
-        Event(told.onset_s, told.duration_s, told.trial_type)
-        for told in presented
-        # What is told before a run's first volume is of the run that follows.
-        if told.onset_s is not None and told.duration_s and max(told.run, 1) == run
+        Event(event.onset_s, event.duration_s, event.trial_type)
+        for event in presented
+        # An event that is reported before the first run belongs to the first run.
+        if event.onset_s is not None and event.duration_s and max(event.run, 1) == run
     ]
     return _blocks(sorted(events, key=lambda event: event.onset_s))
 
@@ -49,23 +50,23 @@ def _blocks(events: Sequence[Event]) -> tuple[Block, ...]:
 
 
 def moment(blocks: Sequence[Block], run_s: float, length_s: float) -> Moment:
-    """Return what is on at a time of the run.
+    """Return the position in the protocol at a time of the run.
 
     Parameters
     ----------
     blocks
-        In order.
+        Ordered by time.
     run_s
-        Seconds since the run's first volume began.
+        Seconds since the start of the run's first volume.
     length_s
-        Of the whole run; infinite where it is not known.
+        Length of the whole run; infinite if it is not known.
     """
     for number, block in enumerate(blocks):
         if run_s < block.onset_s:
             return Moment(REST, block.onset_s - run_s, block.trial_type)
         if run_s < block.end_s:
-            after = blocks[number + 1] if number + 1 < len(blocks) else None
-            adjoins = after is not None and after.onset_s - block.end_s < 0.5
-            following = after.trial_type if after is not None and adjoins else REST
+            following = REST
+            if number + 1 < len(blocks) and blocks[number + 1].onset_s - block.end_s < 0.5:
+                following = blocks[number + 1].trial_type
             return Moment(block.trial_type, block.end_s - run_s, following)
     return Moment(REST, length_s - run_s, "")

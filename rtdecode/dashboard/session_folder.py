@@ -1,4 +1,4 @@
-"""What the dashboard reads from the session's folder: its remarks, and the newest volume."""
+"""Reads the remarks and the newest volume from the session's folder."""
 
 import logging
 import threading
@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 
 from rtdecode.bundle import Bundle
-from rtdecode.dashboard.feed import Feed, ServiceView
-from rtdecode.dashboard.slice_images import mask_points, picture, where
+from rtdecode.dashboard.service_connection import ServiceConnection, ServiceView
+from rtdecode.dashboard.slice_images import mask_points, move_points, picture
 from rtdecode.dashboard.volumes import NewestVolume
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Remarks, read_remarks
@@ -19,50 +19,50 @@ from rtdecode.journal.journal import PACK
 from rtdecode.types import Motion, Outcome, Volume
 
 WAKE_S = 0.1
-LOOK_S = 3.0
-"""So often at least. Otherwise when a volume was decided: while it is, the decoder wants the
-processor for itself."""
-REST_S = 0.6
-"""So seldom at most: of what comes faster, the newest is shown."""
+MAX_INTERVAL_S = 3.0
+"""Longest time between two reads. Normally the folder is read after a decision, so that the
+decoder has the processor for itself while it decides."""
+MIN_INTERVAL_S = 0.6
+"""Shortest time between two reads: of faster volumes only the newest is shown."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What the folder holds, at one moment."""
+class FolderView:
+    """The contents of the folder at one moment."""
 
     remarks: Remarks = field(default_factory=lambda: Remarks(None, (), ()))
     index: int = -1
-    """Of the volume that `slices` show; -1 for none."""
+    """Index of the volume in `slices`; -1 for none."""
     slices: bytes = b""
-    """PNG."""
+    """Slices of the newest volume, as PNG; empty for none."""
     trouble: str = ""
-    """Why there are no slices, in words."""
+    """Why there are no slices; empty if there is no problem."""
 
 
-class Folder:
-    """Reads a session's folder in a thread of its own; `seen` may be read from any thread.
+class SessionFolder:
+    """Reads a session's folder in its own thread; `view` may be read from any thread.
 
     Parameters
     ----------
     session
-        The folder.
+        The session's folder.
     bundle
-        The decoder, for the outline of its mask.
-    feed
-        Knows how the head lay in each volume.
+        The decoder's bundle, for the outline of its mask.
+    connection
+        Has the head's position in each volume.
     """
 
-    def __init__(self, session: Path, bundle: Bundle | None, feed: Feed) -> None:
+    def __init__(self, session: Path, bundle: Bundle | None, connection: ServiceConnection) -> None:
         self._session = session
         self._space = None if bundle is None else bundle.space
         self._points = None if bundle is None else mask_points(bundle.space)
         matrix = None if bundle is None else bundle.manifest.source_shape[:2]
         self._volumes = NewestVolume(session / PACK, matrix)
-        self._feed = feed
+        self._connection = connection
         self._stop = threading.Event()
-        self.seen = Seen(trouble="no volume yet")
+        self.view = FolderView(trouble="no volume yet")
         self._thread = threading.Thread(target=self._run, name="dashboard folder")
 
     def __enter__(self) -> Self:
@@ -75,47 +75,47 @@ class Folder:
 
     def _run(self) -> None:
         try:
-            outcomes, looked_s = self._feed.snapshot.outcomes, -LOOK_S
+            outcomes, read_s = self._connection.view.outcomes, -MAX_INTERVAL_S
             while not self._stop.wait(WAKE_S):
-                ago_s = time.monotonic() - looked_s
-                decided = self._feed.snapshot.outcomes is not outcomes
-                if ago_s < (REST_S if decided else LOOK_S):
+                ago_s = time.monotonic() - read_s
+                has_new = self._connection.view.outcomes is not outcomes
+                if ago_s < (MIN_INTERVAL_S if has_new else MAX_INTERVAL_S):
                     continue
-                outcomes, looked_s = self._feed.snapshot.outcomes, time.monotonic()
+                outcomes, read_s = self._connection.view.outcomes, time.monotonic()
                 try:
-                    self._look()
+                    self._read()
                 except FileNotFoundError:
                     self._change(trouble="no volume yet")
                 except (OSError, RtdecodeError) as error:
                     reason = error.strerror if isinstance(error, OSError) else error
                     self._change(trouble=f"the session's folder cannot be read: {reason}")
-        except Exception as error:
-            log.exception("the dashboard's look into the session's folder ended")
+        except Exception as error:  # shown in place of the slices
+            log.exception("the dashboard stopped reading the session's folder")
             self._change(trouble=f"stopped: {type(error).__name__}: {error}")
 
-    def _look(self) -> None:
+    def _read(self) -> None:
         try:
             self._change(remarks=read_remarks(self._session))
         except ConfigError:
-            return  # not begun yet
+            return  # the session has not started yet
         volume = self._volumes.update()
         if volume is not None:
-            self._change(index=volume.index, slices=self._drawn(volume), trouble="")
+            self._change(index=volume.index, slices=self._draw(volume), trouble="")
 
-    def _drawn(self, volume: Volume) -> bytes:
+    def _draw(self, volume: Volume) -> bytes:
         if self._space is None or self._points is None:
             return picture(volume)
-        moved = motion_of(self._feed.snapshot, volume.index)
+        motion = motion_of(self._connection.view, volume.index)
         grid_mm = float(np.linalg.norm(self._space.grid_affine[:3, 0]))
-        return picture(volume, where(self._points, self._space, moved), grid_mm)
+        return picture(volume, move_points(self._points, self._space, motion), grid_mm)
 
     def _change(self, **changes: object) -> None:
-        self.seen = replace(self.seen, **changes)  # type: ignore[arg-type]
+        self.view = replace(self.view, **changes)  # type: ignore[arg-type]
 
 
-def motion_of(snapshot: ServiceView, index: int) -> Motion | None:
-    """Return how the head lay in a volume, or lately where that is not known yet."""
-    known: list[Outcome] = [o for o in snapshot.outcomes if o.motion is not None]
+def motion_of(view: ServiceView, index: int) -> Motion | None:
+    """Return the head's motion in a volume; if it is not known yet, in the volume before it."""
+    known: list[Outcome] = [o for o in view.outcomes if o.motion is not None]
     for outcome in reversed(known):
         if outcome.index <= index:
             return outcome.motion

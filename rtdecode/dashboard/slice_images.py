@@ -1,4 +1,4 @@
-"""Three orthogonal slices of a volume with the decoder's mask outlined, as one picture."""
+"""Draws three orthogonal slices of a volume, with the outline of the decoder's mask."""
 
 from collections.abc import Sequence
 
@@ -17,22 +17,22 @@ Bool2 = NDArray[np.bool_]
 PIXELS_PER_MM = 1.5
 GAP_PIXELS = 12
 MARGIN_MM = 12.0
-"""Of the head that is shown around the mask."""
+"""Width of the head that is shown around the mask."""
 OUTLINE = (255, 176, 0)
-"""Amber: seen on black, grey and white, and by colour-blind eyes."""
+"""Amber: visible on black, grey and white, also for colour-blind people."""
 _REACH = 1.4
-"""A voxel of the decoder's grid is drawn so much wider: the warp to MNI stretches it."""
+"""A voxel of the decoder's grid is drawn wider by this factor: the warp to MNI stretches it."""
 _PLANES = ((0, 1, 2), (1, 0, 2), (2, 0, 1))
 """Sagittal, coronal, axial: the axis across the slice, then those to the right and upwards."""
 
 
 def mask_points(space: Space) -> Float32:
-    """Return where the decoder's voxels lie in the reference, (n, 3) millimetres."""
+    """Return the positions of the decoder's voxels in the reference, (n, 3) millimetres."""
     return space.coordinates_mm[space.mask[dilate(space.mask)]]
 
 
-def where(points_mm: Float32, space: Space, motion: Motion | None) -> Float64:
-    """Return where points of the reference lie in a volume whose head has moved, (n, 3) mm."""
+def move_points(points_mm: Float32, space: Space, motion: Motion | None) -> Float64:
+    """Return the positions of reference points in a volume with head motion, (n, 3) mm."""
     points: Float64 = np.asarray(points_mm, np.float64)
     if motion is None:
         return points
@@ -43,17 +43,18 @@ def where(points_mm: Float32, space: Space, motion: Motion | None) -> Float64:
 def picture(volume: Volume, points_mm: Float64 | None = None, grid_mm: float = 2.0) -> bytes:
     """Return sagittal, coronal and axial slices side by side, as PNG.
 
-    The slices pass through the mask's middle, or the volume's. Anterior and superior are up, and in
-    the sagittal one anterior is right; the subject's left is on the left.
+    The slices pass through the middle of the mask, or of the volume. Superior is up in the sagittal
+    and coronal slice, and anterior is up in the axial slice. Anterior is right in the sagittal
+    slice. The subject's left is on the left.
 
     Parameters
     ----------
     volume
-        What to show.
+        The volume to draw.
     points_mm
-        The decoder's voxels in the volume's scanner millimetres, (n, 3).
+        Positions of the decoder's voxels in scanner millimetres of the volume, (n, 3).
     grid_mm
-        Their distance from each other.
+        Distance between neighbouring voxels.
     """
     turn = io_orientation(volume.affine)
     data = np.asarray(apply_orientation(volume.data, turn), np.float32)
@@ -67,11 +68,11 @@ def picture(volume: Volume, points_mm: Float64 | None = None, grid_mm: float = 2
     panels = []
     for across, right, up in _PLANES:
         plane = grey.take(int(at[across]), axis=across)
-        panel = _coloured(_enlarged(plane, (sizes[right], sizes[up])))
+        panel = _to_rgb(_enlarge(plane, (sizes[right], sizes[up])))
         if voxels is not None:
             near = np.abs(voxels[:, across] - at[across]) * sizes[across] <= grid_mm * _REACH / 2
             placed = (voxels[near][:, (right, up)] + 0.5) * sizes[[right, up]] * PIXELS_PER_MM
-            inside = _painted(placed, panel.shape[:2], grid_mm)
+            inside = _covered_pixels(placed, panel.shape[:2], grid_mm)
             panel[_outline(inside)] = OUTLINE
             panel = panel[_around(inside)]
         panels.append(panel.swapaxes(0, 1)[::-1])
@@ -82,7 +83,7 @@ def _inverse(affine: Float64) -> Float64:
     return np.asarray(np.linalg.inv(affine[:3, :3]), np.float64)
 
 
-def _enlarged(plane: Float32, sizes_mm: tuple[float, float]) -> Float32:
+def _enlarge(plane: Float32, sizes_mm: tuple[float, float]) -> Float32:
     """Return a slice at `PIXELS_PER_MM`, interpolated linearly."""
     for axis, size_mm in enumerate(sizes_mm):
         length = plane.shape[axis]
@@ -96,12 +97,12 @@ def _enlarged(plane: Float32, sizes_mm: tuple[float, float]) -> Float32:
     return plane
 
 
-def _coloured(plane: Float32) -> NDArray[np.uint8]:
+def _to_rgb(plane: Float32) -> NDArray[np.uint8]:
     return np.repeat(plane.astype(np.uint8)[:, :, np.newaxis], 3, axis=2)
 
 
-def _painted(places: Float64, shape: tuple[int, ...], grid_mm: float) -> Bool2:
-    """Return which pixels a voxel of the decoder covers; `places` are their centres in pixels."""
+def _covered_pixels(places: Float64, shape: tuple[int, ...], grid_mm: float) -> Bool2:
+    """Return the pixels that the decoder's voxels cover; `places` are their centres in pixels."""
     inside = np.zeros(shape, np.bool_)
     half = grid_mm * _REACH * PIXELS_PER_MM / 2
     steps = range(-int(half), int(half) + 1)
@@ -116,12 +117,12 @@ def _painted(places: Float64, shape: tuple[int, ...], grid_mm: float) -> Bool2:
 def _outline(inside: Bool2) -> Bool2:
     """Return the rim of a region, one pixel wide."""
     core = np.pad(inside, 1, mode="edge")
-    kept = core[:-2, 1:-1] & core[2:, 1:-1] & core[1:-1, :-2] & core[1:-1, 2:]
-    return inside & ~kept
+    interior = core[:-2, 1:-1] & core[2:, 1:-1] & core[1:-1, :-2] & core[1:-1, 2:]
+    return inside & ~interior
 
 
 def _around(inside: Bool2) -> tuple[slice, slice]:
-    """Return the part of a slice that holds the mask, with a margin."""
+    """Return the part of a slice that contains the mask, with a margin."""
     if not inside.any():
         return slice(None), slice(None)
     margin = round(MARGIN_MM * PIXELS_PER_MM)

@@ -1,4 +1,4 @@
-"""The newest volume of a session's log, put together as it grows."""
+"""Assembles the newest volume of a session's log while the log grows."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from rtdecode.types import Stamps, Volume
 
 
 class NewestVolume:
-    """Follows a session's log: each record is read once.
+    """Follows a session's log and reads each record once.
 
     Parameters
     ----------
     pack
         The session's `objects.pack`.
     matrix
-        Columns and rows of the run's images, where a bundle says; other series are left out.
+        Columns and rows of the run's images, if a bundle is known; other series are ignored.
     """
 
     def __init__(self, pack: Path, matrix: tuple[int, int] | None) -> None:
@@ -30,55 +30,55 @@ class NewestVolume:
         self._assembler: Assembler | None = None
 
     def update(self) -> Volume | None:
-        """Return the newest whole volume, if one has become whole since the last call."""
+        """Return the newest complete volume, if there is one since the last call."""
         newest: Volume | None = None
         with self._pack.open("rb") as file:
-            fresh: list[Record] = []
+            new: list[Record] = []
             for record in scan(file, self._offset, self._number):
                 self._offset = record.body_offset + record.body_length
                 self._number = record.number + 1
                 if record.kind is Kind.START:
                     first = int(record.header.get("from", record.number))
                     self._objects = [r for r in self._objects if r.number >= first]
-                    fresh = list(self._objects)
+                    new = list(self._objects)
                     self._assembler = None
                 elif record.kind is Kind.OBJECT:
                     self._objects.append(record)
-                    fresh.append(record)
-            if len(fresh) > 1:
-                newest = self._alone(read_body(file, fresh[-1]))
+                    new.append(record)
+            if len(new) > 1:
+                newest = self._single(read_body(file, new[-1]))
                 if newest is not None:
                     return newest
-            for record in fresh:
+            for record in new:
                 newest = self._add(read_body(file, record)) or newest
         return newest
 
-    def _alone(self, content: bytes) -> Volume | None:
-        """Return the volume of an object that is one by itself: what came before it can wait."""
-        parsed = self._parsed(content)
+    def _single(self, content: bytes) -> Volume | None:
+        """Return the volume of an object that is complete without earlier objects."""
+        parsed = self._parse(content)
         if parsed is None or len(parsed.slabs) != 1 or parsed.slabs[0].temporal is None:
             return None
         slab = parsed.slabs[0]
         if slab.slices is None or slab.data.shape[2] < slab.slices:
             return None
-        return self._held(parsed)
+        return self._assemble(parsed)
 
     def _add(self, content: bytes) -> Volume | None:
-        parsed = self._parsed(content)
-        return None if parsed is None else self._held(parsed)
+        parsed = self._parse(content)
+        return None if parsed is None else self._assemble(parsed)
 
-    def _parsed(self, content: bytes) -> Parsed | None:
+    def _parse(self, content: bytes) -> Parsed | None:
         try:
             parsed = parsing.parse(content, "object")
         except VolumeError:
-            return None  # the service has said so
+            return None  # the service reports it
         if parsed.series.kind or self._matrix not in (None, parsed.series.matrix):
             return None
         if self._assembler is None:
             self._assembler = Assembler(parsed.series)
         return parsed if self._assembler.series.same_run(parsed.series) else None
 
-    def _held(self, parsed: Parsed) -> Volume | None:
+    def _assemble(self, parsed: Parsed) -> Volume | None:
         assembler = self._assembler
         if assembler is None:
             return None

@@ -1,4 +1,4 @@
-"""Serves the page: one process, one port, nothing from the internet."""
+"""Serves the page: one process, one port, no file from the internet."""
 
 import asyncio
 import logging
@@ -16,50 +16,52 @@ from nicegui import ui
 
 from rtdecode import bundle as bundles
 from rtdecode.bundle import Bundle
-from rtdecode.dashboard.access import PARAMETER, Gate, is_loopback
-from rtdecode.dashboard.feed import Feed, ServiceAddress
-from rtdecode.dashboard.page import Page, Sources
-from rtdecode.dashboard.session_folder import Folder
+from rtdecode.client.follower import ServiceAddress
+from rtdecode.dashboard.access import PARAMETER, Gate
+from rtdecode.dashboard.operator_page import OperatorPage, Sources
+from rtdecode.dashboard.service_connection import ServiceConnection
+from rtdecode.dashboard.session_folder import SessionFolder
 from rtdecode.errors import BundleError, ConfigError
 from rtdecode.events import Block
 from rtdecode.journal import read_remarks
+from rtdecode.wire import on_this_computer
 
 REPORT = "report.html"
 NICE = 19
-"""The decoder goes first: where a processor is short, it gets seventy times as much of it."""
+"""Lowest priority: on a busy processor the decoder gets about seventy times as much time."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How the dashboard runs."""
+class DashboardSettings:
+    """The settings of the dashboard."""
 
     address: ServiceAddress
     bundle: Path | None
-    """`None`: the one that the session names."""
+    """The decoder's bundle; `None`: the bundle of the session."""
     blocks: tuple[Block, ...]
     host: str
     port: int
-    """0: whichever is free."""
+    """Port of the page; 0: a free port."""
     token: str
-    """What browsers have to show; empty for nothing."""
+    """Token that browsers must send; empty if none is required."""
 
 
-def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
+def run(settings: DashboardSettings, on_ready: Callable[[str], None]) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
     Parameters
     ----------
     settings
-        How.
+        The settings of the dashboard.
     on_ready
-        Called with the page's address, the token in it, once it can be opened.
+        Called with the page's address, which contains the token, when the page can be opened.
 
     Raises
     ------
     ConfigError
-        The port is taken, or the bundle cannot be used.
+        The port is in use, or the bundle cannot be used.
     """
     if hasattr(os, "nice"):
         os.nice(NICE)
@@ -68,12 +70,12 @@ def run(settings: Settings, on_ready: Callable[[str], None]) -> None:
     report = None if loaded is None else loaded.path / REPORT
     with ExitStack() as stack:
         listener = stack.enter_context(_listening(settings.host, settings.port))
-        feed = stack.enter_context(Feed(settings.address))
+        connection = stack.enter_context(ServiceConnection(settings.address))
         folder = None
         if session is not None:
-            folder = stack.enter_context(Folder(session, loaded, feed))
+            folder = stack.enter_context(SessionFolder(session, loaded, connection))
         sources = Sources(
-            feed=feed,
+            connection=connection,
             folder=folder,
             manifest=None if loaded is None else loaded.manifest,
             blocks=settings.blocks,
@@ -96,19 +98,19 @@ def _app(sources: Sources, report: Path | None) -> FastAPI:
 
     @ui.page("/", title=f"{sources.name} – rtdecode", dark=None)
     def _page() -> None:
-        Page(sources)
+        OperatorPage(sources)
 
     @app.get("/slices.png")
     def _slices() -> Response:
-        seen = b"" if sources.folder is None else sources.folder.seen.slices
-        status = 200 if seen else 404
-        return Response(seen, status, {"Cache-Control": "no-store"}, media_type="image/png")
+        image = b"" if sources.folder is None else sources.folder.view.slices
+        status = 200 if image else 404
+        return Response(image, status, {"Cache-Control": "no-store"}, media_type="image/png")
 
     @app.get("/report")
     def _report() -> Response:
         if report is None or not sources.report:
             return Response("the bundle has no report\n", 404, media_type="text/plain")
-        # A page of its own: nothing in it may command the service.
+        # The sandbox keeps scripts of the report from commanding the service.
         return FileResponse(report, headers={"Content-Security-Policy": "sandbox allow-scripts"})
 
     ui.run_with(
@@ -121,22 +123,22 @@ def _app(sources: Sources, report: Path | None) -> FastAPI:
     return app
 
 
-def _bundle(settings: Settings) -> Bundle | None:
-    """Return the decoder's bundle: the one that was given, else the session's, if it is there."""
+def _bundle(settings: DashboardSettings) -> Bundle | None:
+    """Return the bundle of the settings, otherwise that of the session, if it can be read."""
     if settings.bundle is not None:
         return bundles.load(settings.bundle)
     session = settings.address.session
     try:
         serving = None if session is None else read_remarks(session).service_start
     except ConfigError:
-        return None  # not served yet
-    named = None if serving is None else serving.settings.get("bundle")
-    if not named:
+        return None  # no service has opened the session yet
+    path = None if serving is None else serving.settings.get("bundle")
+    if not path:
         return None
     try:
-        return bundles.load(Path(named))
+        return bundles.load(Path(path))
     except BundleError as error:
-        log.warning("no outline and no report: %s", error)
+        log.warning("the page has no outline of the mask and no report: %s", error)
         return None
 
 
@@ -147,7 +149,7 @@ def _listening(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(128)  # whoever comes early waits
+        listener.listen(128)  # early clients wait
     except OSError as error:
         listener.close()
         raise ConfigError(
@@ -162,4 +164,4 @@ def _same_computer(address: ServiceAddress) -> bool:
         outcomes, _ = address.endpoints()
     except ConfigError:
         return False
-    return is_loopback(outcomes.partition("://")[2].rpartition(":")[0])
+    return on_this_computer(outcomes)

@@ -1,10 +1,10 @@
-"""The participant's display: a full-screen page in the browser, and a record of it."""
+"""The participant's display: a full-screen page in the browser, and its record."""
 
-from rtdecode.display.block_starts import BlockStart, begun, present
+from rtdecode.display.block_starts import BlockStart, block_start, present
 from rtdecode.display.display_log import (
     DISPLAYED,
-    Displayed,
     DisplayLine,
+    DisplayLog,
     Hidden,
     line_of,
     read_displayed,
@@ -14,9 +14,9 @@ __all__ = [
     "DISPLAYED",
     "BlockStart",
     "DisplayLine",
-    "Displayed",
+    "DisplayLog",
     "Hidden",
-    "begun",
+    "block_start",
     "line_of",
     "present",
     "read_displayed",

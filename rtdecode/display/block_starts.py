@@ -1,4 +1,4 @@
-"""The blocks that were presented, put into the session's record by its service."""
+"""Reports the presented blocks to the service, which adds them to the session's record."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,57 +14,59 @@ ANSWER_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class BlockStart:
-    """A block that has begun."""
+    """The start of a block."""
 
     trial_type: str
     onset_s: float
-    """In the run, as the page was told."""
+    """Time of the run at which the page got the block, seconds."""
     duration_s: float
-    """Until its end by the protocol."""
+    """Time until the end of the block in the protocol, seconds."""
 
 
 async def report(
     events: "asyncio.Queue[BlockStart | None]",
     session: Path,
     keys: Path | None,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> None:
-    """Send each event to the session's service, until there is a `None`.
+    """Send each event to the session's service until a `None`.
 
-    A service that is away does not get it, and the operator is told; `displayed.jsonl` has it.
+    If the service does not answer, the operator is notified; `displayed.jsonl` has the event.
     """
     while (event := await events.get()) is not None:
         try:
             await asyncio.to_thread(present, event, session, keys)
         except RtdecodeError:
-            tell("the service did not take the beginning of a block into its record")
+            notify("the service did not record the start of a block")
 
 
 def present(event: BlockStart, session: Path, keys: Path | None = None) -> None:
-    """Send an event to the session's service, and wait for its answer.
+    """Send an event to the session's service and wait for its answer.
 
     Raises
     ------
     RtdecodeError
-        The service did not take it.
+        The service did not record the event.
     """
     with Control(session_endpoints(session)["control"], ANSWER_S, keys) as control:
         control.event(event.trial_type, event.onset_s, event.duration_s)
 
 
-def begun(frame: Frame, before: Frame | None, run_s: float) -> BlockStart | None:
-    """Return the block that begins with a frame, if one does.
+def block_start(frame: Frame, previous: Frame | None, run_s: float) -> BlockStart | None:
+    """Return the block that starts with a frame, or `None`.
 
     Parameters
     ----------
     frame
-        What is to be seen now.
-    before
-        What was to be seen before.
+        The present frame.
+    previous
+        The frame before it.
     run_s
         The time of the run.
     """
     block = frame.block
-    if block is None or (before is not None and (before.run, before.block) == (frame.run, block)):
+    if block is None or (
+        previous is not None and (previous.run, previous.block) == (frame.run, block)
+    ):
         return None
     return BlockStart(block.trial_type, run_s, block.end_s - run_s)

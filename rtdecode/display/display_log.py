@@ -1,4 +1,4 @@
-"""The record of what a participant was shown: a line of JSON each, in the session's folder."""
+"""The record of what a participant saw: one line of JSON per frame, in the session's folder."""
 
 import base64
 import errno
@@ -15,47 +15,47 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rtdecode.errors import ConfigError
-from rtdecode.feedback import Arm, Assigned, Frame, Key
+from rtdecode.feedback import Arm, Assignment, Frame, Key
 
 DISPLAYED = "displayed.jsonl"
 _PAD_BYTES = 256
-"""What is sealed has a length of so many bytes, or twice that ...: it tells nothing."""
+"""The length of an encrypted text is a multiple of this, so that it reveals nothing."""
 _NONCE_BYTES = 12
 
 
 class Hidden(msgspec.Struct, frozen=True):
-    """What would tell real from sham feedback, beside the session's decisions."""
+    """The values that would distinguish real from sham feedback, given the decisions."""
 
     arm: Arm
     level: float | None = None
-    """0 to 1, of thermometer and disc."""
+    """Level of the thermometer or disc, 0 to 1."""
     label: str = ""
-    """The class, of text and image."""
+    """Class of the text or image."""
 
 
 class DisplayLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was shown; the same fields in every arm."""
+    """One frame that was shown; the fields are the same in every arm."""
 
     run: int
     sequence: int
-    """Of the outcome behind it; 0 where there is none."""
+    """Sequence number of the shown outcome; 0 for none."""
     show: str
     trial_type: str
-    """Of the block; empty between blocks."""
+    """Trial type of the block; empty between blocks."""
     stale: bool
     run_s: float | None
-    """Time of the run at which it was sent to the page."""
+    """Time of the run at which the frame was sent to the page, seconds."""
     sent_unix_s: float
     painted_unix_s: float | None
-    """When the page had painted it, by the page's clock; none where no page was open."""
+    """Time at which the page painted the frame, by the page's clock; `None` if no page did."""
     shown: Hidden | None = None
-    """Where nobody is blinded."""
+    """The values in plain text, in a study without blinding."""
     sealed: str = ""
-    """The same as a secret."""
+    """The values encrypted, in a study with blinding."""
 
 
 def line_of(frame: Frame, run_s: float, painted_unix_s: float | None = None) -> DisplayLine:
-    """Return what is recorded of a frame, now, at a time of the run."""
+    """Return the record of a frame that is sent now, at a time of the run."""
     return DisplayLine(
         run=frame.run,
         sequence=frame.sequence,
@@ -68,15 +68,15 @@ def line_of(frame: Frame, run_s: float, painted_unix_s: float | None = None) -> 
     )
 
 
-class Displayed:
-    """Adds to the record; each line is on the disk before the next is begun.
+class DisplayLog:
+    """Appends to the record; each line is on the disk before the next one is written.
 
     Parameters
     ----------
     session
         The session's folder.
-    assigned
-        Seals the lines; `None`: they are open, and all feedback is real.
+    assignment
+        Encrypts the lines; `None`: the lines are plain text, and all feedback is real.
 
     Raises
     ------
@@ -84,16 +84,16 @@ class Displayed:
         The file cannot be written.
     """
 
-    def __init__(self, session: Path, assigned: Assigned | None) -> None:
-        self._assigned = assigned
+    def __init__(self, session: Path, assignment: Assignment | None) -> None:
+        self._assignment = assignment
         path = session / DISPLAYED
         try:
-            # Without a buffer, so that what could not be written is not tried again.
+            # Without a buffer, so that a failed line is not written again later.
             self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
         self._torn = self._file.tell() > 0
-        """Whether a line may have been cut off: an empty one after it does no harm."""
+        """Whether the last line may be incomplete; an extra newline then ends it."""
 
     def __enter__(self) -> Self:
         return self
@@ -102,18 +102,18 @@ class Displayed:
         self._file.close()
 
     def write(self, line: DisplayLine, frame: Frame) -> None:
-        """Add the line of a frame.
+        """Append the line of a frame.
 
         Raises
         ------
         OSError
-            The disk is full, or gone.
+            The disk is full or not available.
         """
-        if self._assigned is None:
+        if self._assignment is None:
             line = msgspec.structs.replace(line, shown=Hidden("real", frame.level, frame.label))
         else:
-            hidden = Hidden(self._assigned.arm, frame.level, frame.label)
-            line = msgspec.structs.replace(line, sealed=_seal(self._assigned.secret, hidden))
+            hidden = Hidden(self._assignment.arm, frame.level, frame.label)
+            line = msgspec.structs.replace(line, sealed=_encrypt(self._assignment.secret, hidden))
         content = b"\n" * self._torn + msgspec.json.encode(line) + b"\n"
         self._torn = True
         if self._file.write(content) < len(content):
@@ -123,19 +123,19 @@ class Displayed:
 
 
 def read_displayed(session: Path, key: Key | None = None) -> Iterator[DisplayLine]:
-    """Read a session's record, without the lines that a crash or a full disk has cut off.
+    """Read a session's record, without lines that are incomplete after a crash or a full disk.
 
     Parameters
     ----------
     session
         The session's folder.
     key
-        Unseals it.
+        Decrypts the lines.
 
     Raises
     ------
     ConfigError
-        There is no record, it is damaged, or the key is not its own.
+        The record does not exist or is damaged, or the key is of another study.
     """
     path = session / DISPLAYED
     try:
@@ -146,25 +146,25 @@ def read_displayed(session: Path, key: Key | None = None) -> Iterator[DisplayLin
         try:
             line = msgspec.json.decode(content, type=DisplayLine)
             if key is not None and line.sealed:
-                hidden = _unseal(bytes.fromhex(key.secret), line.sealed)
+                hidden = _decrypt(bytes.fromhex(key.secret), line.sealed)
                 line = msgspec.structs.replace(line, shown=hidden, sealed="")
         except (msgspec.ValidationError, InvalidTag) as error:
             raise ConfigError(
-                f"{path}, line {number}: it is damaged, or sealed with another key"
+                f"{path}, line {number}: the line is damaged, or encrypted with another key"
             ) from error
         except msgspec.DecodeError:
             continue
         yield line
 
 
-def _seal(secret: bytes, hidden: Hidden) -> str:
+def _encrypt(secret: bytes, hidden: Hidden) -> str:
     content = msgspec.json.encode(hidden)
     content = content.ljust(-(-len(content) // _PAD_BYTES) * _PAD_BYTES)
     nonce = secrets.token_bytes(_NONCE_BYTES)
     return base64.b64encode(nonce + AESGCM(secret).encrypt(nonce, content, None)).decode()
 
 
-def _unseal(secret: bytes, sealed: str) -> Hidden:
+def _decrypt(secret: bytes, sealed: str) -> Hidden:
     content = base64.b64decode(sealed)
     nonce, body = content[:_NONCE_BYTES], content[_NONCE_BYTES:]
     return msgspec.json.decode(AESGCM(secret).decrypt(nonce, body, None), type=Hidden)

@@ -1,4 +1,4 @@
-"""The participant's open pages (one, as a rule) and the web server they come from."""
+"""The participant's open pages (normally one) and their web server."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ from rtdecode.feedback import FeedbackSettings
 
 
 class Pages:
-    """What the open pages are to show: each gets the newest, and none delays another."""
+    """The open pages. Each page gets the newest message, and no page delays another."""
 
     def __init__(self) -> None:
         self._newest = ""
@@ -29,64 +29,68 @@ class Pages:
         return len(self._open)
 
     def show(self, message: str) -> None:
-        """Give every page a message, in place of one that it has not fetched yet."""
+        """Send a message to every page; it replaces a message that is not sent yet."""
         self._newest = message
         for page in self._open:
             if page.full():
                 page.get_nowait()
             page.put_nowait(message)
 
-    def opened(self) -> asyncio.Queue[str]:
-        """Return where a new page finds what it is to show, now and from now on."""
+    def open(self) -> asyncio.Queue[str]:
+        """Return the queue of a new page, with the newest message in it."""
         page: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
         if self._newest:
             page.put_nowait(self._newest)
         self._open.add(page)
         return page
 
-    def closed(self, page: asyncio.Queue[str]) -> None:
-        """Forget a page."""
+    def close(self, page: asyncio.Queue[str]) -> None:
+        """Remove the queue of a page."""
         self._open.discard(page)
 
 
-class _Painted(msgspec.Struct):
+class _PaintMessage(msgspec.Struct):
+    """The message of a page that has painted a frame."""
+
     id: int
     painted_unix_s: float
 
 
-Painted = Callable[[int, float], None]
+OnPaint = Callable[[int, float], None]
 
 
 def website(
-    settings: FeedbackSettings, pages: Pages, painted: Painted, tell: Callable[[str], None]
+    settings: FeedbackSettings, pages: Pages, on_paint: OnPaint, notify: Callable[[str], None]
 ) -> Starlette:
-    """Return the web server's side: the page, its pictures, and the frames it asks for.
+    """Return the web application: the page, its pictures and its frames.
 
     Parameters
     ----------
     settings
-        What is shown.
+        The settings of the feedback.
     pages
-        Where frames come from.
-    painted
-        Called with a frame's number and the page's time when it was painted.
-    tell
-        Says to the operator when a page is opened or closed.
+        The source of the frames.
+    on_paint
+        Called with the number of a painted frame and the time of the page's clock.
+    notify
+        Shows the operator that a page was opened or closed.
     """
     images = dict(enumerate(settings.images.items()))
     low, high = settings.range
     zero = -low / (high - low)
-    facts: dict[str, object] = {
+    page_settings: dict[str, object] = {
         "display": settings.display,
-        # A level that stands for no change, where it is neither empty nor full.
+        # The level of no change, if it is between empty and full.
         "zero": zero if 0 < zero < 1 else 0,
         "images": {label: f"/images/{number}" for number, (label, _) in images.items()},
     }
-    # A page that was opened by a display with other settings is to be loaded again.
-    facts["version"] = hashlib.sha256(json.dumps([facts, __version__]).encode()).hexdigest()[:12]
-    told = json.dumps(facts).replace("<", "\\u003c")
+    # The version makes a page with other settings reload.
+    page_settings["version"] = hashlib.sha256(
+        json.dumps([page_settings, __version__]).encode()
+    ).hexdigest()[:12]
+    text = json.dumps(page_settings).replace("<", "\\u003c")
     html = files(__package__).joinpath("page.html").read_text("utf-8")
-    html = html.replace("/*SETTINGS*/null", told)
+    html = html.replace("/*SETTINGS*/null", text)
 
     def page(_request: Request) -> Response:
         return HTMLResponse(html, headers={"cache-control": "no-store"})
@@ -98,30 +102,30 @@ def website(
         return FileResponse(Path(images[number][1]))
 
     async def frames(socket: WebSocket) -> None:
-        # Another site's page that is open in this browser is not shown what the participant is.
+        # Pages of other sites in this browser must not read the frames.
         origin = socket.headers.get("origin")
         if origin not in {None, f"http://{socket.headers.get('host')}"}:
             await socket.close()
             return
         await socket.accept()
-        if socket.query_params.get("version") != facts["version"]:
+        if socket.query_params.get("version") != page_settings["version"]:
             await socket.send_text('{"reload": true}')
             await socket.close()
             return
-        waiting = pages.opened()
-        tell("a page is open")
-        sending = asyncio.create_task(_send(socket, waiting))
+        queue = pages.open()
+        notify("a page is open")
+        sending = asyncio.create_task(_send(socket, queue))
         try:
             async for text in socket.iter_text():
-                answer = msgspec.json.decode(text, type=_Painted)
-                painted(answer.id, answer.painted_unix_s)
+                answer = msgspec.json.decode(text, type=_PaintMessage)
+                on_paint(answer.id, answer.painted_unix_s)
         except (WebSocketDisconnect, msgspec.MsgspecError):
             pass
         finally:
-            pages.closed(waiting)
+            pages.close(queue)
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-            tell("the page is closed" if not len(pages) else "a page is closed, another is open")
+            notify("the page is closed" if not len(pages) else "a page is closed, another is open")
 
     return Starlette(
         routes=[
@@ -132,6 +136,6 @@ def website(
     )
 
 
-async def _send(socket: WebSocket, waiting: asyncio.Queue[str]) -> None:
+async def _send(socket: WebSocket, queue: asyncio.Queue[str]) -> None:
     while True:
-        await socket.send_text(await waiting.get())
+        await socket.send_text(await queue.get())

@@ -1,4 +1,4 @@
-"""Between the outcomes and the open pages: sends each new frame, and has it recorded."""
+"""Sends each new frame to the open pages and records it."""
 
 import asyncio
 import math
@@ -7,92 +7,92 @@ from collections.abc import Callable
 
 import msgspec
 
-from rtdecode.display.block_starts import BlockStart, begun
-from rtdecode.display.display_log import Displayed, DisplayLine, line_of
+from rtdecode.display.block_starts import BlockStart, block_start
+from rtdecode.display.display_log import DisplayLine, DisplayLog, line_of
 from rtdecode.display.pages import Pages
 from rtdecode.feedback import Feedback, Frame
 from rtdecode.wire import Numbered, Status
 
 TICK_S = 0.02
-"""How exactly blocks begin, and feedback ends, where no outcome comes just then."""
+"""Precision of the start of blocks and the end of feedback between outcomes, seconds."""
 
 Begin = Callable[[Status], Feedback]
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class Presenter:
-    """Shows what there is to be seen; lives in one event loop.
+    """Shows the frames of the feedback; belongs to one event loop.
 
     Parameters
     ----------
     begin
-        Returns the feedback for a service; raises `ConfigError` where settings do not fit it.
+        Returns the feedback for a service; raises `ConfigError` if the settings do not fit.
     pages
         The open pages.
     record
-        Of what was shown.
-    tell
-        Says to the operator what goes wrong: the same in every arm.
+        The record of the display.
+    notify
+        Shows a problem to the operator, with the same text in every arm.
     """
 
-    def __init__(self, begin: Begin, pages: Pages, record: Displayed, tell: Tell) -> None:
+    def __init__(self, begin: Begin, pages: Pages, record: DisplayLog, notify: Notify) -> None:
         self.events: asyncio.Queue[BlockStart | None] = asyncio.Queue()
-        """The blocks that begin; `None` when there will be no more."""
+        """The starts of blocks; `None` after the last one."""
         self._begin = begin
         self._pages = pages
         self._record = record
-        self._tell = tell
+        self._notify = notify
         self._feedback: Feedback | None = None
-        self._of: tuple[str, str] | None = None
+        self._service: tuple[str, str] | None = None
         self._frame = Frame("fixation")
         self._number = 0
-        self._open: tuple[DisplayLine, Frame] | None = None
+        self._unrecorded: tuple[DisplayLine, Frame] | None = None
         self._lines: asyncio.Queue[tuple[DisplayLine, Frame] | None] = asyncio.Queue()
         self._recording = True
 
     def begin(self, status: Status) -> None:
-        """Take note of a service; the same one, started again, changes nothing."""
-        of = (status.session, status.bundle)
-        if of != self._of:
-            self._feedback, self._of = self._begin(status), of
+        """Prepare for a service; a restart of the same one changes nothing."""
+        service = (status.session, status.bundle)
+        if service != self._service:
+            self._feedback, self._service = self._begin(status), service
 
     def take(self, numbered: Numbered) -> None:
-        """Take the next outcome in, and show what it changes."""
+        """Add the next outcome and show what it changes."""
         if self._feedback is not None:
             self._feedback.take(numbered, time.monotonic_ns())
-            self._look(self._feedback)
+            self._update(self._feedback)
 
     async def run(self) -> None:
-        """Follow the clock and keep the record, until cancelled."""
-        keeping = asyncio.create_task(self._keep())
+        """Update the frame by the clock and write the record, until cancelled."""
+        writing = asyncio.create_task(self._write_lines())
         self._send(self._frame, math.nan)
         try:
             while True:
                 await asyncio.sleep(TICK_S)
                 if self._feedback is not None:
-                    self._look(self._feedback)
+                    self._update(self._feedback)
         finally:
             self._close_line(None)
             self._lines.put_nowait(None)
             self.events.put_nowait(None)
-            await keeping
+            await writing
 
     def painted(self, number: int, painted_unix_s: float) -> None:
-        """Take note of a page that has painted a frame."""
+        """Record that a page has painted a frame."""
         if number == self._number:
             self._close_line(painted_unix_s)
 
-    def _look(self, feedback: Feedback) -> None:
+    def _update(self, feedback: Feedback) -> None:
         now_ns = time.monotonic_ns()
         frame = feedback.frame(now_ns)
         if frame == self._frame:
             return
         if frame.stale and not self._frame.stale:
-            self._tell("no decision is recent enough: the participant sees fixation")
+            self._notify("no recent decision: the participant sees fixation")
         elif self._frame.stale and frame.show == "feedback":
-            self._tell("decisions are recent again: the participant sees feedback")
+            self._notify("decisions are recent again: the participant sees feedback")
         run_s = feedback.run_s(now_ns)
-        if (event := begun(frame, self._frame, run_s)) is not None:
+        if (event := block_start(frame, self._frame, run_s)) is not None:
             self.events.put_nowait(event)
         self._send(frame, run_s)
 
@@ -111,25 +111,25 @@ class Presenter:
             "good_for_ms": good_ms,
         }
         self._pages.show(msgspec.json.encode(message).decode())
-        self._open = (line_of(frame, run_s), frame)
+        self._unrecorded = (line_of(frame, run_s), frame)
 
     def _close_line(self, painted_unix_s: float | None) -> None:
-        """Have what was sent last recorded, once a page has painted it or it is over."""
-        if self._open is not None:
-            line, frame = self._open
+        """Record the last frame when a page has painted it or another frame replaces it."""
+        if self._unrecorded is not None:
+            line, frame = self._unrecorded
             line = msgspec.structs.replace(line, painted_unix_s=painted_unix_s)
             self._lines.put_nowait((line, frame))
-            self._open = None
+            self._unrecorded = None
 
-    async def _keep(self) -> None:
-        """Write the record beside the loop: a slow disk delays no frame."""
+    async def _write_lines(self) -> None:
+        """Write the record in a thread, so that a slow disk does not delay frames."""
         while (item := await self._lines.get()) is not None:
             line, frame = item
             try:
                 await asyncio.to_thread(self._record.write, line, frame)
             except OSError as error:
                 if self._recording:
-                    self._tell(f"what is shown can no longer be recorded: {error.strerror}")
+                    self._notify(f"the display can no longer be recorded: {error.strerror}")
                 self._recording = False
             else:
                 self._recording = True

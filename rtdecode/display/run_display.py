@@ -1,30 +1,28 @@
-"""The participant's display: a web server of its own, beside a session's outcomes."""
+"""Runs the participant's display: its web server and the connection to the service."""
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from threading import Event
-from urllib.parse import urlsplit
 
 import uvicorn
 
-from rtdecode.adapters.feed import follow
 from rtdecode.client import session_endpoints
+from rtdecode.client.follower import follow_in_loop
 from rtdecode.display.block_starts import report
-from rtdecode.display.display_log import Displayed
+from rtdecode.display.display_log import DisplayLog
 from rtdecode.display.pages import Pages, website
 from rtdecode.display.presenter import Presenter
 from rtdecode.errors import ConfigError
-from rtdecode.feedback import Assigned, Feedback, FeedbackSettings, RecordedDecisions
-from rtdecode.wire import Numbered, Status
+from rtdecode.feedback import Assignment, Feedback, FeedbackSettings, RecordedDecisions
+from rtdecode.wire import on_this_computer
 
 HOST = "127.0.0.1"
-"""Pages are opened on this machine only: nothing protects what they show."""
+"""Only this computer can open pages, because they are not protected."""
 GRACE_S = 1
-"""For open pages, when the display is ended."""
+"""Time for open pages to close at the end of the display, seconds."""
 
 
 def show(
@@ -32,9 +30,9 @@ def show(
     settings: FeedbackSettings,
     port: int,
     stop: Event,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     *,
-    assigned: Assigned | None = None,
+    assignment: Assignment | None = None,
     recordings: tuple[RecordedDecisions, ...] = (),
     keys: Path | None = None,
 ) -> None:
@@ -43,33 +41,34 @@ def show(
     Parameters
     ----------
     session
-        The session's folder, in which the record is kept.
+        The session's folder, also for the record.
     settings
-        What is shown when.
+        The settings of the feedback.
     port
-        Of the page; 0 for any.
+        Port of the page; 0: a free port.
     stop
-        Set from elsewhere, also by Ctrl-C.
-    tell
-        Says something to the operator; called by this thread only.
-    assigned, recordings
+        Set by another thread or by Ctrl-C.
+    notify
+        Shows a message to the operator; called only in this thread.
+    assignment, recordings
         For sham feedback, see `rtdecode.feedback.Feedback`.
     keys
-        This client's, where the service asks for them.
+        Folder or secret file of this client's keys, for a service that requires keys.
 
     Raises
     ------
     ConfigError
-        The port is taken, nobody ever served the session, or settings do not fit the decoder.
+        The port is in use, no service has opened the session, or the settings do not fit the
+        decoder.
     """
-    same_clock = _is_here(session_endpoints(session)["outcomes"])
+    same_clock = on_this_computer(session_endpoints(session)["outcomes"])
     begin = partial(
-        Feedback, settings, same_clock=same_clock, assigned=assigned, recordings=recordings
+        Feedback, settings, same_clock=same_clock, assignment=assignment, recordings=recordings
     )
     pages = Pages()
-    with Displayed(session, assigned) as record, _listening(port) as listening:
-        presenter = Presenter(begin, pages, record, tell)
-        app = website(settings, pages, presenter.painted, tell)
+    with DisplayLog(session, assignment) as record, _listening(port) as listening:
+        presenter = Presenter(begin, pages, record, notify)
+        app = website(settings, pages, presenter.painted, notify)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -79,8 +78,8 @@ def show(
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
-        tell(f"the participant's page is http://{HOST}:{listening.getsockname()[1]}/")
-        asyncio.run(_serve(session, presenter, server, listening, stop, tell, keys))
+        notify(f"the participant's page is http://{HOST}:{listening.getsockname()[1]}/")
+        asyncio.run(_serve(session, presenter, server, listening, stop, notify, keys))
 
 
 async def _serve(
@@ -89,53 +88,29 @@ async def _serve(
     server: uvicorn.Server,
     listening: socket.socket,
     stop: Event,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     keys: Path | None,
 ) -> None:
-    """Run web server, clock and feed; the first that ends or fails ends all."""
+    """Run web server, clock and connection; if one ends or fails, all end."""
     loop = asyncio.get_running_loop()
-    adapter = _InLoop(loop, presenter)
-    feed = loop.create_task(asyncio.to_thread(follow, session, adapter, stop, keys))
+    follower = loop.create_task(follow_in_loop(session, presenter, stop, keys))
     clock = loop.create_task(presenter.run())
-    reports = loop.create_task(report(presenter.events, session, keys, tell))
+    reports = loop.create_task(report(presenter.events, session, keys, notify))
 
     def end(_task: object) -> None:
         server.should_exit = True
 
-    feed.add_done_callback(end)
+    follower.add_done_callback(end)
     clock.add_done_callback(end)
     try:
         await server.serve(sockets=[listening])
     finally:
         stop.set()
         clock.cancel()
-        ended = await asyncio.gather(feed, clock, reports, return_exceptions=True)
+        ended = await asyncio.gather(follower, clock, reports, return_exceptions=True)
     for result in ended:
         if isinstance(result, Exception):
             raise result
-
-
-class _InLoop:
-    """Hands what comes in the feed's thread over to the loop's, in its order."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, presenter: Presenter) -> None:
-        self._loop = loop
-        self._presenter = presenter
-
-    def begin(self, status: Status) -> None:
-        """Pass on a service."""
-        self._call(partial(self._presenter.begin, status))
-
-    def take(self, numbered: Numbered) -> None:
-        """Pass on an outcome."""
-        self._call(partial(self._presenter.take, numbered))
-
-    def _call(self, call: Callable[[], None]) -> None:
-        async def inside() -> None:
-            call()
-
-        # What the presenter raises ends the feed, and with it the program.
-        asyncio.run_coroutine_threadsafe(inside(), self._loop).result()
 
 
 def _listening(port: int) -> socket.socket:
@@ -143,17 +118,6 @@ def _listening(port: int) -> socket.socket:
         return socket.create_server((HOST, port))
     except OSError as error:
         raise ConfigError(
-            f"cannot listen on {HOST}:{port} ({error.strerror}); another program may be there: "
+            f"cannot listen on {HOST}:{port} ({error.strerror}); another program may use it: "
             "stop it, or choose another port with --port"
         ) from error
-
-
-def _is_here(endpoint: str) -> bool:
-    """Whether an endpoint is this machine's, so that its monotonic clock is, too."""
-    host = urlsplit(endpoint).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,6 +1,6 @@
-"""From outcomes to what a participant is shown: the signal, the run's protocol, sham feedback.
+"""Computes what a participant sees: the signal, the run's protocol, sham feedback.
 
-For a stimulus program of one's own; `rtdecode display` is built of it::
+`rtdecode display` uses it, and your own stimulus program can::
 
     settings = read_settings(Path("feedback.toml"))
     with Outcomes.of_session(folder) as outcomes, Control(...) as control:
@@ -12,10 +12,10 @@ For a stimulus program of one's own; `rtdecode display` is built of it::
 """
 
 from rtdecode.feedback.arms import (
-    Assigned,
+    Assignment,
     Key,
-    assigned,
     randomise,
+    read_assignment,
     read_key,
     write_assignment,
 )
@@ -29,7 +29,7 @@ from rtdecode.feedback.signal import Reading, Signal
 __all__ = [
     "ARMS",
     "Arm",
-    "Assigned",
+    "Assignment",
     "Blinding",
     "Feedback",
     "FeedbackBlock",
@@ -43,8 +43,8 @@ __all__ = [
     "Role",
     "Signal",
     "Text",
-    "assigned",
     "randomise",
+    "read_assignment",
     "read_key",
     "read_recordings",
     "read_settings",

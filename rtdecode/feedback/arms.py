@@ -1,4 +1,4 @@
-"""Who has real and who has sham feedback: drawn once, kept apart from what the codes mean."""
+"""The assignment of participants to real and sham feedback, separate from its key."""
 
 import csv
 import json
@@ -22,39 +22,39 @@ _SECRET_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What the arm codes mean; for whoever unblinds, and for the display."""
+    """The meaning of the arm codes, for unblinding and for the display."""
 
     arms: dict[str, Arm]
-    """By code."""
+    """The arm of each code."""
     secret: str
-    """Seals the record and seeds what is shuffled; 64 hexadecimal digits."""
+    """Encrypts the record and seeds the shuffled arm; 64 hexadecimal digits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Assigned:
-    """What a participant gets."""
+class Assignment:
+    """The arm of one participant."""
 
     arm: Arm
     secret: bytes
     code: str
-    """The participant's, of the table."""
+    """The participant's code in the table."""
 
 
 def randomise(
     participants: int, arms: Sequence[Arm], block: int, seed: int | None = None
 ) -> tuple[list[tuple[str, str]], Key]:
-    """Draw who has which arm: block randomisation, each arm equally often in every block.
+    """Assign arms by block randomisation: each block has each arm equally often.
 
     Parameters
     ----------
     participants
-        How many; their codes are 01, 02, ...
+        Number of participants; their codes are 01, 02, ...
     arms
-        Those of the study.
+        The arms of the study.
     block
-        So many participants a block, a multiple of the arms.
+        Participants in a block, a multiple of the number of arms.
     seed
-        The same draws the same arms. Whoever knows it knows who has what.
+        The same seed gives the same arms. It reveals the arms like the key.
 
     Returns
     -------
@@ -63,21 +63,21 @@ def randomise(
     Raises
     ------
     ConfigError
-        Numbers that do not make blocks.
+        The numbers do not make blocks.
     """
     problems = []
     if participants < 1:
-        problems.append(f"{participants} participants: there is at least one")
+        problems.append(f"{participants} participants: give at least one")
     if len(set(arms)) != len(arms) or not arms or not {*arms} <= {*ARMS}:
-        problems.append(f"the arms are {','.join(ARMS)}: name one or more, each once")
+        problems.append(f"the arms are {','.join(ARMS)}: give one or more, each once")
     elif block < 1 or block % len(arms):
         problems.append(
-            f"a block of {block} cannot be shared by {len(arms)} arms; it is a multiple of that"
+            f"a block of {block} cannot be divided among {len(arms)} arms; give a multiple"
         )
     if problems:
         raise ConfigError(problems)
     rng = np.random.default_rng(seed)
-    # Which letter is which arm is drawn, too: A would be guessed to be real.
+    # The letters are also assigned at random; otherwise A would suggest the real arm.
     codes = dict(zip(ascii_uppercase, rng.permutation(np.array(arms)).tolist(), strict=False))
     drawn: list[str] = []
     while len(drawn) < participants:
@@ -88,16 +88,18 @@ def randomise(
 
 
 def write_assignment(rows: Sequence[tuple[str, str]], key: Key, files: Blinding) -> None:
-    """Write table and key.
+    """Write the table and the key.
 
     Raises
     ------
     ConfigError
-        One of them is there already, or cannot be written.
+        A file exists already, or cannot be written.
     """
-    there = [path for path in (files.table, files.key) if path.exists()]
-    if there:
-        raise ConfigError([f"{path} is there already; a study is drawn once" for path in there])
+    existing = [path for path in (files.table, files.key) if path.exists()]
+    if existing:
+        raise ConfigError(
+            [f"{path} exists already; randomise a study only once" for path in existing]
+        )
     lines = ["\t".join(row) for row in (_COLUMNS, *rows)]
     try:
         files.key.write_text(json.dumps(msgspec.to_builtins(key), indent=1) + "\n", "utf-8")
@@ -107,29 +109,30 @@ def write_assignment(rows: Sequence[tuple[str, str]], key: Key, files: Blinding)
 
 
 def read_key(path: Path) -> Key:
-    """Read what the arm codes mean.
+    """Read the meaning of the arm codes.
 
     Raises
     ------
     ConfigError
-        It is no key.
+        The file is not a key.
     """
     key = None
     with suppress(OSError, ValueError, msgspec.MsgspecError):
         key = msgspec.json.decode(path.read_bytes(), type=Key)
         key = key if len(bytes.fromhex(key.secret)) == _SECRET_BYTES else None
-    if key is None:  # without the cause, which would quote the file
-        raise ConfigError(f"{path} is no key of `rtdecode display randomise`, or cannot be read")
+    if key is None:  # without the cause, which would quote the secret file
+        raise ConfigError(f"{path} is not a key of `rtdecode display randomise`, or cannot be read")
     return key
 
 
-def assigned(files: Blinding, code: str) -> Assigned:
-    """Look up a participant; what goes wrong is told without the arm.
+def read_assignment(files: Blinding, code: str) -> Assignment:
+    """Look up a participant. Error messages do not reveal the arm.
 
     Raises
     ------
     ConfigError
-        Table or key cannot be read or do not belong together, or the participant is not in it.
+        The table or the key cannot be read, they do not belong together, or the participant is
+        not in the table.
     """
     key = read_key(files.key)
     try:
@@ -138,14 +141,16 @@ def assigned(files: Blinding, code: str) -> Assigned:
     except (OSError, ValueError, csv.Error) as error:
         raise ConfigError(f"{files.table}: cannot be read as a table: {error}") from error
     if not rows or not {*_COLUMNS} <= {*rows[0]}:
-        raise ConfigError(f"{files.table}: the columns are {' and '.join(_COLUMNS)}, by tabs")
-    # Every row, so that no arm has an error of its own.
-    if any(row["arm"] not in key.arms for row in rows):
-        raise ConfigError(f"{files.table} and {files.key} are not of one study")
-    found = [row["arm"] for row in rows if row["participant"] == code]
-    if len(found) != 1:
         raise ConfigError(
-            f"{len(found)} rows of {files.table} are of the participant's code that was given; "
-            "it has to be exactly one"
+            f"{files.table}: the columns must be {' and '.join(_COLUMNS)}, separated by tabs"
         )
-    return Assigned(key.arms[found[0]], bytes.fromhex(key.secret), code)
+    # Check every row, so that the error does not depend on the arm.
+    if any(row["arm"] not in key.arms for row in rows):
+        raise ConfigError(f"{files.table} and {files.key} are not of the same study")
+    arms = [row["arm"] for row in rows if row["participant"] == code]
+    if len(arms) != 1:
+        raise ConfigError(
+            f"{len(arms)} rows of {files.table} have the given code of the participant; "
+            "exactly one row must have it"
+        )
+    return Assignment(key.arms[arms[0]], bytes.fromhex(key.secret), code)

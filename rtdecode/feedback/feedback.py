@@ -1,4 +1,4 @@
-"""A run's outcomes -> what is to be seen at any moment."""
+"""Computes what the participant sees at any time, from the outcomes of a run."""
 
 import math
 from collections import deque
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rtdecode.errors import ConfigError
-from rtdecode.feedback.arms import Assigned
+from rtdecode.feedback.arms import Assignment
 from rtdecode.feedback.feedback_settings import FeedbackSettings
 from rtdecode.feedback.protocol import FeedbackBlock, Text
 from rtdecode.feedback.run_clock import RunClock
@@ -18,32 +18,32 @@ from rtdecode.wire import Numbered, Status
 
 NONE_TEXT = "–"
 _SAME_REPETITION_TIME = 0.02
-"""Two differ by less than this fraction: headers round."""
+"""Two repetition times are equal within this fraction, because headers round."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What is to be seen."""
+    """What the participant sees."""
 
     show: Literal["rest", "fixation", "text", "feedback"]
     text: str = ""
-    """The words of rest, text, or feedback by text."""
+    """The words of rest, of an instruction, or of feedback as text."""
     level: float | None = None
-    """Of feedback by thermometer or disc: 0 (empty) to 1 (full)."""
+    """Level of the thermometer or disc: 0 (empty) to 1 (full)."""
     label: str = ""
-    """Of feedback by text or image: the class, or `none`."""
+    """Class of feedback as text or image, or `none`."""
     sequence: int = 0
-    """The outcome that is behind it; 0 for none."""
+    """Sequence number of the shown outcome; 0 for none."""
     good_until_ns: int = 0
-    """Feedback is too old from then on; 0 where nothing ages."""
+    """Time at which the feedback becomes too old; 0 without feedback."""
     run: int = 0
     block: FeedbackBlock | None = None
     stale: bool = False
-    """It is time for feedback, there was some, and it is too old to be shown."""
+    """Whether feedback is due but the newest feedback is too old."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
+class _TimedReading:
     at_ns: int
     received_ns: int
     sequence: int
@@ -51,28 +51,28 @@ class _Due:
 
 
 class Feedback:
-    """What a participant sees; takes outcomes in, knows what time it is, and does nothing else.
+    """Computes what a participant sees, from outcomes and the time.
 
-    All arms are computed for everybody, and every decision of the service makes one reading in
-    each: neither the time it takes nor when something is shown depends on the arm.
+    All arms are computed for every participant, and each decision gives one reading in each arm.
+    So neither the computing time nor the time of the display depends on the arm.
 
     Parameters
     ----------
     settings
-        What is shown when.
+        The settings of the feedback.
     status
-        The service's: classes and repetition time.
+        Status of the service, with its classes and repetition time.
     same_clock
-        Whether the service runs on this machine.
-    assigned
-        Which arm is shown; `None`: the participant's own.
+        Whether the service runs on this computer.
+    assignment
+        The participant's arm; `None`: real feedback.
     recordings
-        For sham: the runs of the recorded session.
+        The runs of the recorded session, for sham feedback.
 
     Raises
     ------
     ConfigError
-        Settings or recording do not fit the decoder.
+        The settings or the recording do not fit the decoder.
     """
 
     def __init__(
@@ -81,49 +81,48 @@ class Feedback:
         status: Status,
         *,
         same_clock: bool,
-        assigned: Assigned | None = None,
+        assignment: Assignment | None = None,
         recordings: Sequence[RecordedDecisions] = (),
     ) -> None:
         settings.check(status.classes)
         if status.repetition_time_s is None:
             raise ConfigError("the decoder does not state its repetition time")
-        if assigned is not None:
+        if assignment is not None:
             _check(recordings, settings, status.classes, status.repetition_time_s)
         self._settings = settings
         self._classes = status.classes
         self._repetition_time_s = status.repetition_time_s
         self._same_clock = same_clock
-        self._assigned = assigned
+        self._assignment = assignment
         self._recordings = recordings
         age_s = settings.max_age_s or 2 * self._repetition_time_s
-        self._good_ns = int((age_s + settings.delay_s) * 1e9)
+        self._max_age_ns = int((age_s + settings.delay_s) * 1e9)
         self._session, self._run = "", 0
         self._begin("", 0)
 
     def _begin(self, session: str, run: int) -> None:
-        """Forget the run before."""
+        """Start a run; drop the previous one."""
         self._session, self._run = session, run
         self._clock = RunClock(self._repetition_time_s, same_clock=self._same_clock)
-        self._due: deque[_Due] = deque()
-        self._shown: _Due | None = None
+        self._due: deque[_TimedReading] = deque()
+        self._shown: _TimedReading | None = None
         self._signals = {arm: Signal(self._settings, self._classes) for arm in self._arms}
         self._sham: Mapping[Arm, RecordedDecisions] = self._shams(max(run, 1))
 
     @property
     def _arms(self) -> tuple[Arm, ...]:
-        return ARMS if self._assigned else ("real",)
+        return ARMS if self._assignment else ("real",)
 
     def _shams(self, run: int) -> dict[Arm, RecordedDecisions]:
-        if self._assigned is None:
+        if self._assignment is None:
             return {}
         recording = yoked(self._recordings, run)
-        # Of the secret, so that nobody can work it out; of the participant, so that none is shown
-        # what another one is.
-        seed = [*self._assigned.secret, *self._assigned.code.encode(), run]
+        # The secret makes the order unpredictable. The code makes it differ between participants.
+        seed = [*self._assignment.secret, *self._assignment.code.encode(), run]
         return {"yoked": recording, "shuffled": shuffled(recording, seed)}
 
     def take(self, numbered: Numbered, now_ns: int) -> None:
-        """Take the next outcome in."""
+        """Add the next outcome."""
         if (numbered.session, numbered.run) != (self._session, self._run):
             self._begin(numbered.session, numbered.run)
         published_ns = self._clock.take(numbered, now_ns)
@@ -145,20 +144,20 @@ class Feedback:
             for arm, signal in self._signals.items()
         }
         self._due.append(
-            _Due(
+            _TimedReading(
                 published_ns + int(self._settings.delay_s * 1e9),
-                self._clock.here_ns(outcome.stamps.received_ns),
+                self._clock.to_local_ns(outcome.stamps.received_ns),
                 numbered.sequence,
-                readings[self._assigned.arm if self._assigned else "real"],
+                readings[self._assignment.arm if self._assignment else "real"],
             )
         )
 
     def run_s(self, now_ns: int) -> float:
-        """Return the time of the run; not a number before its first volume."""
+        """Return the time of the run, seconds; `nan` before its first volume."""
         return self._clock.run_s(now_ns)
 
     def frame(self, now_ns: int) -> Frame:
-        """Return what is to be seen at an instant of this machine's monotonic clock."""
+        """Return what the participant sees at a time of this computer's monotonic clock."""
         while self._due and self._due[0].at_ns <= now_ns:
             self._shown = self._due.popleft()
         protocol, run_s = self._settings.protocol, self.run_s(now_ns)
@@ -173,11 +172,11 @@ class Feedback:
         return Frame("fixation", run=self._run, block=block)
 
     def _feedback(self, now_ns: int, block: FeedbackBlock | None) -> Frame:
-        """Return the newest reading; where there is none to be shown, fixation."""
+        """Return the newest reading, or fixation if no reading can be shown."""
         shown = self._shown
         if shown is None:
             return Frame("fixation", run=self._run, block=block)
-        until_ns = shown.received_ns + self._good_ns
+        until_ns = shown.received_ns + self._max_age_ns
         if now_ns >= until_ns:
             return Frame("fixation", run=self._run, block=block, stale=True)
         reading, by_level = shown.reading, self._settings.by_level
@@ -204,13 +203,13 @@ def _check(
     classes: tuple[str, ...],
     repetition_time_s: float,
 ) -> None:
-    """Refuse a recorded session that is not one of this experiment; in every arm."""
+    """Refuse a recorded session of another experiment, in every arm."""
     problems = []
     if not recordings:
         problems.append("sham feedback needs a recorded session, in every arm")
     if any(recording.classes != classes for recording in recordings):
         problems.append(
-            f"the recorded session's classes are not the decoder's, {', '.join(classes)}"
+            f"the recorded session does not have the decoder's classes, {', '.join(classes)}"
         )
     lasts_s = settings.protocol.end_s
     for recording in recordings:
@@ -220,7 +219,7 @@ def _check(
         ):
             problems.append(
                 f"a recorded run has {volumes} volumes, one every {of_s:.4g} s; the protocol lasts "
-                f"{lasts_s:g} s, with one every {repetition_time_s:.4g} s; give a session of it"
+                f"{lasts_s:g} s, with one every {repetition_time_s:.4g} s; give another session"
             )
     if problems:
         raise ConfigError(problems)

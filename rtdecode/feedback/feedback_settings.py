@@ -1,4 +1,4 @@
-"""From a decision to what is seen: the settings."""
+"""The settings of the feedback."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,28 +13,28 @@ Kind = Literal["thermometer", "disc", "text", "image"]
 
 @dataclass(frozen=True, slots=True)
 class FirstVolumes:
-    """A baseline: the mean of the run's first decisions."""
+    """A baseline that is the mean of the run's first decisions."""
 
     first_volumes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Blinding:
-    """How participants are assigned to real and sham feedback, see `rtdecode.feedback.arms`."""
+    """The files that assign participants to arms, see `rtdecode.feedback.arms`."""
 
     table: Path
-    """Which participant has which arm code."""
+    """Table with the arm code of each participant."""
     key: Path
-    """Which arm each code is, and the secret that seals the record."""
+    """The arm of each code, and the secret that encrypts the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSettings:
-    """What is shown when, and how decisions become it.
+    """What the participant sees when, and how it is computed from decisions.
 
-    The probabilities are smoothed and `of` makes one number of them. That less the baseline, times
-    `sign`, lies somewhere in `range`: its place there is the level, from 0 to 1, which thermometer
-    and disc show. Text and image show the likeliest class.
+    The probabilities are smoothed and combined to one number by `of`. The baseline is subtracted
+    and the result multiplied by `sign`. Its position in `range` is the level, from 0 to 1, which
+    thermometer and disc show. Text and image show the likeliest class.
     """
 
     display: Kind
@@ -42,25 +42,25 @@ class FeedbackSettings:
     of: str | dict[str, float] = ""
     """A class, or classes with their weights: {faces: 1, houses: -1}."""
     probabilities: Literal["fast", "window"] = "fast"
-    """Which of a decision's two, see docs/protocol.md."""
+    """Which probabilities of a decision are used, see docs/protocol.md."""
     smoothing_s: float = 0.0
     """Time constant of the exponential smoothing; 0 for none."""
     delay_s: float = 0.0
-    """A decision is shown so long after it was published."""
+    """Time from the publication of a decision to its display."""
     baseline: float | Literal["rest"] | FirstVolumes = 0.0
-    """A value, the mean of the rest blocks so far, or of the first decisions."""
+    """A number, the mean of the rest blocks until now, or the mean of the first decisions."""
     lag_s: float = 5.0
-    """A volume tells of what the participant did so long before; so `rest` finds its volumes."""
+    """Delay from the participant's activity to its volume; `rest` selects volumes with it."""
     sign: Literal[1, -1] = 1
     range: tuple[float, float] = (0.0, 1.0)
-    """What empty and full stand for, in the units of `of` less the baseline."""
+    """Values of the empty and the full level, in the units of `of` minus the baseline."""
     threshold: float = 0.5
-    """Text and image show a class from this probability on, and `none` below it."""
+    """Lowest probability at which text and image show a class; below it they show `none`."""
     max_age_s: float | None = None
-    """A decision is shown for so long after its volume came (and the delay); `None`: for two
+    """Longest display of a decision after the arrival of its volume and the delay; `None`: two
     repetition times."""
     texts: dict[str, str] = field(default_factory=dict)
-    """The word for a class, or for `none`, where it is not its name."""
+    """Words for classes and for `none`; the default is the name."""
     images: dict[str, Path] = field(default_factory=dict)
     """The picture of each class; `none` may have one."""
     rest_text: str = "Rest"
@@ -68,11 +68,11 @@ class FeedbackSettings:
 
     @property
     def by_level(self) -> bool:
-        """Whether a level is shown, not a class."""
+        """Whether a level is shown instead of a class."""
         return self.display in {"thermometer", "disc"}
 
     def weights(self, classes: tuple[str, ...]) -> tuple[float, ...]:
-        """Return what each class's probability counts in `of`."""
+        """Return the weight of each class in `of`."""
         of = {self.of: 1.0} if isinstance(self.of, str) else self.of
         return tuple(of.get(name, 0.0) for name in classes)
 
@@ -82,12 +82,12 @@ class FeedbackSettings:
         Raises
         ------
         ConfigError
-            Naming everything that does not.
+            Names every setting that does not fit.
         """
         of = [self.of] if isinstance(self.of, str) else list(self.of)
         named = {"of": of if self.by_level else [], "texts": self.texts, "images": self.images}
         problems = [
-            f"`{setting}` names {name!r}, which the decoder does not know; its classes are "
+            f"`{setting}` names {name!r}, which is not a class of the decoder; its classes are "
             f"{', '.join(classes)}"
             for setting, names in named.items()
             for name in names

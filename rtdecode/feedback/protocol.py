@@ -1,4 +1,4 @@
-"""What the participant is to see when: the run's blocks."""
+"""The blocks of a run: what the participant sees when."""
 
 import bisect
 import itertools
@@ -11,42 +11,42 @@ from rtdecode.events import read_events
 
 Role = Literal["rest", "fixation", "feedback"]
 _SAME_S = 1e-6
-"""Onsets and ends nearer than this are the same: files round them."""
+"""Onsets and ends within this distance are equal, because files round them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """An instruction, shown for as long as its block lasts."""
+    """An instruction, shown during its block."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackBlock:
-    """A stretch of the run."""
+    """A block of the run."""
 
     onset_s: float
-    """Seconds from the start of the first volume's acquisition."""
+    """Seconds since the start of the first volume's acquisition."""
     duration_s: float
     trial_type: str
 
     @property
     def end_s(self) -> float:
-        """When it is over."""
+        """End of the block, seconds."""
         return self.onset_s + self.duration_s
 
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """A run's blocks, in order and without overlap; there is fixation between them."""
+    """The blocks of a run, ordered and without overlap, with fixation between them."""
 
     blocks: tuple[FeedbackBlock, ...]
     roles: dict[str, Role | Text]
-    """What each trial type is."""
+    """The role of each trial type."""
 
     @property
     def end_s(self) -> float:
-        """When the last block is over."""
+        """End of the last block, seconds."""
         return self.blocks[-1].end_s
 
     def at(self, run_s: float) -> FeedbackBlock | None:
@@ -57,46 +57,46 @@ class Protocol:
         return None
 
     def role(self, run_s: float) -> Role | Text:
-        """Return what is to be seen at a time of the run."""
+        """Return what the participant sees at a time of the run."""
         block = self.at(run_s)
         return "fixation" if block is None else self.roles[block.trial_type]
 
 
 def problems_of(protocol: Protocol) -> list[str]:
-    """Return what is wrong with a protocol, in words."""
+    """Return the problems of a protocol."""
     blocks = protocol.blocks
     if not blocks:
         return ["the run has no blocks: give `events` (a BIDS events.tsv) or `blocks`"]
     problems = [
         f"the block {block.trial_type!r} at {block.onset_s:g} s lasts {block.duration_s:g} s; "
-        "onset and duration are seconds, the duration above 0"
+        "onset and duration are seconds, and the duration must be above 0"
         for block in blocks
         if not math.isfinite(block.onset_s + block.duration_s) or block.duration_s <= 0
     ]
     problems += [
         f"the block {later.trial_type!r} at {later.onset_s:g} s begins before "
-        f"{block.trial_type!r} at {block.onset_s:g} s is over; blocks must not overlap"
+        f"{block.trial_type!r} at {block.onset_s:g} s ends; blocks must not overlap"
         for block, later in itertools.pairwise(blocks)
         if later.onset_s < block.end_s - _SAME_S
     ]
     unknown = dict.fromkeys(b.trial_type for b in blocks if b.trial_type not in protocol.roles)
     problems += [
-        f"the trial type {name!r} is not in `trial_types`: say what it is (rest, fixation, "
-        "feedback, or an instruction's text)"
+        f"the trial type {name!r} is not in `trial_types`: give its role (rest, fixation, "
+        "feedback, or the text of an instruction)"
         for name in unknown
     ]
     if not problems and "feedback" not in {protocol.roles[b.trial_type] for b in blocks}:
-        problems.append("no block of the run is feedback; see `trial_types`")
+        problems.append("no block of the run has the role feedback; see `trial_types`")
     return problems
 
 
 def read_blocks(path: Path) -> tuple[FeedbackBlock, ...]:
-    """Read the blocks of a BIDS events file, by onset.
+    """Read the blocks of a BIDS events file, ordered by onset.
 
     Raises
     ------
     ConfigError
-        Naming every row that is wrong.
+        Names every wrong row.
     """
     return tuple(
         FeedbackBlock(event.onset_s, event.duration_s or 0.0, event.trial_type)

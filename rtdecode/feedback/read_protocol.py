@@ -1,71 +1,58 @@
-"""The settings file: TOML, or JSON with the same names."""
+"""Reads the settings of the feedback from a TOML file, or a JSON file with the same names."""
 
 import json
 import math
 import tomllib
-from dataclasses import MISSING, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 import msgspec
 
 from rtdecode.errors import ConfigError
-from rtdecode.feedback.feedback_settings import Blinding, FeedbackSettings, FirstVolumes, Kind
+from rtdecode.feedback.feedback_settings import Blinding, FeedbackSettings, FirstVolumes
 from rtdecode.feedback.protocol import FeedbackBlock, Protocol, Role, Text, problems_of, read_blocks
 
 IMAGE_TYPES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg")
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """What may be in the file; see `FeedbackSettings` for what it means."""
-
-    display: Kind
-    trial_types: dict[str, Role | Text]
-    events: str = ""
-    blocks: tuple[FeedbackBlock, ...] = ()
-    of: str | dict[str, float] = ""
-    probabilities: Literal["fast", "window"] = "fast"
-    smoothing_s: float = 0.0
-    delay_s: float = 0.0
-    baseline: float | Literal["rest"] | FirstVolumes = 0.0
-    lag_s: float = 5.0
-    sign: Literal[1, -1] = 1
-    range: tuple[float, float] = (0.0, 1.0)
-    threshold: float = 0.5
-    max_age_s: float | None = None
-    texts: dict[str, str] = field(default_factory=dict)
-    images: dict[str, str] = field(default_factory=dict)
-    rest_text: str = "Rest"
-    sham: dict[Literal["table", "key"], str] | None = None
+_REQUIRED = ("display", "trial_types")
+# In the file, `events` or `blocks` and `trial_types` describe the protocol.
+_TYPES: dict[str, Any] = {
+    **{n: hint for n, hint in get_type_hints(FeedbackSettings).items() if n != "protocol"},
+    "events": str,
+    "blocks": tuple[FeedbackBlock, ...],
+    "trial_types": dict[str, Role | Text],
+    "sham": dict[Literal["table", "key"], Path],
+}
 
 
 def read_settings(path: Path) -> FeedbackSettings:
-    """Read a settings file; the paths in it are relative to it.
+    """Read a settings file. Paths in the file are relative to its folder.
 
     Raises
     ------
     ConfigError
-        Naming every problem with the file and the files it names.
+        Names every problem of the file and of the files that it names.
     """
-    read, problems = _convert(path, _content(path))
-    if read is None:
+    values, problems = _convert(path, _content(path))
+    if any(name not in values for name in _REQUIRED):
         raise ConfigError(problems)
-    protocol, found = _protocol(path, read)
-    problems += [f"{path}: {problem}" for problem in [*found, *_wrong(path, read)]]
+    trial_types, sham = values.pop("trial_types"), values.pop("sham", None)
+    protocol, own_problems = _protocol(
+        trial_types, values.pop("blocks", ()), path.parent, values.pop("events", "")
+    )
+    settings = FeedbackSettings(protocol=protocol, **values)
+    own_problems += _problems(settings)
+    if sham is not None:
+        if {*sham} != {"table", "key"}:
+            own_problems.append(
+                "`sham` needs `table` and `key`, as `rtdecode display randomise` made them"
+            )
+        else:
+            values["sham"] = Blinding(**sham)
+    problems += [f"{path}: {problem}" for problem in own_problems]
     if problems:
         raise ConfigError(problems)
-    same = {f.name for f in fields(_File)} & {f.name for f in fields(FeedbackSettings)}
-    values = {name: getattr(read, name) for name in same - {"images", "sham"}}
-    folder = path.parent
-    return FeedbackSettings(
-        **values,
-        protocol=protocol,
-        images={name: folder / image for name, image in read.images.items()},
-        sham=None
-        if read.sham is None
-        else Blinding(folder / read.sham["table"], folder / read.sham["key"]),
-    )
+    return FeedbackSettings(protocol=protocol, **values)
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -75,78 +62,101 @@ def _content(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML or JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: the file has to be a table of settings")
+        raise ConfigError(f"{path}: the file must be a table of settings")
     return content
 
 
-def _convert(path: Path, content: dict[str, Any]) -> tuple[_File | None, list[str]]:
-    """Return the file as far as it can be understood, and each setting that cannot."""
-    hints = get_type_hints(_File)
+def _convert(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the valid settings of a file, and a problem for each of the others."""
     values: dict[str, Any] = {}
     problems = []
     for name, value in content.items():
-        if name not in hints:
-            known = ", ".join(hints)
-            problems.append(f"{path}: there is no setting {name!r}; there are {known}")
+        if name not in _TYPES:
+            known = ", ".join(_TYPES)
+            problems.append(f"{path}: there is no setting {name!r}; the settings are {known}")
             continue
         try:
-            values[name] = msgspec.convert(value, hints[name])
+            values[name] = msgspec.convert(
+                value, _TYPES[name], dec_hook=partial(_path, path.parent)
+            )
         except msgspec.ValidationError as error:
             problems.append(f"{path}: {name}: {error}")
-    needed = [f.name for f in fields(_File) if f.default is f.default_factory is MISSING]
-    problems += [f"{path}: {name} is missing" for name in needed if name not in content]
-    if any(name not in values for name in needed):
-        return None, problems
-    return _File(**values), problems
+    problems += [f"{path}: {name} is missing" for name in _REQUIRED if name not in content]
+    return values, problems
 
 
-def _protocol(path: Path, read: _File) -> tuple[Protocol, list[str]]:
-    if read.events and read.blocks:
-        return Protocol((), {}), ["`events` and `blocks` say the same: give one of them"]
-    blocks = tuple(sorted(read.blocks, key=lambda block: block.onset_s))
-    if read.events:
+def _path(folder: Path, _type: type, name: object) -> Path:
+    """Return the path of a file that the settings name; the hook of `msgspec.convert`."""
+    if not isinstance(name, str):
+        raise TypeError(f"Expected the name of a file, got {name!r}")
+    return folder / name
+
+
+def _protocol(
+    trial_types: dict[str, Role | Text],
+    blocks: tuple[FeedbackBlock, ...],
+    folder: Path,
+    events: str,
+) -> tuple[Protocol, list[str]]:
+    """Return the protocol of a run and its problems; without blocks if they cannot be read."""
+    if events and blocks:
+        return Protocol((), trial_types), ["`events` and `blocks` are both given: give one of them"]
+    blocks = tuple(sorted(blocks, key=lambda block: block.onset_s))
+    if events:
         try:
-            blocks = read_blocks(path.parent / read.events)
+            blocks = read_blocks(folder / events)
         except ConfigError as error:
-            return Protocol((), {}), list(error.problems)
-    protocol = Protocol(blocks, read.trial_types)
+            return Protocol((), trial_types), list(error.problems)
+    protocol = Protocol(blocks, trial_types)
     return protocol, problems_of(protocol)
 
 
-def _wrong(path: Path, read: _File) -> list[str]:
-    low, high = read.range
-    empty, full = f"{low:g}", f"{high:g}"
-    rules = {
-        "`of` is missing: name a class, or classes with their weights": read.display
-        in {"text", "image"}
-        or bool(read.of),
-        f"`range` is {empty} to {full}: it goes from a lower to a higher value": low < high
-        and math.isfinite(high - low),
-        f"`threshold` is {read.threshold:g}: it is a probability, 0 to 1": 0 <= read.threshold <= 1,
-        "`sham` needs `table` and `key`, as `rtdecode display randomise` made them": read.sham
-        is None
-        or {*read.sham} == {"table", "key"},
-        "`baseline`: `first_volumes` is 1 or more": not isinstance(read.baseline, FirstVolumes)
-        or read.baseline.first_volumes >= 1,
-        "`baseline` is not a finite number": not isinstance(read.baseline, float)
-        or math.isfinite(read.baseline),
-        "`baseline` is `rest`, and no trial type is": read.baseline != "rest"
-        or "rest" in read.trial_types.values(),
-        "`of`: every weight has to be finite, and one of them not 0": isinstance(read.of, str)
-        or (any(read.of.values()) and all(map(math.isfinite, read.of.values()))),
-    }
-    times = {"smoothing_s": read.smoothing_s, "delay_s": read.delay_s, "lag_s": read.lag_s}
-    rules |= {
-        f"`{name}` is {value:g}: seconds, 0 or more": 0 <= value < math.inf
-        for name, value in times.items()
-    }
-    age_s = read.max_age_s
-    rules["`max_age_s`: seconds, above 0"] = age_s is None or 0 < age_s < math.inf
-    problems = [problem for problem, kept in rules.items() if not kept]
-    for name, image in read.images.items():
-        file = path.parent / image
-        if file.suffix.lower() not in IMAGE_TYPES:
-            problems.append(f"the picture of {name!r} is {image}: it is {', '.join(IMAGE_TYPES)}")
-        elif not file.is_file():
-            problems.append(f"the picture of {name!r} is not there: {file}")
+def _problems(settings: FeedbackSettings) -> list[str]:
+    """Return a sentence for each setting whose value is not possible."""
+    (low, high), of, baseline = settings.range, settings.of, settings.baseline
+    weights = [1.0] if isinstance(of, str) else [*of.values()]
+    rules = [
+        (
+            bool(of) or not settings.by_level,
+            "`of` is missing: name a class, or classes with their weights",
+        ),
+        (
+            any(weights) and all(map(math.isfinite, weights)),
+            "`of`: every weight must be finite, and at least one must not be 0",
+        ),
+        (
+            low < high and math.isfinite(high - low),
+            f"`range` is {low:g} to {high:g}: it goes from a lower to a higher finite value",
+        ),
+        (
+            0 <= settings.threshold <= 1,
+            f"`threshold` is {settings.threshold:g}: it is a probability, 0 to 1",
+        ),
+        (
+            not isinstance(baseline, FirstVolumes) or baseline.first_volumes >= 1,
+            "`baseline`: `first_volumes` is 1 or more",
+        ),
+        (
+            not isinstance(baseline, float) or math.isfinite(baseline),
+            "`baseline` is not a finite number",
+        ),
+        (
+            baseline != "rest" or "rest" in settings.protocol.roles.values(),
+            "`baseline` is `rest`, but no trial type is `rest`",
+        ),
+        (
+            settings.max_age_s is None or 0 < settings.max_age_s < math.inf,
+            f"`max_age_s` is {settings.max_age_s}: seconds, above 0",
+        ),
+    ]
+    for name in ("smoothing_s", "delay_s", "lag_s"):
+        value = getattr(settings, name)
+        rules.append((0 <= value < math.inf, f"`{name}` is {value:g}: seconds, 0 or more"))
+    problems = [problem for is_possible, problem in rules if not is_possible]
+    for name, image in settings.images.items():
+        if image.suffix.lower() not in IMAGE_TYPES:
+            types = ", ".join(IMAGE_TYPES)
+            problems.append(f"the picture of {name!r} is {image}: its type must be one of {types}")
+        elif not image.is_file():
+            problems.append(f"the picture of {name!r} does not exist: {image}")
     return problems

@@ -1,4 +1,4 @@
-"""The run's time, from what the outcomes say of their volumes."""
+"""The time of the run, from the time stamps of the outcomes."""
 
 import math
 
@@ -7,28 +7,28 @@ from rtdecode.wire import Numbered
 
 
 class RunClock:
-    """Tells the time since the start of the first volume's acquisition.
+    """Computes the time since the start of the first volume's acquisition.
 
-    A volume's last byte comes when it has been acquired, one repetition time after its start, and
-    has been exported; the fastest export so far is taken to be immediate. So the time is late by
-    what the scanner always needs for its export, and never early.
+    The last byte of a volume arrives after its acquisition, which takes one repetition time, and
+    its export. The fastest export until now is assumed to take no time. So the time is late by the
+    shortest export time, and never early.
 
     Parameters
     ----------
     repetition_time_s
-        The decoder's.
+        Repetition time of the decoder.
     same_clock
-        Whether the service's monotonic clock is this machine's. Another machine's is set to this
-        one's by the fastest message so far.
+        Whether the service uses this computer's monotonic clock. Otherwise its clock is aligned
+        with this one by the fastest message until now.
     """
 
     def __init__(self, repetition_time_s: float, *, same_clock: bool) -> None:
         self._repetition_time_s = repetition_time_s
         self._ahead_ns: int | None = 0 if same_clock else None
-        self._began_ns = math.inf
+        self._start_ns = math.inf
 
     def take(self, numbered: Numbered, now_ns: int) -> int:
-        """Learn from an outcome; return when it was published, on this machine's clock."""
+        """Use an outcome; return the time of its publication on this computer's clock."""
         outcome = numbered.outcome
         stamps = outcome.stamps
         if stamps.recorded_ns:
@@ -39,14 +39,14 @@ class RunClock:
             if isinstance(outcome, Decision) and math.isfinite(outcome.acquired_s):
                 acquired_s = outcome.acquired_s
             before_s = acquired_s + self._repetition_time_s
-            began_ns = self.here_ns(stamps.received_ns) - before_s * 1e9
-            self._began_ns = min(self._began_ns, began_ns)
-        return self.here_ns(stamps.recorded_ns) if stamps.recorded_ns else now_ns
+            start_ns = self.to_local_ns(stamps.received_ns) - before_s * 1e9
+            self._start_ns = min(self._start_ns, start_ns)
+        return self.to_local_ns(stamps.recorded_ns) if stamps.recorded_ns else now_ns
 
-    def here_ns(self, service_ns: int) -> int:
-        """Return one of the service's stamps on this machine's clock."""
+    def to_local_ns(self, service_ns: int) -> int:
+        """Convert a stamp of the service to this computer's clock."""
         return service_ns + (self._ahead_ns or 0)
 
     def run_s(self, now_ns: int) -> float:
-        """Return the time of the run; not a number before the first volume."""
-        return (now_ns - self._began_ns) / 1e9 if math.isfinite(self._began_ns) else math.nan
+        """Return the time of the run, seconds; `nan` before the first volume."""
+        return (now_ns - self._start_ns) / 1e9 if math.isfinite(self._start_ns) else math.nan

@@ -1,4 +1,4 @@
-"""Feedback that is not the participant's: from the decisions of a recorded session."""
+"""Sham feedback, from the decisions of a recorded session."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rtdecode.journal import RecordedRun, read_session
 from rtdecode.types import Decision
 
 SHUFFLED_VOLUMES = 10
-"""Length of the pieces that `shuffled` puts into another order."""
+"""Length of the pieces that `shuffled` reorders."""
 
 Arm = Literal["real", "yoked", "shuffled"]
 ARMS: tuple[Arm, ...] = ("real", "yoked", "shuffled")
@@ -20,9 +20,10 @@ ARMS: tuple[Arm, ...] = ("real", "yoked", "shuffled")
 
 @dataclass(frozen=True, slots=True)
 class RecordedDecisions:
-    """A recorded run's decisions, by volume.
+    """The decisions of a recorded run, by volume.
 
-    A volume without a decision has its predecessor's; those before the first have the first's.
+    A volume without a decision has the decision before it; volumes before the first decision have
+    the first one.
     """
 
     classes: tuple[str, ...]
@@ -31,18 +32,18 @@ class RecordedDecisions:
     repetition_time_s: float
 
     def probabilities(self, index: int, which: Literal["fast", "window"]) -> tuple[float, ...]:
-        """Return those of a volume; after its last the recording begins again."""
+        """Return the probabilities of a volume; after its end the recording starts again."""
         series = self.fast if which == "fast" else self.window
         return series[index % len(series)]
 
 
 def read_recordings(session: Path) -> tuple[RecordedDecisions, ...]:
-    """Read a session's runs that have decisions.
+    """Read the runs of a session that have decisions.
 
     Raises
     ------
     ConfigError
-        It is no session, or has none.
+        The folder is not a session, or has no decisions.
     """
     runs = [
         _recording(run)
@@ -50,39 +51,39 @@ def read_recordings(session: Path) -> tuple[RecordedDecisions, ...]:
         if any(isinstance(outcome, Decision) for outcome in run.outcomes)
     ]
     if not runs:
-        raise ConfigError(f"{session} has no decisions; give a session in which a run was decided")
+        raise ConfigError(f"{session} has no decisions; give a session with a decided run")
     return tuple(runs)
 
 
 def yoked(recordings: Sequence[RecordedDecisions], run: int) -> RecordedDecisions:
-    """Return what a participant of the recorded session was decided to do in a run.
+    """Return the recorded decisions for a run.
 
-    A run that was not recorded has one that was, in turn.
+    If there are more runs than recorded ones, the recorded runs are used in turn.
     """
     return recordings[(run - 1) % len(recordings)]
 
 
 def shuffled(recording: RecordedDecisions, seed: Sequence[int]) -> RecordedDecisions:
-    """Return a recording whose pieces are in another order.
+    """Return a recording with its pieces in another order.
 
-    Every decision stays once, so mean, variance and distribution are the recording's; the course
-    within a piece of `SHUFFLED_VOLUMES` volumes stays too, and with it how fast feedback changes.
-    Lost is when it changes: no piece stays in its place. (A recording of one piece cannot change.)
+    Mean, variance and distribution remain, because each decision remains once. The course within a
+    piece of `SHUFFLED_VOLUMES` volumes remains, so feedback changes at the same speed. The times of
+    the changes are lost: no piece stays at its place. (A recording of one piece cannot change.)
 
     Parameters
     ----------
     recording
-        Of which run.
+        The recording to reorder.
     seed
-        The same gives the same.
+        The same seed gives the same order.
     """
     rng = np.random.default_rng(list(seed))
     order = np.arange(len(recording.fast))
-    # Where pieces begin is drawn, too; the recording is taken as a ring for that.
+    # The start of the first piece is random: the recording is treated as a ring.
     turn = int(rng.integers(len(order)))
     order = np.roll(order, turn)
     pieces = [order[at : at + SHUFFLED_VOLUMES] for at in range(0, len(order), SHUFFLED_VOLUMES)]
-    # Sattolo's algorithm: a permutation that is one cycle, so that nothing stays in its place.
+    # Sattolo's algorithm: the permutation is one cycle, so that no piece stays at its place.
     for last in range(len(pieces) - 1, 0, -1):
         other = int(rng.integers(last))
         pieces[last], pieces[other] = pieces[other], pieces[last]

@@ -1,4 +1,4 @@
-"""A stream of probabilities -> what of it is shown."""
+"""Computes the shown level and label from a stream of probabilities."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from rtdecode.types import NONE
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one decision comes to."""
+    """The level and the label of one decision."""
 
     level: float | None
     """0 (empty) to 1 (full); `None` while there is no baseline."""
@@ -19,14 +19,14 @@ class Reading:
 
 
 class Signal:
-    """Smooths, subtracts the baseline and scales; causal, one value a decision.
+    """Smooths, subtracts the baseline and scales; causal, with one value per decision.
 
     Parameters
     ----------
     settings
-        How.
+        The settings of the feedback.
     classes
-        Names of the probabilities.
+        Names of the classes, in the order of the probabilities.
     """
 
     def __init__(self, settings: FeedbackSettings, classes: tuple[str, ...]) -> None:
@@ -38,16 +38,16 @@ class Signal:
         self._sum, self._count = 0.0, 0
 
     def step(self, probabilities: Sequence[float], acquired_s: float, *, at_rest: bool) -> Reading:
-        """Take one decision in.
+        """Add one decision.
 
         Parameters
         ----------
         probabilities
-            One per class.
+            One probability per class.
         acquired_s
-            Of its volume, in the run.
+            Time of its volume in the run, seconds.
         at_rest
-            Whether the volume tells of rest.
+            Whether the volume belongs to a rest block.
         """
         self._learn_baseline(self._of(probabilities), at_rest=at_rest)
         if self._smooth is None:
@@ -89,8 +89,8 @@ class Signal:
         if baseline is None:
             return None
         low, high = self._settings.range
-        place = (self._settings.sign * (value - baseline) - low) / (high - low)
-        return min(1.0, max(0.0, place))
+        level = (self._settings.sign * (value - baseline) - low) / (high - low)
+        return min(1.0, max(0.0, level))
 
     def _label(self, probabilities: Sequence[float]) -> str:
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
@@ -98,5 +98,5 @@ class Signal:
 
 
 def _share(passed_s: float, time_constant_s: float) -> float:
-    """Return how far exponential smoothing follows in a time, 0 to 1."""
+    """Return the weight of a new value in exponential smoothing, 0 to 1."""
     return 1.0 if time_constant_s <= 0 else -math.expm1(-max(0.0, passed_s) / time_constant_s)

@@ -1,14 +1,14 @@
-"""CURVE keys: who may connect from another computer, and proof to them of who answers."""
+"""CURVE keys: they identify a client on another computer, and the service to its clients."""
 
 from rtdecode.keys.curve import Doorkeeper, lock, unlock
 from rtdecode.keys.files import (
     ClientKeys,
-    Listed,
+    KeyEntry,
     ServiceKeys,
     allow,
     client_keys,
     default_folder,
-    listed,
+    list_keys,
     new_client,
     new_service,
     service_keys,
@@ -17,12 +17,12 @@ from rtdecode.keys.files import (
 __all__ = [
     "ClientKeys",
     "Doorkeeper",
-    "Listed",
+    "KeyEntry",
     "ServiceKeys",
     "allow",
     "client_keys",
     "default_folder",
-    "listed",
+    "list_keys",
     "lock",
     "new_client",
     "new_service",

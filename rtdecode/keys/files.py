@@ -1,8 +1,8 @@
-"""Keys on disk, as zmq.auth's certificates.
+"""The files of keys, as certificates of zmq.auth.
 
 A service's folder holds `service.key_secret`, `service.key` (public, for its clients) and, in
-`allowed/`, the public key of each client. A client's holds `NAME.key_secret`, `NAME.key` (public,
-for the service) and a copy of `service.key`.
+`allowed/`, the public key of each client. A client's folder holds `NAME.key_secret`, `NAME.key`
+(public, for the service) and a copy of `service.key`.
 """
 
 import os
@@ -28,13 +28,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class ServiceKeys:
-    """What a service needs to answer other computers."""
+    """The keys of a service that answers other computers."""
 
     public: bytes
-    """40 characters in Z85, as all of these."""
+    """40 characters in Z85; the other keys have the same form."""
     secret: bytes
     allowed: frozenset[bytes]
-    """The clients' public keys."""
+    """The public keys of the allowed clients."""
 
     def __repr__(self) -> str:
         return f"ServiceKeys({len(self.allowed)} clients allowed)"
@@ -42,30 +42,30 @@ class ServiceKeys:
 
 @dataclass(frozen=True, slots=True)
 class ClientKeys:
-    """What a client needs to reach a service on another computer."""
+    """The keys of a client that connects to a service on another computer."""
 
     name: str
     public: bytes
     secret: bytes
     service: bytes
-    """The service's public key: nobody else can answer in its place."""
+    """The public key of the service, so that no other program can answer in its place."""
 
     def __repr__(self) -> str:
         return f"ClientKeys({self.name})"
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class KeyEntry:
     """A key in a folder."""
 
     name: str
     kind: str
-    """`service`, `client` (its secret is here) or `allowed`."""
+    """`service`, `client` (with its secret) or `allowed`."""
     public: str
 
 
 def default_folder() -> Path:
-    """Return where keys are kept if nobody says otherwise."""
+    """Return the folder of the keys if no other folder is given."""
     return platformdirs.user_config_path("rtdecode") / "keys"
 
 
@@ -75,7 +75,7 @@ def new_service(folder: Path) -> Path:
     Raises
     ------
     ConfigError
-        There is one already, or the folder cannot be written.
+        The key exists already, or the folder cannot be written.
     """
     public = _new(folder, SERVICE)
     (folder / ALLOWED).mkdir(exist_ok=True)
@@ -88,26 +88,26 @@ def new_client(folder: Path, name: str) -> Path:
     Raises
     ------
     ConfigError
-        The name cannot be one, has a key already, or the folder cannot be written.
+        The name is not valid, it has a key already, or the folder cannot be written.
     """
-    return _new(folder, _checked(name))
+    return _new(folder, _check_name(name))
 
 
 def allow(folder: Path, file: Path) -> Path:
-    """Let a client in, whose public file is given; return the copy of it.
+    """Allow the client with this public file; return the copy of the file.
 
     Raises
     ------
     ConfigError
-        The file is no public key, or another client of that name is allowed already.
+        The file is not a public key, or another client with this name is allowed already.
     """
     if not (folder / f"{SERVICE}{SECRET}").is_file():
-        raise ConfigError(f"{folder} holds no service's key; make one: rtdecode keys new")
-    name = _checked(file.name.removesuffix(PUBLIC).removesuffix(SECRET))
+        raise ConfigError(f"{folder} holds no key of a service; make one: rtdecode keys new")
+    name = _check_name(file.name.removesuffix(PUBLIC).removesuffix(SECRET))
     public, secret = _load(file)
     if secret is not None:
         raise ConfigError(
-            f"{file} holds a secret key, which never leaves its computer; give {name}{PUBLIC}, "
+            f"{file} holds a secret key, which must not leave its computer; give {name}{PUBLIC}, "
             "and make new keys if the secret was sent over a network"
         )
     copy = folder / ALLOWED / f"{name}{PUBLIC}"
@@ -115,8 +115,8 @@ def allow(folder: Path, file: Path) -> Path:
         if _load(copy)[0] == public:
             return copy
         raise ConfigError(
-            f"another client called {name} is allowed already; delete {copy} to replace it, or "
-            "rename the file"
+            f"another client with the name {name} is allowed already; delete {copy} to replace it, "
+            "or rename the file"
         )
     try:
         copy.parent.mkdir(exist_ok=True)
@@ -126,13 +126,13 @@ def allow(folder: Path, file: Path) -> Path:
     return copy
 
 
-def listed(folder: Path) -> list[Listed]:
+def list_keys(folder: Path) -> list[KeyEntry]:
     """Return the keys in a folder, the service's first.
 
     Raises
     ------
     ConfigError
-        One of the files is no key.
+        One of the files is not a key.
     """
     own = sorted(folder.glob(f"*{SECRET}"), key=lambda p: (p.stem != SERVICE, p.stem))
     allowed = sorted((folder / ALLOWED).glob(f"*{PUBLIC}"))
@@ -140,7 +140,7 @@ def listed(folder: Path) -> list[Listed]:
         (path.stem, "service" if path.stem == SERVICE else "client", _load(path)[0]) for path in own
     ]
     keys += [(path.stem, "allowed", _load(path)[0]) for path in allowed]
-    return [Listed(name, kind, public.decode()) for name, kind, public in keys]
+    return [KeyEntry(name, kind, public.decode()) for name, kind, public in keys]
 
 
 def service_keys(folder: Path) -> ServiceKeys:
@@ -149,7 +149,7 @@ def service_keys(folder: Path) -> ServiceKeys:
     Raises
     ------
     ConfigError
-        Something is missing, no key, or readable by others; all such problems at once.
+        Names every file that is missing, is not a key, or is readable by other users.
     """
     problems: list[str] = []
     allowed: set[bytes] = set()
@@ -180,35 +180,35 @@ def client_keys(path: Path) -> ClientKeys:
     Parameters
     ----------
     path
-        Its folder, or its `NAME.key_secret` where the folder holds those of several.
+        The client's folder, or its `NAME.key_secret` if the folder holds several clients.
 
     Raises
     ------
     ConfigError
-        Something is missing, ambiguous, no key, or readable by others.
+        A file is missing, is not a key, or is readable by other users; or several clients fit.
     """
     own = path
     if path.is_dir():
-        found = [p for p in sorted(path.glob(f"*{SECRET}")) if p.stem != SERVICE]
-        if len(found) > 1:
-            names = ", ".join(p.name for p in found)
-            raise ConfigError(f"{path} holds the keys of several clients: give one of {names}")
-        own = found[0] if found else path / f"NAME{SECRET}"
+        clients = [p for p in sorted(path.glob(f"*{SECRET}")) if p.stem != SERVICE]
+        if len(clients) > 1:
+            names = ", ".join(p.name for p in clients)
+            raise ConfigError(f"{path} holds the keys of several clients; give one of {names}")
+        own = clients[0] if clients else path / f"NAME{SECRET}"
     public, secret = _secret(own, "make it on this computer: rtdecode keys new --client NAME")
-    beside = own.with_name(f"{SERVICE}{PUBLIC}")
-    if not beside.is_file():
+    service = own.with_name(f"{SERVICE}{PUBLIC}")
+    if not service.is_file():
         raise ConfigError(
-            f"{beside} is missing: copy it there from the service's computer, where "
-            "`rtdecode keys list` says in which folder it is"
+            f"{service} is missing; copy it from the service's computer, where `rtdecode keys "
+            "list` shows its folder"
         )
-    return ClientKeys(own.stem, public, secret, _load(beside)[0])
+    return ClientKeys(own.stem, public, secret, _load(service)[0])
 
 
-def _checked(name: str) -> str:
+def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name) or name == SERVICE:
         raise ConfigError(
-            f"a client cannot be called {name[:64]!r}; use up to 64 letters, digits, dots, dashes "
-            f"and underscores, other than {SERVICE!r}"
+            f"{name[:64]!r} cannot be the name of a client; use up to 64 letters, digits, dots, "
+            f"dashes and underscores, other than {SERVICE!r}"
         )
     return name
 
@@ -218,12 +218,12 @@ def _new(folder: Path, name: str) -> Path:
     for path in (public, secret):
         if path.exists():
             raise ConfigError(
-                f"{path} is there already; delete it to make new keys (whoever knows the old one "
-                "will no longer get in), or choose another folder"
+                f"{path} exists already; delete it to make new keys (clients that know the old one "
+                "cannot connect any more), or choose another folder"
             )
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Made in a folder that is the owner's alone, so that the secret is never open to others.
+        # Only the owner can read the temporary folder, so other users never see the secret.
         with tempfile.TemporaryDirectory(dir=folder) as private:
             made_public, made_secret = zmq.auth.create_certificates(private, name)
             Path(made_secret).chmod(0o600)
@@ -235,13 +235,13 @@ def _new(folder: Path, name: str) -> Path:
 
 
 def _secret(path: Path, remedy: str) -> tuple[bytes, bytes]:
-    """Return a public and a secret key from a file that nobody else may read."""
+    """Return the public and the secret key in a file that no other user may read."""
     if not path.is_file():
         raise ConfigError(f"{path} is missing; {remedy}")
     if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(
-            f"{path} can be read by others on this computer; make new keys if it may have been, "
-            f"else: chmod 600 {path}"
+            f"{path} can be read by other users of this computer; if another user may have "
+            f"read it, make new keys; otherwise run: chmod 600 {path}"
         )
     public, secret = _load(path)
     if secret is None:
@@ -250,7 +250,7 @@ def _secret(path: Path, remedy: str) -> tuple[bytes, bytes]:
 
 
 def _load(path: Path) -> tuple[bytes, bytes | None]:
-    """Return the public key in a file, and the secret one if there is one."""
+    """Return the public key in a file, and the secret key if the file holds one."""
     _content(path)
     public: bytes
     secret: bytes | None
@@ -267,7 +267,8 @@ def _load(path: Path) -> tuple[bytes, bytes | None]:
 
 def _no_key(path: Path) -> ConfigError:
     return ConfigError(
-        f"{path} is no key file, or damaged; copy it again, or make new keys: rtdecode keys new"
+        f"{path} is not a key file, or is damaged; copy it again, or make new keys with "
+        "rtdecode keys new"
     )
 
 
@@ -279,5 +280,5 @@ def _content(path: Path) -> bytes:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     if len(content) > MAX_FILE_BYTES:
-        raise ConfigError(f"{path} is no key file: it has more than {MAX_FILE_BYTES} bytes")
+        raise ConfigError(f"{path} is not a key file: it has more than {MAX_FILE_BYTES} bytes")
     return content

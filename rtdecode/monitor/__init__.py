@@ -1,4 +1,4 @@
-"""The operator's terminal: decisions, motion and latency as they come."""
+"""The operator's terminal: shows decisions, motion and latency live."""
 
 from rtdecode.monitor.view import MonitorState, picture, render
 from rtdecode.monitor.watch import watch

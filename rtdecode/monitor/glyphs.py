@@ -1,30 +1,12 @@
-"""Numbers as text: bars, sparklines, a heat map of probabilities."""
+"""Draws numbers as text: bars, sparklines, a heat map of probabilities."""
 
 import math
 from collections.abc import Sequence
 
 from rich.text import Text
 
-CLASS_COLOURS = (
-    "#4e9fd1",
-    "#f28e2b",
-    "#59b15f",
-    "#e8615d",
-    "#b58ad6",
-    "#5bc2bd",
-    "#e0c341",
-    "#ff93b3",
-    "#b98a6a",
-    "#9aa5b1",
-)
-"""Told apart by most colour-blind eyes too (after Tableau 10, lightened for dark terminals)."""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LEVELS = "▁▂▃▄▅▆▇█"
-
-
-def colour(number: int) -> str:
-    """Return the colour of a class."""
-    return CLASS_COLOURS[number % len(CLASS_COLOURS)]
 
 
 def bar(fraction: float, width: int, style: str) -> Text:
@@ -47,28 +29,28 @@ def sparkline(
     values
         Oldest first; `nan` leaves a gap.
     width
-        Cells.
+        Number of cells.
     top
-        The value of a full column.
+        Value of a full column.
     styles
-        Lower bounds and the style from there on, ascending.
+        Lower bounds in ascending order, each with the style of the values above it.
     """
     text = Text()
-    shown = values[-width:]
-    for value in shown:
+    newest = values[-width:]
+    for value in newest:
         if math.isnan(value):
             text.append(" ")
             continue
         level = min(len(_LEVELS) - 1, int(max(0.0, value) / top * len(_LEVELS)))
         style = [s for bound, s in styles if value >= bound][-1]
         text.append(_LEVELS[level], style)
-    text.append(" " * (width - len(shown)))
+    text.append(" " * (width - len(newest)))
     return text
 
 
 def shade(probability: float, colour_hex: str) -> str:
-    """Return a style whose background is the colour at that intensity, on black."""
-    # The square root lifts the middle, where decisions with many classes live.
+    """Return a style with the colour as background; its intensity is the probability."""
+    # The square root brightens the middle, where decisions among many classes are.
     strength = math.sqrt(max(0.0, min(1.0, probability)))
     red, green, blue = (int(colour_hex[i : i + 2], 16) for i in (1, 3, 5))
     low = 24

@@ -1,4 +1,4 @@
-"""One frame of the monitor, from what is known so far; no sockets and no clock."""
+"""Draws one frame of the monitor; no sockets and no clock."""
 
 import io
 import math
@@ -13,14 +13,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rtdecode.monitor.glyphs import bar, colour, shade, sparkline
+from rtdecode.monitor.glyphs import bar, shade, sparkline
+from rtdecode.palette import dark_colour
 from rtdecode.types import NONE, Decision, Outcome, Skipped
 from rtdecode.wire import Numbered, StageLatency, Status
 
 HISTORY = 400
 _NAME = 22
 _FRAME_LINES = 10
-"""Lines of a frame beside its classes."""
+"""Lines of a frame without those of its classes."""
 _MOTION_STYLES = ((0.0, "green"), (0.2, "yellow"), (0.5, "red"))
 """Framewise displacement in mm: the usual lenient and strict limits."""
 _STATE_STYLES = {
@@ -33,11 +34,11 @@ _STATE_STYLES = {
 
 @dataclass(slots=True)
 class MonitorState:
-    """What a monitor knows."""
+    """The present knowledge of a monitor."""
 
     status: Status | None = None
     decided: Decision | None = None
-    """The last decision."""
+    """The newest decision."""
     outcomes: deque[Outcome] = field(default_factory=lambda: deque(maxlen=HISTORY))
     latencies_ms: list[float] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -46,7 +47,7 @@ class MonitorState:
     run: int = 0
 
     def add(self, numbered: Numbered) -> None:
-        """Take in an outcome; those of an earlier run are forgotten."""
+        """Add an outcome; the outcomes of an earlier run are dropped."""
         if (numbered.session, numbered.run) != (self.session, self.run):
             self.session, self.run = numbered.session, numbered.run
             self.outcomes.clear()
@@ -74,18 +75,18 @@ def render(
     Parameters
     ----------
     session
-        What is known.
+        What the monitor knows.
     width
-        Cells to fill.
+        Width of the frame, cells.
     height
-        Lines to stay within where there are many classes: the likeliest are shown then.
+        Largest height, lines; if it is too small for all classes, the likeliest are shown.
     silent_s
-        How long ago the last outcome came.
+        Time since the last outcome.
     """
     inner = width - 4
     classes = _classes(session)
-    room = len(classes) if height is None else max(2, (height - _FRAME_LINES) // 2)
-    shown = _likeliest(session, len(classes), room)
+    lines = len(classes) if height is None else max(2, (height - _FRAME_LINES) // 2)
+    shown = _likeliest(session, len(classes), lines)
     parts: list[RenderableType] = [_decision(session, classes, shown, inner)]
     if classes and session.outcomes:
         parts += [_title("evidence over time", inner), _timeline(session, classes, shown, inner)]
@@ -119,15 +120,15 @@ def _classes(session: MonitorState) -> tuple[str, ...]:
     return tuple(f"class {n + 1}" for n in range(len(session.decided.probabilities)))
 
 
-def _likeliest(session: MonitorState, classes: int, room: int) -> list[int]:
-    """Return the classes that were likeliest lately, as many as there is room for."""
-    if room >= classes:
+def _likeliest(session: MonitorState, classes: int, lines: int) -> list[int]:
+    """Return the recently likeliest classes that fit into the lines."""
+    if lines >= classes:
         return list(range(classes))
     decisions = [o for o in session.outcomes if isinstance(o, Decision)]
-    lately = np.mean([d.probabilities for d in decisions[-30:]] or [(0.0,) * classes], axis=0)
+    recent = np.mean([d.probabilities for d in decisions[-30:]] or [(0.0,) * classes], axis=0)
     if session.decided is not None:
-        lately[int(np.argmax(session.decided.probabilities))] = 1.0
-    return sorted(int(n) for n in np.argsort(-lately, kind="stable")[:room])
+        recent[int(np.argmax(session.decided.probabilities))] = 1.0
+    return sorted(int(n) for n in np.argsort(-recent, kind="stable")[:lines])
 
 
 def _heading(session: MonitorState) -> Text:
@@ -148,7 +149,7 @@ def _freshness(session: MonitorState, silent_s: float) -> Text:
     text = Text(f" volume {session.outcomes[-1].index} ", "bold")
     repetition_s = status.repetition_time_s if status and status.repetition_time_s else math.inf
     if status is not None and status.state != "running":
-        return text.append("· run over ", "grey70")
+        return text.append("· run ended ", "grey70")
     if silent_s > 3 * repetition_s:
         return text.append(f"· STALE: nothing for {silent_s:.0f} s ", "bold white on red")
     return text.append(f"· {silent_s:.1f} s ago ", "grey70")
@@ -165,8 +166,8 @@ def _decision(
     decided = session.decided
     if decided is None:
         latest = session.outcomes[-1] if session.outcomes else None
-        why = f"{latest.reason}: {latest.detail}" if isinstance(latest, Skipped) else "waiting"
-        return Align.center(Text(f"\nno decision yet\n{why}\n", "grey70", justify="center"))
+        reason = f"{latest.reason}: {latest.detail}" if isinstance(latest, Skipped) else "waiting"
+        return Align.center(Text(f"\nno decision yet\n{reason}\n", "grey70", justify="center"))
     stale = session.outcomes[-1] is not decided
     best = int(np.argmax(decided.probabilities)) if decided.label != NONE else -1
     table = Table.grid(padding=(0, 1))
@@ -175,10 +176,10 @@ def _decision(
     table.add_column(width=6, justify="right", no_wrap=True)
     for n in shown:
         name, probability, chosen = classes[n], decided.probabilities[n], n == best
-        style = "grey50" if stale else f"bold {colour(n)}" if chosen else "grey74"
+        style = "grey50" if stale else f"bold {dark_colour(n)}" if chosen else "grey74"
         table.add_row(
             Text(("▶ " if chosen else "  ") + name, style, overflow="ellipsis"),
-            bar(probability, width - _NAME - 10, "grey42" if stale else colour(n)),
+            bar(probability, width - _NAME - 10, "grey42" if stale else dark_colour(n)),
             Text(f"{probability:6.1%}", style),
         )
     note = Text()
@@ -193,7 +194,7 @@ def _decision(
             )
         note.append(f"evidence of {decided.window_volumes} volumes", "grey58")
         fast = int(np.argmax(decided.fast))
-        note.append(f"   now rather {classes[fast]} {decided.fast[fast]:.0%}", "grey58")
+        note.append(f"   fast: {classes[fast]} {decided.fast[fast]:.0%}", "grey58")
         if not decided.quality.usable:
             note.append(f"   not counted: {', '.join(decided.quality.why)}", "yellow")
     note.truncate(width, overflow="ellipsis")
@@ -214,9 +215,9 @@ def _timeline(
             if isinstance(outcome, Skipped):
                 row.append("·", "grey35")
             elif outcome.label == name:
-                row.append("━", f"bold #ffffff {shade(outcome.probabilities[n], colour(n))}")
+                row.append("━", f"bold #ffffff {shade(outcome.probabilities[n], dark_colour(n))}")
             else:
-                row.append(" ", shade(outcome.probabilities[n], colour(n)))
+                row.append(" ", shade(outcome.probabilities[n], dark_colour(n)))
         table.add_row(Text(f"  {name}", "grey74", overflow="ellipsis"), row)
     return table
 
@@ -226,20 +227,22 @@ def _measures(session: MonitorState, width: int) -> RenderableType:
     table.add_column(width=_NAME, no_wrap=True)
     table.add_column(no_wrap=True)
     spark = max(8, width - _NAME - 38)
-    moved = [
+    displacements = [
         o.quality.framewise_displacement if o.quality is not None else math.nan
         for o in session.outcomes
     ]
-    now = next((v for v in reversed(moved) if not math.isnan(v)), math.nan)
-    line = sparkline(moved, spark, max(0.5, np.nanmax([0.0, *moved])), _MOTION_STYLES)
+    now = next((v for v in reversed(displacements) if not math.isnan(v)), math.nan)
+    line = sparkline(
+        displacements, spark, max(0.5, np.nanmax([0.0, *displacements])), _MOTION_STYLES
+    )
     line.append(f"  {_number(now, '.2f')} mm", "bold").append(" framewise displ.", "grey58")
     table.add_row(Text("  motion", "grey74"), line)
-    late = session.latencies_ms
-    percentiles = np.percentile(late, (50, 95, 99)) if late else (math.nan,) * 3
+    latencies = session.latencies_ms
+    percentiles = np.percentile(latencies, (50, 95, 99)) if latencies else (math.nan,) * 3
     status = session.status
     limit_ms = 1e3 * (status.repetition_time_s if status and status.repetition_time_s else 1e9)
     styles = ((0.0, "green"), (0.5 * limit_ms, "yellow"), (limit_ms, "red"))
-    line = sparkline(late, spark, max([1.0, *late[-spark:]]), styles)
+    line = sparkline(latencies, spark, max([1.0, *latencies[-spark:]]), styles)
     for value, name in zip(percentiles, ("p50", "p95", "p99"), strict=True):
         line.append(f"  {_number(value, '.0f')} ms", "bold").append(f" {name}", "grey58")
     table.add_row(Text("  latency", "grey74"), line)
@@ -267,9 +270,9 @@ def _measures(session: MonitorState, width: int) -> RenderableType:
 
 
 def _stages(latency: dict[str, StageLatency]) -> Text:
-    """Return the stages' 95th percentiles, the slowest first, as many as there is room for."""
+    """Return the 95th percentiles of the stages, the slowest first; the terminal cuts the line."""
     line = Text(overflow="ellipsis", no_wrap=True)
-    stages = [(took.p95_ms, stage) for stage, took in latency.items() if stage != "total"]
+    stages = [(times.p95_ms, stage) for stage, times in latency.items() if stage != "total"]
     for p95_ms, stage in sorted(stages, reverse=True):
         line.append(f"{stage} ", "grey58").append(f"{p95_ms:.0f}  ", "bold")
     return line

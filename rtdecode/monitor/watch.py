@@ -1,19 +1,21 @@
-"""Keeps the terminal up to date."""
+"""The loop that redraws the terminal."""
 
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
 
-from rtdecode.client import Control, Outcomes
+from rtdecode.client.follower import Follower, ServiceAddress
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError
 from rtdecode.monitor.view import MonitorState, render
-from rtdecode.wire import Numbered, encode, to_message
+from rtdecode.wire import encode, to_message
 
 FRAME_S = 0.1
+"""Longest time between two frames, and longest wait for an answer, seconds."""
 STATUS_S = 1.0
+"""Interval between two requests for the status, seconds."""
 
 
 def watch(
@@ -32,57 +34,44 @@ def watch(
     outcomes, control
         The service's endpoints.
     console
-        Where to.
+        The terminal.
     as_json
-        Print each outcome as one line of JSON instead, as it is on the wire.
+        Print each outcome as one line of JSON instead, as on the wire.
     clock
-        For the age of the last outcome.
+        Measures the age of the last outcome.
     keys
-        This client's, where the service asks for them.
+        Folder or secret file of this client's keys, for a service that requires keys.
     """
     clock = clock or SystemClock()
-    with Outcomes(outcomes, control, keys=keys) as source:
+    with Follower(ServiceAddress(None, outcomes, control, keys), FRAME_S) as follower:
+        follower.connect()
         if as_json:
-            for numbered in source:
+            for numbered in follower.outcomes:
                 console.file.write(encode(to_message(numbered)).decode() + "\n")
                 console.file.flush()
             return
-        with Control(control, timeout_s=FRAME_S, keys=keys) as asked:
-            _live(source, asked, console, clock)
+        _live(follower, console, clock)
 
 
-def _live(source: Outcomes, control: Control, console: Console, clock: Clock) -> None:
+def _live(follower: Follower, console: Console, clock: Clock) -> None:
     session = MonitorState()
-    last_ns = asked_ns = clock.monotonic_ns()
+    outcome_ns = request_ns = clock.monotonic_ns()
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
-            for numbered in _ready(source):
+            for numbered in follower.read(FRAME_S):
                 session.add(numbered)
-                last_ns = clock.monotonic_ns()
+                outcome_ns = clock.monotonic_ns()
             now_ns = clock.monotonic_ns()
-            if session.status is None or now_ns - asked_ns > STATUS_S * 1e9:
-                _ask(session, control)
-                asked_ns = now_ns
-            if source.status is not None and source.status.state != "running":
-                session.status = source.status
-            silent_s = (now_ns - last_ns) / 1e9
+            if session.status is None or now_ns - request_ns > STATUS_S * 1e9:
+                with suppress(ConfigError):  # the frame shows how old the last outcome is
+                    session.status = follower.control.status()
+                request_ns = now_ns
+            published = follower.outcomes.status
+            if published is not None and published.state != "running":
+                session.status = published
+            silent_s = (now_ns - outcome_ns) / 1e9
             live.update(render(session, console.width, console.height, silent_s), refresh=True)
-            if source.ended or source.fault:
+            if follower.outcomes.ended or follower.outcomes.fault:
                 break
     if console.is_terminal:
         console.print(render(session, console.width))
-
-
-def _ready(source: Outcomes) -> Iterator[Numbered]:
-    """Yield what has come within one frame's time."""
-    numbered = source.poll(FRAME_S)
-    while numbered is not None:
-        yield numbered
-        numbered = source.poll(0.0)
-
-
-def _ask(session: MonitorState, control: Control) -> None:
-    try:
-        session.status = control.status()
-    except ConfigError:
-        return  # away for the moment; the frame says how old it is

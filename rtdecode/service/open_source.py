@@ -32,7 +32,7 @@ def wrong_endpoints(settings: ServiceSettings) -> list[str]:
     problems: list[str] = []
     for endpoint in (settings.outcomes, settings.control, settings.ingest):
         try:
-            listening(endpoint, guarded=settings.keys is not None)
+            listening(endpoint, has_keys=settings.keys is not None)
         except ConfigError as error:
             problems += error.problems
     return problems

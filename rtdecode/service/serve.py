@@ -34,6 +34,7 @@ from rtdecode.service.status import snapshot, status, summary
 from rtdecode.signals import stopped_by_signals
 from rtdecode.sources import Context, RecordingSource
 from rtdecode.wire import (
+    MAX_MARK,
     Done,
     EchoRequest,
     EndRequest,
@@ -54,7 +55,6 @@ from rtdecode.wire import (
 
 POLL_MS = 50
 """How often deadlines are judged while nothing happens."""
-MAX_MARK = 1000
 ENDPOINTS = "endpoints.json"
 
 log = logging.getLogger(__name__)

@@ -69,7 +69,7 @@ class Sockets:
                 lock(socket, keys)
             socket.setsockopt(zmq.IPV6, "[" in endpoint)
             try:
-                socket.bind(listening(endpoint, guarded=keys is not None))
+                socket.bind(listening(endpoint, has_keys=keys is not None))
             except ConfigError:
                 self.close()
                 raise

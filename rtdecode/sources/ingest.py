@@ -72,7 +72,7 @@ class IngestSource:
         if self._keys is not None:
             lock(self._socket, self._keys)
         try:
-            self._socket.bind(listening(self._endpoint, guarded=self._keys is not None))
+            self._socket.bind(listening(self._endpoint, has_keys=self._keys is not None))
         except ConfigError:
             self._socket.close()
             raise

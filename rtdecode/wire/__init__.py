@@ -1,10 +1,18 @@
-"""What goes over the sockets, and nothing about sockets: messages, outcomes, endpoints."""
+"""The messages on the sockets and the endpoints of the sockets; it opens no socket itself."""
 
-from rtdecode.wire.endpoints import ANY_PORT, listening, loopback, reachable
+from rtdecode.wire.endpoints import (
+    ANY_PORT,
+    is_loopback,
+    listening,
+    loopback,
+    on_this_computer,
+    reachable,
+)
 from rtdecode.wire.messages import (
     MAX_CONTROL_BYTES,
     MAX_EVENT_S,
     MAX_HEADER_BYTES,
+    MAX_MARK,
     MAX_REPLY_BYTES,
     MAX_TRIAL_TYPE,
     OUTCOME_TOPIC,
@@ -55,6 +63,7 @@ __all__ = [
     "MAX_CONTROL_BYTES",
     "MAX_EVENT_S",
     "MAX_HEADER_BYTES",
+    "MAX_MARK",
     "MAX_REPLY_BYTES",
     "MAX_TRIAL_TYPE",
     "OUTCOME_TOPIC",
@@ -93,8 +102,10 @@ __all__ = [
     "deterministic",
     "encode",
     "from_message",
+    "is_loopback",
     "listening",
     "loopback",
+    "on_this_computer",
     "outcome_from_message",
     "outcome_to_message",
     "reachable",

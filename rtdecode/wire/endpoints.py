@@ -1,4 +1,4 @@
-"""Where a socket may listen."""
+"""The endpoints at which a socket may listen, and those to which a client connects."""
 
 import ipaddress
 
@@ -6,48 +6,48 @@ from rtdecode.errors import ConfigError
 from rtdecode.ports import OUTCOMES_PORT
 
 ANY_PORT = "tcp://127.0.0.1:*"
-"""Whichever is free; the session's folder says which."""
+"""A free port; the session's folder names it."""
 _EVERYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - to recognise
 
 
 def loopback(endpoint: str) -> str:
-    """Return a ZeroMQ endpoint that only this machine can reach.
+    """Return a ZeroMQ endpoint that only this computer can reach.
 
     Raises
     ------
     ConfigError
         The endpoint is not `tcp://127.x.x.x:PORT`, `tcp://[::1]:PORT` or `tcp://localhost:PORT`.
     """
-    return listening(endpoint, guarded=False)
+    return listening(endpoint, has_keys=False)
 
 
-def listening(endpoint: str, *, guarded: bool) -> str:
-    """Return where a socket may be bound.
+def listening(endpoint: str, *, has_keys: bool) -> str:
+    """Return the endpoint to which a socket may be bound.
 
     Parameters
     ----------
     endpoint
         `tcp://ADDRESS:PORT`; `*` is every address of this computer, or a free port.
-    guarded
-        Whether the socket asks for keys; else other computers must not reach it.
+    has_keys
+        Whether the socket requires keys. Without keys, other computers must not reach it.
 
     Raises
     ------
     ConfigError
-        It is no endpoint, or an address that other computers reach without keys.
+        It is not an endpoint, or other computers can reach it without keys.
     """
     host, port = _split(endpoint)
-    if not (guarded or _is_local(host)):
+    if not (has_keys or is_loopback(host)):
         raise ConfigError(
-            f"endpoint {endpoint!r}: other computers can reach this address, which needs CURVE "
-            "keys; make them (rtdecode keys new) and give their folder (--keys), or use this "
-            "computer's own address, 127.0.0.1"
+            f"endpoint {endpoint!r}: other computers can reach this address, therefore it needs "
+            "CURVE keys; make them (rtdecode keys new) and give their folder (--keys), or use "
+            "the address 127.0.0.1, which only this computer reaches"
         )
     return f"tcp://{host}:{port}"
 
 
 def reachable(endpoint: str) -> str:
-    """Return where a client on the same computer connects to what listens at `endpoint`."""
+    """Return the endpoint for a client on the same computer as the socket at `endpoint`."""
     scheme, _, rest = endpoint.partition("://")
     host, _, port = rest.rpartition(":")
     return f"{scheme}://{_EVERYWHERE.get(host, host)}:{port}"
@@ -64,8 +64,16 @@ def _split(endpoint: str) -> tuple[str, str]:
     return "127.0.0.1" if host == "localhost" else host, port
 
 
-def _is_local(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this computer reaches a host's address."""
+    if host == "localhost":
+        return True
     try:
-        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def on_this_computer(endpoint: str) -> bool:
+    """Whether an endpoint has a loopback address, so that both sides have one monotonic clock."""
+    return is_loopback(endpoint.partition("://")[2].rpartition(":")[0])

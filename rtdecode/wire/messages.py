@@ -1,8 +1,8 @@
-"""What goes over the sockets: JSON with a major version in every message, nothing executable.
+"""The messages on the sockets: JSON with a major version in each, and nothing executable.
 
 Three sockets: `outcomes` (XPUB; a topic frame, then a message), `control` (ROUTER, for REQ or
 DEALER clients: a request, answered by a reply) and `ingest` (ROUTER: an `IngestHeader` frame, then
-the object's bytes, answered by an `IngestReply`). Floats that are not numbers are `null`.
+the object's bytes, answered by an `IngestReply`). A float that is not a number is `null`.
 """
 
 from types import UnionType
@@ -14,26 +14,28 @@ from rtdecode.errors import RtdecodeError
 from rtdecode.types import Motion, Stamps
 
 SCHEMA = 1
-"""Major version; a change that an older reader would misread raises it."""
+"""Major version. It increases with a change that an older reader would misread."""
 OUTCOME_TOPIC = b"outcome"
 STATUS_TOPIC = b"status"
 TEST_TOPIC = b"test"
 MAX_CONTROL_BYTES = 1 << 16
-"""Of a request; all are small."""
+"""Largest request."""
 MAX_HEADER_BYTES = 1 << 12
-"""Of an object's header."""
+"""Largest header of an object."""
 MAX_REPLY_BYTES = 1 << 24
-"""Of what a service sends, a snapshot at most."""
+"""Largest message of a service: a snapshot."""
+MAX_MARK = 1000
+"""Longest text of a mark, characters."""
 MAX_TRIAL_TYPE = 100
-"""Characters of an event's trial type."""
+"""Longest trial type of an event, characters."""
 MAX_EVENT_S = 86_400.0
-"""Of an event's onset, before or after the first volume, and of its duration: a day."""
+"""Limit of an event's duration and of its distance from the first volume: one day."""
 SNAPSHOT_LIMIT = 500
-"""Outcomes in one `Snapshot`; a client that is further behind asks again."""
+"""Most outcomes in one `Snapshot`; a client that needs more asks again."""
 
 
 class WireError(RtdecodeError):
-    """A message is not understood or refused; everything else goes on."""
+    """A message is not understood or is refused. The connection remains usable."""
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +56,7 @@ class QualityMessage(msgspec.Struct, frozen=True):
 class DecisionMessage(
     msgspec.Struct, frozen=True, tag="decision", tag_field="type", omit_defaults=True
 ):
-    """`types.Decision`; `late` is there only where it is true."""
+    """`types.Decision`; `late` is written only if it is true."""
 
     index: int
     probabilities: tuple[float, ...]
@@ -81,7 +83,7 @@ class SkippedMessage(msgspec.Struct, frozen=True, tag="skipped", tag_field="type
 
 
 class OutcomeMessage(_Message, frozen=True, kw_only=True):
-    """One volume's outcome, numbered without a gap through the whole session."""
+    """The outcome of one volume, numbered without gaps through the whole session."""
 
     session: str
     run: int
@@ -92,11 +94,11 @@ class OutcomeMessage(_Message, frozen=True, kw_only=True):
 RunState = Literal[
     "idle", "ready", "calibrating", "running", "paused", "ended", "stopped", "faulted"
 ]
-"""`stopped`: the service is gone and the run unfinished; it goes on when its session is opened."""
+"""`stopped`: the service stopped in an unfinished run. Opening the session resumes the run."""
 
 
 class StageLatency(msgspec.Struct, frozen=True):
-    """How long a stage took for the newest volumes, milliseconds."""
+    """Duration of a stage for the newest volumes, milliseconds."""
 
     p50_ms: float
     p95_ms: float
@@ -104,55 +106,55 @@ class StageLatency(msgspec.Struct, frozen=True):
 
 
 class Status(_Message, frozen=True, kw_only=True, tag="status", tag_field="reply"):
-    """Where the service stands; also published under the topic `status` when it changes."""
+    """The state of the service; also published under the topic `status` when it changes."""
 
     session: str
     run: int
     state: RunState
     sequence: int
-    """The newest outcome's; 0 before the first."""
+    """Sequence number of the newest outcome; 0 before the first."""
     decisions: int
     skipped: int
     objects: int
     """Objects received in this run, without duplicates."""
     unreadable: int
-    """Of those, how many were damaged."""
+    """Number of damaged objects among them."""
     left_out: int = 0
-    """Of those, how many cannot be the run's: localisers, phase images, another protocol ..."""
+    """Number of objects among them that are not of the run: localisers, phase images ..."""
     conflicts: int = 0
-    """Of those, how many contradict an image that came before."""
+    """Number of objects among them that contradict an earlier image."""
     late: int = 0
-    """Decisions that were recorded after their deadline, published or withheld."""
+    """Number of decisions recorded after their deadline, published or withheld."""
     classes: tuple[str, ...]
     bundle: str
     repetition_time_s: float | None
     provider: str = ""
     subscribers: int = 0
     detail: str = ""
-    """The fault, or the last thing an operator should know."""
+    """The fault, or the newest message for the operator."""
     latency: dict[str, StageLatency] = msgspec.field(default_factory=dict)
-    """By stage, `total` from a volume's last byte to its recorded outcome; of the newest 1,000."""
+    """Latency by stage of the newest 1,000 volumes; `total`: last byte to recorded outcome."""
 
 
 class Snapshot(_Message, frozen=True, kw_only=True, tag="snapshot", tag_field="reply"):
-    """Outcomes that a client missed, oldest first."""
+    """Outcomes that a client does not have, oldest first."""
 
     session: str
     run: int
     state: RunState
     last: int
-    """The newest sequence number there is: ask again where `outcomes` ends before it."""
+    """The newest sequence number. Ask again if `outcomes` ends before it."""
     outcomes: tuple[OutcomeMessage, ...]
 
 
 class Done(_Message, frozen=True, kw_only=True, tag="done", tag_field="reply"):
-    """A command was carried out."""
+    """A command was executed."""
 
     detail: str = ""
 
 
 class Refused(_Message, frozen=True, kw_only=True, tag="refused", tag_field="reply"):
-    """A request was not understood, or is not possible now."""
+    """A request is not understood, or is not possible now."""
 
     error: str
 
@@ -164,7 +166,7 @@ Nonce = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class LinkTest(_Message, frozen=True, kw_only=True):
-    """Published under the topic `test` by `rtdecode check`: no outcome, to be echoed at once."""
+    """Published under the topic `test` by `rtdecode check`: clients answer it immediately."""
 
     nonce: Nonce
 
@@ -178,28 +180,29 @@ class StartRequest(_Message, frozen=True, kw_only=True, tag="start", tag_field="
 
 
 class EndRequest(_Message, frozen=True, kw_only=True, tag="end", tag_field="request"):
-    """End the run: what is incomplete becomes `Skipped`."""
+    """End the run: incomplete volumes become `Skipped`."""
 
 
 class MarkRequest(_Message, frozen=True, kw_only=True, tag="mark", tag_field="request"):
-    """Put a remark of at most 1,000 characters into the session's record."""
+    """Add a remark to the session's record."""
 
     text: str
+    """At most `MAX_MARK` characters."""
 
 
 class EventRequest(_Message, frozen=True, kw_only=True, tag="event", tag_field="request"):
-    """Put a presented event into the run's record, as BIDS describes events."""
+    """Add a presented event to the run's record, as BIDS describes events."""
 
     trial_type: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TRIAL_TYPE)]
     """Printable characters."""
     onset_s: Annotated[float, msgspec.Meta(ge=-MAX_EVENT_S, le=MAX_EVENT_S)] | None = None
     """Seconds since the acquisition of the run's first volume began; `None`: now."""
     duration_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_EVENT_S)] | None = None
-    """`None`: not known."""
+    """Seconds; `None`: not known."""
 
 
 class PauseRequest(_Message, frozen=True, kw_only=True, tag="pause", tag_field="request"):
-    """Take volumes in and decide none, until `resume`: the outcome of each is `paused`."""
+    """Read volumes without deciding them until `resume`; the outcome of each is `paused`."""
 
 
 class ResumeRequest(_Message, frozen=True, kw_only=True, tag="resume", tag_field="request"):
@@ -207,19 +210,19 @@ class ResumeRequest(_Message, frozen=True, kw_only=True, tag="resume", tag_field
 
 
 class SnapshotRequest(_Message, frozen=True, kw_only=True, tag="snapshot", tag_field="request"):
-    """Ask for the outcomes after a sequence number, or for this run's where there is none."""
+    """Ask for the outcomes after a sequence number, or without one for those of this run."""
 
     since: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
 
 
 class EchoRequest(_Message, frozen=True, kw_only=True, tag="echo", tag_field="request"):
-    """Answer a `LinkTest`: it came, and by this way answers go."""
+    """Answer a `LinkTest`."""
 
     nonce: Nonce
 
 
 class ShutdownRequest(_Message, frozen=True, kw_only=True, tag="shutdown", tag_field="request"):
-    """Stop the service; an unfinished run goes on when its session is opened again."""
+    """Stop the service. Opening the session again resumes an unfinished run."""
 
 
 Request = (
@@ -237,22 +240,23 @@ Request = (
 
 
 class IngestHeader(_Message, frozen=True, kw_only=True):
-    """What the second frame of an ingest message is."""
+    """Description of the object in the second frame of an ingest message."""
 
     kind: Literal["dicom", "volume"]
-    """`volume`: a raw one, see `rtdecode.raw`."""
+    """`volume`: a raw volume, see `rtdecode.raw`."""
     name: str
-    """For messages to the operator only; never used as a path."""
+    """Name of the object in messages to the operator; never used as a path."""
     sha256: str
 
 
 class IngestReply(_Message, frozen=True, kw_only=True):
-    """The answer to one object, sent once it is durable."""
+    """The answer to one object, sent when the object is durable."""
 
     sha256: str
     receipt: str
-    """`journalled`, `duplicate` (the same bytes came before) or `refused`, see `error`."""
+    """`journalled`, `duplicate` (the same bytes were received before) or `refused`."""
     error: str = ""
+    """Why the object was refused."""
 
 
 class _Version(msgspec.Struct):
@@ -268,17 +272,17 @@ def decode(content: bytes, message: type[M] | UnionType) -> M:
     Raises
     ------
     WireError
-        It is no JSON, not of that type, or of another major version; the message says which.
+        The content is not JSON, not of that type, or of another major version.
     """
     try:
         schema = msgspec.json.decode(content, type=_Version).schema
         if schema != SCHEMA:
             raise WireError(
-                f"the message has schema {schema}, this side speaks schema {SCHEMA}; use the same "
-                "version of rtdecode on both sides"
+                f"the message has schema {schema}, but this program uses schema {SCHEMA}; use the "
+                "same version of rtdecode on both sides"
             )
         return msgspec.json.decode(content, type=message)
-    # A value nested by the thousand exhausts the stack.
+    # A value with thousands of nested levels exhausts the stack.
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"the message is not understood: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Outcomes as messages and back, without loss."""
+"""Converts outcomes to messages and back, without loss."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from rtdecode.wire.messages import (
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """An outcome and its place in the session."""
+    """An outcome and its position in the session."""
 
     session: str
     run: int
@@ -30,17 +30,17 @@ class Numbered:
 
     @property
     def label(self) -> str | None:
-        """The class decided for, or "none"; `None` for a volume without a decision."""
+        """The decided class, or "none"; `None` for a volume without a decision."""
         return self.outcome.label if isinstance(self.outcome, Decision) else None
 
     @property
     def probabilities(self) -> tuple[float, ...] | None:
-        """One per class, or `None` for a volume without a decision."""
+        """One probability per class; `None` for a volume without a decision."""
         return self.outcome.probabilities if isinstance(self.outcome, Decision) else None
 
 
 def to_message(numbered: Numbered) -> OutcomeMessage:
-    """Return what is published for an outcome."""
+    """Return the message that is published for an outcome."""
     return OutcomeMessage(
         session=numbered.session,
         run=numbered.run,
@@ -50,13 +50,13 @@ def to_message(numbered: Numbered) -> OutcomeMessage:
 
 
 def from_message(message: OutcomeMessage) -> Numbered:
-    """Return the outcome that a message carries."""
+    """Return the outcome of a message."""
     outcome = outcome_from_message(message.outcome)
     return Numbered(message.session, message.run, message.sequence, outcome)
 
 
 def outcome_to_message(outcome: Outcome) -> DecisionMessage | SkippedMessage:
-    """Return an outcome as it is written to the wire and to the journal."""
+    """Return the message of an outcome, for the sockets and the journal."""
     if isinstance(outcome, Skipped):
         return SkippedMessage(
             index=outcome.index,
@@ -82,7 +82,7 @@ def outcome_to_message(outcome: Outcome) -> DecisionMessage | SkippedMessage:
 
 
 def outcome_from_message(message: DecisionMessage | SkippedMessage) -> Outcome:
-    """Return the outcome as it was before `outcome_to_message`."""
+    """Return the outcome of a message; the inverse of `outcome_to_message`."""
     if isinstance(message, SkippedMessage):
         return Skipped(
             index=message.index,
@@ -108,7 +108,7 @@ def outcome_from_message(message: DecisionMessage | SkippedMessage) -> Outcome:
 
 
 def deterministic(outcome: Outcome) -> bytes:
-    """Return the bytes in which two runs over the same objects must agree: all but the times."""
+    """Return an outcome without its times, as bytes: equal in two runs over the same objects."""
     if isinstance(outcome, Decision):
         outcome = replace(outcome, late=False)
     return msgspec.json.encode(outcome_to_message(replace(outcome, stamps=Stamps())))

@@ -3,6 +3,7 @@
 import gc
 import importlib.util
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -190,6 +191,19 @@ def export(tmp_path: Path) -> Callable[[str, bytes], Path]:
         return part.replace(path)
 
     return put
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """Return a function that waits until a condition is true, and fails after a deadline."""
+
+    def wait(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline_s, "the condition did not become true in time"
+            time.sleep(0.01)
+
+    return wait
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def test_what_goes_wrong_is_raised_where_outcomes_are_waited_for():
     """No endpoint, nobody there; and leaving in the middle leaves no thread."""
 
     async def follow() -> None:
-        with pytest.raises(ConfigError, match="is no endpoint"):
+        with pytest.raises(ConfigError, match="is not an endpoint"):
             async with AsyncOutcomes("7801"):
                 raise AssertionError
         async with AsyncOutcomes("tcp://127.0.0.1:9", timeout_s=0.05) as outcomes:

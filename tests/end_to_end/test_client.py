@@ -97,7 +97,7 @@ def test_nobody_there_is_said(tmp_path):
         pytest.raises(ConfigError, match="no service answers"),
     ):
         control.status()
-    with pytest.raises(ConfigError, match="is no endpoint"):
+    with pytest.raises(ConfigError, match="is not an endpoint"):
         Outcomes("7801")
     with pytest.raises(ConfigError, match="session that is being served"):
         session_endpoints(tmp_path)

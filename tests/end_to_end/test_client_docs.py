@@ -18,7 +18,7 @@ VOLUMES = 4
 
 
 @pytest.fixture
-def run(start, export, scanner):
+def run(start, export, scanner, until):
     """Return a function that runs a program beside a run of four volumes, the third missing."""
     service = start()
 
@@ -33,8 +33,7 @@ def run(start, export, scanner):
             [*command, code], stdout=subprocess.PIPE, text=True, **options
         ) as program:
             with service.control() as control:
-                while program.poll() is None and not control.status().subscribers:
-                    pass
+                until(lambda: program.poll() is not None or control.status().subscribers)
                 export("3.dcm", scanner.mosaic(3))
                 with service.outcomes() as outcomes:
                     assert [next(outcomes).index for _ in range(VOLUMES)][-1] == 3

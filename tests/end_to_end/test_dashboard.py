@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,7 +12,8 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from rtdecode.dashboard.feed import Feed, ServiceAddress
+from rtdecode.client.follower import ServiceAddress
+from rtdecode.dashboard.service_connection import ServiceConnection
 from rtdecode.journal import read_remarks, read_session
 from rtdecode.types import Decision
 
@@ -291,59 +291,61 @@ def test_a_hung_browser_holds_up_nothing(start, export, scanner, dashboard, page
     service.shut()
 
 
-def test_a_feed_follows_without_a_browser(start, export, scanner, settings):
+def test_the_connection_follows_without_a_browser(start, export, scanner, settings, until):
     """Outcomes, status and answers to commands, from one thread."""
     service = start()
-    with Feed(ServiceAddress(settings.session, "", "")) as feed:
+    with ServiceConnection(ServiceAddress(settings.session, "", "")) as connection:
         for index in range(3):
             export(f"{index}.dcm", scanner.mosaic(index))
-        until(lambda: len(feed.snapshot.outcomes) == 3)
-        until(lambda: feed.snapshot.status is not None and feed.snapshot.status.objects == 3)
-        feed.command("mark", "seen")
-        feed.command("resume")  # it is not paused
-        until(lambda: len(feed.snapshot.notes) == 2)
+        until(lambda: len(connection.view.outcomes) == 3)
+        until(lambda: connection.view.status is not None and connection.view.status.objects == 3)
+        connection.command("mark", "seen")
+        connection.command("resume")  # it is not paused
+        until(lambda: len(connection.view.notes) == 2)
         service.shut()  # its last word comes, though nobody answers any more
-        until(lambda: feed.snapshot.status.state == "stopped")
-    assert [note.kind for note in feed.snapshot.notes] == ["done", "refused"]
-    assert [outcome.index for outcome in feed.snapshot.outcomes] == [0, 1, 2]
-    assert not feed.snapshot.dead
+        until(lambda: connection.view.status.state == "stopped")
+    assert [note.kind for note in connection.view.notes] == ["done", "refused"]
+    assert [outcome.index for outcome in connection.view.outcomes] == [0, 1, 2]
+    assert not connection.view.dead
 
 
-def test_a_feed_without_a_service_says_what_it_looks_for(tmp_path):
+def test_without_a_service_the_connection_names_the_missing_file(tmp_path, until):
     """A session that was never served has no endpoints yet."""
-    with Feed(ServiceAddress(tmp_path, "", "")) as feed:
-        until(lambda: feed.snapshot.trouble)
-        feed.command("start")
-        until(lambda: feed.snapshot.notes)
-    assert "endpoints.json" in feed.snapshot.trouble
-    assert feed.snapshot.notes[0].kind == "refused"
+    with ServiceConnection(ServiceAddress(tmp_path, "", "")) as connection:
+        until(lambda: connection.view.trouble)
+        connection.command("start")
+        until(lambda: connection.view.notes)
+    assert "endpoints.json" in connection.view.trouble
+    assert connection.view.notes[0].kind == "refused"
 
 
-def test_a_command_to_a_service_that_is_away_is_not_carried_out_when_it_is_back(start, settings):
+def test_a_command_to_a_service_that_is_away_is_not_carried_out_when_it_is_back(
+    start, settings, until
+):
     """Who was told that nobody answers must not see the run end minutes later."""
     service = start()
-    with Feed(ServiceAddress(settings.session, "", "")) as feed:
-        until(lambda: feed.snapshot.status is not None)
+    with ServiceConnection(ServiceAddress(settings.session, "", "")) as connection:
+        until(lambda: connection.view.status is not None)
         service.shut()
-        feed.command("end")
-        until(lambda: feed.snapshot.notes)
-        assert feed.snapshot.notes[-1].kind == "refused"
+        connection.command("end")
+        until(lambda: connection.view.notes)
+        assert connection.view.notes[-1].kind == "refused"
         endpoints = service.endpoints
         again = start(outcomes=endpoints.outcomes, control=endpoints.control)
-        until(lambda: feed.snapshot.status.state == "ready")
-        feed.command("mark", "after it")
-        until(lambda: feed.snapshot.notes[-1].kind == "done")
+        until(lambda: connection.view.status.state == "ready")
+        connection.command("mark", "after it")
+        until(lambda: connection.view.notes[-1].kind == "done")
         with again.control() as control:
             assert control.status().state == "ready"
     again.shut()
 
 
-def test_a_feed_that_dies_says_of_what(tmp_path, caplog):
+def test_an_unexpected_error_of_the_connection_is_shown(tmp_path, caplog, until):
     """An error that nobody foresaw is shown, not swallowed."""
     (tmp_path / "endpoints.json").write_text("[]", encoding="utf-8")
-    with Feed(ServiceAddress(tmp_path, "", "")) as feed:
-        until(lambda: feed.snapshot.dead)
-    assert "AttributeError" in feed.snapshot.dead
+    with ServiceConnection(ServiceAddress(tmp_path, "", "")) as connection:
+        until(lambda: connection.view.dead)
+    assert "AttributeError" in connection.view.dead
     assert "Traceback" in caplog.text
 
 
@@ -362,10 +364,3 @@ def test_a_taken_port_is_a_refusal(start, dashboard, settings):
     assert done.returncode == 2
     assert "another dashboard may be open" in done.stderr
     service.shut()
-
-
-def until(true: Callable[[], object], timeout_s: float = 30.0) -> None:
-    """Wait until something is so."""
-    deadline_s = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline_s, "it never came"

@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -71,7 +72,7 @@ def connect() -> Iterator[type[Client]]:
 
 
 def test_early_and_late_clients_get_the_run_and_the_next(
-    adapt, start, export, scanner, make_scanner, settings, stand_in, connect
+    adapt, start, export, scanner, make_scanner, settings, stand_in, connect, until
 ):
     """Each line is the outcome as on the wire, with the classes' names; runs follow each other."""
     service = start()
@@ -89,8 +90,7 @@ def test_early_and_late_clients_get_the_run_and_the_next(
         assert line == json.loads(encode(to_message(numbered)))
     with service.control() as control:
         control.end()
-        while control.status().state == "running":
-            pass
+        until(lambda: control.status().state != "running")
         control.start()
     other = make_scanner(series=6, seed=8)
     for index in range(2):
@@ -182,7 +182,9 @@ def test_a_client_that_never_reads_is_dropped_and_the_others_get_everything(
             except TimeoutError:
                 continue
         assert [json.loads(line)["sequence"] for line in came.splitlines()] == [*range(1, 41)]
-        while "a client is gone: TimeoutError" not in caplog.text:
+        deadline_s = time.monotonic() + 30
+        while "a client has disconnected: TimeoutError" not in caplog.text:
+            assert time.monotonic() < deadline_s
             service.answer()
         got = 0
         with suppress(ConnectionError):

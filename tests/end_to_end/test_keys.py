@@ -103,7 +103,9 @@ def test_a_friend_is_served_and_strangers_get_nothing(
     assert (summary.decisions, summary.exit_code) == (4, 0)
 
 
-def test_a_strangers_objects_are_never_taken(start, scanner, service_folder, friend, stranger):
+def test_a_strangers_objects_are_never_taken(
+    start, scanner, service_folder, friend, stranger, until
+):
     """What a client without a key that is allowed pushes does not reach the journal."""
     service = start(keys=service_folder, volumes=1, **OPEN)
     ingest, control = here(service.endpoints.ingest), here(service.endpoints.control)
@@ -122,8 +124,7 @@ def test_a_strangers_objects_are_never_taken(start, scanner, service_folder, fri
         sink.put("c", content)
         sink.flush()
     with Control(control, timeout_s=20.0, keys=friend) as asked:
-        while asked.status().state == "running":
-            pass
+        until(lambda: asked.status().state != "running")
         assert asked.status().objects == 1
     service.stop.set()
     assert service.thread.result(timeout=60).decisions == 1
@@ -167,7 +168,7 @@ def test_a_sender_that_was_shut_out_gets_in_once_it_is_allowed(
 
 @pytest.mark.parametrize("allowed", [True, False])
 def test_an_adapter_shows_its_keys(
-    start, adapt, scanner, service_folder, friend, settings, allowed
+    start, adapt, scanner, service_folder, friend, settings, allowed, until
 ):
     """With them a client of its gets the run; without, it is not told a thing."""
     service = start(keys=service_folder, **OPEN)
@@ -177,8 +178,7 @@ def test_an_adapter_shows_its_keys(
         sink.put("0.dcm", scanner.mosaic(0))
         sink.flush()
     with Control(here(service.endpoints.control), timeout_s=20.0, keys=friend) as asked:
-        while asked.status().sequence < 1:
-            pass
+        until(lambda: asked.status().sequence >= 1)
     with sockets.create_connection(where, timeout=20) as client:
         client.settimeout(20 if allowed else 0.5)
         if allowed:
@@ -218,7 +218,10 @@ def test_loopback_is_plain_unless_keys_are_given(start, service_folder, friend):
     """With keys even this computer's own clients show theirs."""
     service = start(keys=service_folder, volumes=1)
     control = service.endpoints.control
-    with Control(control, timeout_s=0.2) as plain, pytest.raises(ConfigError, match="and keys if"):
+    with (
+        Control(control, timeout_s=0.2) as plain,
+        pytest.raises(ConfigError, match="--keys if"),
+    ):
         plain.status()
     with Control(control, timeout_s=20.0, keys=friend) as asked:
         assert asked.status().state == "ready"

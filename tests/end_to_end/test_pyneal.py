@@ -156,7 +156,7 @@ def test_the_next_run_is_another_series(start, voxels, tmp_path):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_happens_on_the_way_the_outcomes_are_the_unbroken_runs(
-    start, voxels, tmp_path, seed
+    start, voxels, tmp_path, seed, until
 ):
     """Lost, repeated and swapped volumes, nonsense, restarts of the sender and of the service."""
     rng = np.random.default_rng(seed)
@@ -164,11 +164,9 @@ def test_whatever_happens_on_the_way_the_outcomes_are_the_unbroken_runs(
 
     def ended(service) -> str:
         with service.control() as control:
-            while control.status().objects < len(kept):
-                pass
+            until(lambda: control.status().objects >= len(kept))
             control.end()
-            while control.status().state == "running":
-                pass
+            until(lambda: control.status().state != "running")
         return service.shut().outcomes_sha256
 
     unbroken = start(source=SOURCE, session=tmp_path / "unbroken", patience_s=60.0)
@@ -261,7 +259,7 @@ def test_a_recorded_run_replays_and_a_byte_for_byte_repeat_is_said(start, voxels
         for index in (0, 1, 1, 2):
             scanner.put(index, voxels(index))
     digest = service.finish().outcomes_sha256
-    assert "volume 1 came before" in caplog.text
+    assert "volume 1 was received before" in caplog.text
     assert [v.index for v in read_run(tmp_path / "session")] == [0, 1, 2]
     again = start(session=tmp_path / "again", source=f"recording:{tmp_path / 'session'}")
     assert again.finish().outcomes_sha256 == digest
@@ -328,10 +326,10 @@ def test_a_taken_port_and_a_wrong_address_are_said(start, tmp_path):
 
 
 def test_an_address_that_other_machines_reach_is_warned_of(start, caplog):
-    """Pyneal's protocol protects nothing, and the log says so."""
+    """Pyneal's protocol has no protection, and the log says so."""
     with caplog.at_level(logging.WARNING):
         start(source="pyneal://*:*").shut()
-    assert "protects nothing" in caplog.text
+    assert "has no protection" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -364,7 +362,7 @@ def test_milliseconds_and_seconds_are_one_run(start, voxels, caplog):
         scanner.put(0, voxels(0), TR="1500")
         scanner.put(1, voxels(1), TR="1.5")
         assert service.finish().decisions == 2
-    assert "1500 is taken for milliseconds: 1.5 s" in caplog.text
+    assert "1500 is read as milliseconds: 1.5 s" in caplog.text
 
 
 def test_a_sender_may_vanish_at_any_moment(start, voxels):

@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import time
 
 import pytest
 
@@ -31,8 +32,9 @@ def ask(where: Where, *pieces: str) -> dict[str, object]:
 
 def wait_for(where: Where, index: int) -> dict[str, object]:
     """Ask until there is a result, as stimulus scripts do."""
+    deadline_s = time.monotonic() + 30
     while not (result := ask(where, f"{index:04d}"))["foundResults"]:
-        pass
+        assert time.monotonic() < deadline_s, f"no result of volume {index}"
     return result
 
 
@@ -139,7 +141,7 @@ def test_a_thousand_clients_in_turn_leave_nothing_behind(adapt, run_of_four, set
 
 
 def test_it_follows_its_session_to_new_addresses_and_runs(
-    adapt, start, export, scanner, make_scanner, settings
+    adapt, start, export, scanner, make_scanner, settings, until
 ):
     """The service is started again on other ports; then the next run's volumes replace these."""
     service = start()
@@ -154,12 +156,10 @@ def test_it_follows_its_session_to_new_addresses_and_runs(
     assert ask(where, "0000") == first
     with again.control() as control:
         control.end()
-        while control.status().state == "running":
-            pass
+        until(lambda: control.status().state != "running")
         control.start()
     export("other.dcm", make_scanner(series=6, seed=8).mosaic(0))
-    while ask(where, "0000") == first:
-        pass
+    until(lambda: ask(where, "0000") != first)
     assert ask(where, "0001") == {"foundResults": False}
     again.shut()
 
@@ -167,7 +167,7 @@ def test_it_follows_its_session_to_new_addresses_and_runs(
 def test_what_cannot_work_is_refused_in_words(adapt, start, settings, tmp_path):
     """An unknown class, a taken port, a folder that no service opened."""
     service = start()
-    with pytest.raises(ConfigError, match="no class of the bundle: faces; its classes are rest"):
+    with pytest.raises(ConfigError, match="the bundle does not have: faces; it has rest"):
         adapt(_run_to_its_end, settings.session, ANY, {"average": "faces"})
     taken = adapt(run, settings.session, ANY, {})
     with pytest.raises(ConfigError, match="--listen"):

@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Protocol
 
 from rtdecode.client import Control, Outcomes, session_endpoints
-from rtdecode.display import Displayed, begun, line_of, present
+from rtdecode.display import DisplayLog, block_start, line_of, present
 from rtdecode.errors import RtdecodeError
 from rtdecode.feedback import (
-    Assigned,
+    Assignment,
     Feedback,
     FeedbackSettings,
     Frame,
-    assigned,
+    read_assignment,
     read_recordings,
     read_settings,
 )
@@ -63,11 +63,13 @@ def main() -> int:
         blinded = settings.sham is not None
         if {options.code is not None, options.recorded is not None} != {blinded}:
             parser.error("give --code and --recorded if the settings have `sham`, and only then")
-        arm = None if settings.sham is None else assigned(settings.sham, options.code)
+        arm = None if settings.sham is None else read_assignment(settings.sham, options.code)
         recordings = () if arm is None else read_recordings(options.recorded)
         with Control(session_endpoints(options.session)["control"]) as service:
             status = service.status()
-        feedback = Feedback(settings, status, same_clock=True, assigned=arm, recordings=recordings)
+        feedback = Feedback(
+            settings, status, same_clock=True, assignment=arm, recordings=recordings
+        )
         with closing(open_screen(settings, terminal=options.terminal)) as screen:
             show_feedback(options.session, feedback, screen, arm)
     except RtdecodeError as error:
@@ -100,7 +102,9 @@ class Screen(Protocol):
         ...
 
 
-def show_feedback(session: Path, feedback: Feedback, screen: Screen, arm: Assigned | None) -> None:
+def show_feedback(
+    session: Path, feedback: Feedback, screen: Screen, arm: Assignment | None
+) -> None:
     """Draw a frame at each refresh of the screen, until the run ends or Escape is pressed.
 
     Parameters
@@ -119,7 +123,7 @@ def show_feedback(session: Path, feedback: Feedback, screen: Screen, arm: Assign
     proceed = True
     with (
         Outcomes.of_session(session) as outcomes,
-        Displayed(session, arm) as record,
+        DisplayLog(session, arm) as record,
         ThreadPoolExecutor(1) as reporter,
     ):
         while proceed and not outcomes.ended:
@@ -134,9 +138,9 @@ def show_feedback(session: Path, feedback: Feedback, screen: Screen, arm: Assign
 
             # 3. If a block begins with this frame, report it to the service, for the run's events.
             #    The report waits for an answer, so it must not be sent in the thread that draws.
-            block_start = begun(frame, last, run_s)
-            if block_start is not None:
-                reports.append(reporter.submit(present, block_start, session))
+            event = block_start(frame, last, run_s)
+            if event is not None:
+                reports.append(reporter.submit(present, event, session))
 
             # 4. Record each change of the screen, with the time at which it became visible.
             if frame != last:

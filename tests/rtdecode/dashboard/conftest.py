@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtdecode.dashboard.feed import ServiceView
+from rtdecode.dashboard.service_connection import ServiceView
 from rtdecode.types import Decision, Motion, Quality, Skipped, SkipReason, Stamps
 from rtdecode.wire import StageLatency, Status
 
@@ -67,7 +67,7 @@ def make_status():
 
 
 @pytest.fixture
-def make_snapshot(make_status):
+def make_view(make_status):
     """Return a function that makes what is known of a run."""
 
     def make(outcomes=(), **changes):

@@ -5,8 +5,9 @@ import os
 
 import pytest
 
-from rtdecode.dashboard.access import COOKIE, Gate, is_loopback, token_for
+from rtdecode.dashboard.access import COOKIE, Gate, token_for
 from rtdecode.errors import ConfigError
+from rtdecode.wire import is_loopback
 
 TOKEN = "a-token-of-enough-letters"  # noqa: S105 - a made-up one
 

@@ -1,14 +1,23 @@
-"""What the buttons offer."""
+"""Which buttons are enabled."""
 
 from typing import get_args
 
-from rtdecode.dashboard.operator_commands import POSSIBLE
-from rtdecode.lifecycle import COMMANDS, TRANSITIONS
+from rtdecode.lifecycle import COMMANDS, TRANSITIONS, possible_commands
 from rtdecode.wire import RunState
 
+POSSIBLE = {
+    "idle": {"start"},
+    "ended": {"start"},
+    "ready": {"pause", "end"},
+    "calibrating": {"pause", "end"},
+    "running": {"pause", "end"},
+    "paused": {"resume", "end"},
+}
 
-def test_the_buttons_offer_what_the_service_would_do():
-    """Neither more nor less, in every state."""
+
+def test_the_possible_commands_are_those_that_the_service_accepts():
+    """In every state."""
     for state in get_args(RunState):
-        possible = {str(event) for event in COMMANDS if (state, event) in TRANSITIONS}
-        assert set(POSSIBLE.get(state, ())) == possible, state
+        accepted = {str(event) for event in COMMANDS if (state, event) in TRANSITIONS}
+        assert {str(command) for command in possible_commands(state)} == accepted, state
+        assert accepted == POSSIBLE.get(state, set()), state

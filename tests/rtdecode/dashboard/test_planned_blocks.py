@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rtdecode.dashboard.planned_blocks import Moment, moment, read_blocks, told_blocks
+from rtdecode.dashboard.planned_blocks import Moment, moment, presented_blocks, read_blocks
 from rtdecode.errors import ConfigError
 from rtdecode.events import Block
 from rtdecode.journal import StimulusEvent
@@ -74,5 +74,5 @@ def test_what_programs_tell_becomes_blocks_of_its_run():
         told(1, "cue", None),
         told(2, "faces", 0.0),
     ]
-    assert told_blocks(presented, 1) == (Block("faces", 0.0, 5.0), Block("places", 20.0, 22.0))
-    assert told_blocks(presented, 2) == (Block("faces", 0.0, 2.0),)
+    assert presented_blocks(presented, 1) == (Block("faces", 0.0, 5.0), Block("places", 20.0, 22.0))
+    assert presented_blocks(presented, 2) == (Block("faces", 0.0, 2.0),)

@@ -4,7 +4,13 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from rtdecode.dashboard.slice_images import OUTLINE, PIXELS_PER_MM, mask_points, picture, where
+from rtdecode.dashboard.slice_images import (
+    OUTLINE,
+    PIXELS_PER_MM,
+    mask_points,
+    move_points,
+    picture,
+)
 from rtdecode.stages import Space
 from rtdecode.stages.resample import dilate
 from rtdecode.types import Identity, Motion, Volume
@@ -48,13 +54,13 @@ def test_the_masks_voxels_are_found_among_the_dilated_ones(space, affine):
 
 def test_points_move_with_the_head(space):
     points = mask_points(space)
-    moved = where(points, space, Motion(trans_x=2.0, trans_z=-1.0))
+    moved = move_points(points, space, Motion(trans_x=2.0, trans_z=-1.0))
     np.testing.assert_allclose(moved - points, np.tile([2.0, 0.0, -1.0], (len(points), 1)))
 
 
 def test_the_outline_encloses_the_mask(space, affine, rng):
     data = rng.uniform(0, 100, SHAPE).astype(np.float32)
-    png = picture(volume_of(data, affine), where(mask_points(space), space, None), SIZE_MM)
+    png = picture(volume_of(data, affine), move_points(mask_points(space), space, None), SIZE_MM)
     outline = outline_of(png)
     columns = np.flatnonzero(outline.any(axis=0))
     # Three boxes beside each other; the box is 12 voxels deep, 10 wide.

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from rtdecode.display import DISPLAYED, Displayed, line_of, read_displayed
+from rtdecode.display import DISPLAYED, DisplayLog, line_of, read_displayed
 from rtdecode.errors import ConfigError
-from rtdecode.feedback import ARMS, Assigned, FeedbackBlock, Frame, Key
+from rtdecode.feedback import ARMS, Assignment, FeedbackBlock, Frame, Key
 
 SECRET = bytes(range(32))
 KEY = Key({"A": "real", "B": "yoked"}, SECRET.hex())
@@ -17,8 +17,8 @@ FRAMES = [
 ]
 
 
-def keep(folder, assigned=None, frames=FRAMES):
-    with Displayed(folder, assigned) as record:
+def keep(folder, assignment=None, frames=FRAMES):
+    with DisplayLog(folder, assignment) as record:
         for frame in frames:
             record.write(line_of(frame, 3.5), frame)
 
@@ -38,7 +38,7 @@ def test_an_open_record_holds_what_was_shown(tmp_path):
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_sealed_record_tells_nothing_without_its_key(tmp_path, arm):
     """Neither by a word nor by its length; with the key it is whole."""
-    keep(tmp_path, Assigned(arm, SECRET, "07"))
+    keep(tmp_path, Assignment(arm, SECRET, "07"))
     content = (tmp_path / DISPLAYED).read_text()
     assert not any(word in content for word in (*ARMS, "level", "label", "class"))
     sealed = list(read_displayed(tmp_path))
@@ -53,7 +53,7 @@ def test_a_sealed_record_tells_nothing_without_its_key(tmp_path, arm):
 
 def test_another_key_and_a_changed_line_are_refused(tmp_path):
     """And not misread."""
-    keep(tmp_path, Assigned("real", SECRET, "07"))
+    keep(tmp_path, Assignment("real", SECRET, "07"))
     with pytest.raises(ConfigError, match="line 1"):
         list(read_displayed(tmp_path, Key({}, bytes(32).hex())))
     path = tmp_path / DISPLAYED
@@ -78,7 +78,7 @@ def test_a_line_that_a_crash_cut_off_costs_only_itself(tmp_path):
 def test_a_full_disk_is_said_each_time_and_closing_goes_well(tmp_path):
     """The display goes on without its record."""
     (tmp_path / DISPLAYED).symlink_to("/dev/full")
-    with Displayed(tmp_path, None) as record:
+    with DisplayLog(tmp_path, None) as record:
         for _ in range(2):
             with pytest.raises(OSError, match="No space"):
                 record.write(line_of(FRAMES[0], 0.0), FRAMES[0])
@@ -89,4 +89,4 @@ def test_a_session_without_a_record_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=DISPLAYED):
         list(read_displayed(tmp_path))
     with pytest.raises(ConfigError, match="cannot be written"):
-        Displayed(tmp_path / "nowhere", None)
+        DisplayLog(tmp_path / "nowhere", None)

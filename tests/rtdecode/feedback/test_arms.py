@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtdecode.errors import ConfigError
-from rtdecode.feedback import ARMS, Blinding, assigned, randomise, read_key, write_assignment
+from rtdecode.feedback import ARMS, Blinding, randomise, read_assignment, read_key, write_assignment
 
 
 @given(st.integers(1, 90), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**32))
@@ -51,22 +51,22 @@ def test_a_participant_is_looked_up(tmp_path):
     rows, key = randomise(12, ARMS, 6, seed=1)
     write_assignment(rows, key, files)
     for participant, code in rows:
-        found = assigned(files, participant)
+        found = read_assignment(files, participant)
         assert (found.arm, found.secret.hex()) == (key.arms[code], key.secret)
     assert read_key(files.key) == key
-    with pytest.raises(ConfigError, match="drawn once"):
+    with pytest.raises(ConfigError, match="only once"):
         write_assignment(rows, key, files)
 
 
 def test_errors_tell_no_arm(tmp_path):
     """Whatever is wrong with the files, nothing of the key's content is in the message."""
     files = Blinding(tmp_path / "table.tsv", tmp_path / "key.json")
-    with pytest.raises(ConfigError, match=r"key\.json is no key"):
-        assigned(files, "01")
+    with pytest.raises(ConfigError, match=r"key\.json is not a key"):
+        read_assignment(files, "01")
     rows, key = randomise(4, ("real", "yoked"), 2, seed=1)
     write_assignment(rows, key, files)
     with pytest.raises(ConfigError, match="exactly one"):
-        assigned(files, "05")
+        read_assignment(files, "05")
     content = files.key.read_text()
     files.table.write_text(files.table.read_text().replace("\tA", "\tC"))
     files.key.write_text(content[:-10])
@@ -74,7 +74,7 @@ def test_errors_tell_no_arm(tmp_path):
     for text in (content[:-10], content):
         files.key.write_text(text)
         with pytest.raises(ConfigError) as refused:
-            assigned(files, "01")
+            read_assignment(files, "01")
         messages.append(str(refused.value))
         assert refused.value.__cause__ is None
     assert not any(word in message for message in messages for word in ("real", "yoked", "secret"))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtdecode.errors import ConfigError
-from rtdecode.feedback import Assigned, Feedback, FirstVolumes, RecordedDecisions
+from rtdecode.feedback import Assignment, Feedback, FirstVolumes, RecordedDecisions
 from rtdecode.feedback.run_clock import RunClock
 from rtdecode.types import Skipped, SkipReason, Stamps
 from rtdecode.wire import Numbered
@@ -147,7 +147,7 @@ def drive(settings, status, outcomes, arm, recording):
         settings,
         status,
         same_clock=True,
-        assigned=Assigned(arm, bytes(32), "01"),
+        assignment=Assignment(arm, bytes(32), "01"),
         recordings=(recording,),
     )
     frames, left = [], list(outcomes)
@@ -206,7 +206,7 @@ def test_sham_needs_a_recording_that_fits(settings, status):
                     settings,
                     status,
                     same_clock=True,
-                    assigned=Assigned(arm, bytes(32), "01"),
+                    assignment=Assignment(arm, bytes(32), "01"),
                     recordings=recordings,
                 )
             messages.add(str(refused.value))

@@ -9,7 +9,7 @@ import pytest
 
 from rtdecode.cli import main
 from rtdecode.errors import ConfigError
-from rtdecode.keys import allow, client_keys, listed, new_client, new_service, service_keys
+from rtdecode.keys import allow, client_keys, list_keys, new_client, new_service, service_keys
 
 
 @pytest.fixture
@@ -63,12 +63,12 @@ def test_secret_files_are_their_owners_alone(service, client) -> None:
 def test_keys_are_never_overwritten(service, client) -> None:
     """Making keys twice is refused; so is another client under a name that is allowed."""
     before = service_keys(service)
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         new_service(service)
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         new_client(client, "stimulus-pc")
     other = new_client(client.parent / "other", "stimulus-pc")
-    with pytest.raises(ConfigError, match="another client called stimulus-pc"):
+    with pytest.raises(ConfigError, match="another client with the name stimulus-pc"):
         allow(service, other)
     assert allow(service, client / "stimulus-pc.key").exists()
     assert service_keys(service) == before
@@ -77,14 +77,14 @@ def test_keys_are_never_overwritten(service, client) -> None:
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "service", "x" * 65, "a\nb"])
 def test_a_clients_name_is_no_path(tmp_path, name) -> None:
     """It becomes a file's name, so it is only letters, digits, dots, dashes and underscores."""
-    with pytest.raises(ConfigError, match="cannot be called"):
+    with pytest.raises(ConfigError, match="cannot be the name"):
         new_client(tmp_path / "keys", name)
     assert not (tmp_path / "keys").exists()
 
 
 def test_wrong_files_are_named_with_what_to_do(tmp_path, service, client) -> None:
     """Each mistake that is easily made has its remedy."""
-    with pytest.raises(ConfigError, match="never leaves its computer"):
+    with pytest.raises(ConfigError, match="must not leave its computer"):
         allow(service, client / "stimulus-pc.key_secret")
     with pytest.raises(ConfigError, match="rtdecode keys new"):
         allow(tmp_path, client / "stimulus-pc.key")
@@ -93,7 +93,7 @@ def test_wrong_files_are_named_with_what_to_do(tmp_path, service, client) -> Non
     junk = tmp_path / "junk.key"
     for content in (b"", b"\0" * 999, b"public-key = 'short'", b'public-key = "' + b"\x7f" * 40):
         junk.write_bytes(content)
-        with pytest.raises(ConfigError, match="is no key file"):
+        with pytest.raises(ConfigError, match="is not a key file"):
             allow(service, junk)
     junk.write_bytes(b"#" * 100_000)
     with pytest.raises(ConfigError, match="more than"):
@@ -105,7 +105,7 @@ def test_wrong_files_are_named_with_what_to_do(tmp_path, service, client) -> Non
         client_keys(client)
     assert client_keys(client / "second.key_secret").name == "second"
     (client / "service.key").unlink()
-    with pytest.raises(ConfigError, match="copy it there"):
+    with pytest.raises(ConfigError, match="copy it from"):
         client_keys(client / "second.key_secret")
 
 
@@ -135,6 +135,6 @@ def test_commands_lead_from_nothing_to_a_client_that_is_allowed(tmp_path, capsys
         ("service", "service"),
         ("pc", "allowed"),
     ]
-    assert [k.name for k in listed(tmp_path / "there")] == ["pc"]
+    assert [k.name for k in list_keys(tmp_path / "there")] == ["pc"]
     assert main(["keys", "new", "--folder", here]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err

@@ -106,7 +106,7 @@ def test_no_bytes_crash_the_reader(content):
 
 def test_another_major_version_is_named():
     """Both versions are in the message."""
-    with pytest.raises(WireError, match="schema 7, this side speaks schema 1"):
+    with pytest.raises(WireError, match="schema 7, but this program uses schema 1"):
         decode(b'{"schema": 7, "request": "status"}', Request)
 
 
@@ -124,7 +124,7 @@ def test_only_this_machines_addresses_are_endpoints():
     ):
         with pytest.raises(ConfigError, match="CURVE keys"):
             loopback(remote)
-        assert listening(remote, guarded=True) == remote
+        assert listening(remote, has_keys=True) == remote
     for wrong in ("127.0.0.1:7801", "tcp://127.0.0.1", "tcp://:7801", "ipc:///tmp/x", ""):
         with pytest.raises(ConfigError, match="tcp://ADDRESS:PORT"):
             loopback(wrong)

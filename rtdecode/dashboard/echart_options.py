@@ -1,4 +1,4 @@
-"""The charts: ECharts options, and the data that are sent when a volume comes."""
+"""The options of the charts for ECharts, and the data to send for each volume."""
 
 import math
 from collections.abc import Sequence
@@ -6,29 +6,17 @@ from typing import Any
 
 from rtdecode.dashboard.model import RunPlan
 from rtdecode.events import Block
+from rtdecode.palette import light_colour
 from rtdecode.types import FD_MARKS_MM, Decision, Outcome
 
 Options = dict[str, Any]
 Points = list[list[float | None]]
 
-CLASS_COLOURS = (
-    "#3b8fd0",
-    "#f0862a",
-    "#3fa65a",
-    "#e2544f",
-    "#a878d4",
-    "#3fb5af",
-    "#c9a81f",
-    "#e874a0",
-    "#a9764f",
-    "#8592a3",
-)
-"""After Tableau 10; read on white and on black, and by most colour-blind eyes."""
 INK = "#7f8b99"
 RULE = "rgba(127,139,153,0.22)"
 SHOWN_CLASSES = 8
-"""With more, those are drawn that were likeliest lately."""
-LATELY = 60
+"""If there are more classes, only the recently most probable ones are drawn."""
+RECENT_DECISIONS = 60
 _MOTION = {
     "trans_x": "x",
     "trans_y": "y",
@@ -37,34 +25,31 @@ _MOTION = {
     "rot_y": "roll",
     "rot_z": "yaw",
 }
-"""Motion parameters, and what they are called in the chart's legend."""
+"""Motion parameters and their names in the legend."""
+_AXIS_COLOURS = ("#3b8fd0", "#3fa65a", "#e2544f")
+_WARNING, _LIMIT = "#c9a81f", "#e2544f"
 _DEGREES = 180 / math.pi
 _FONT = {"fontFamily": "Roboto, sans-serif", "fontSize": 14, "color": INK}
 
 
-def colour(number: int) -> str:
-    """Return the colour of a class."""
-    return CLASS_COLOURS[number % len(CLASS_COLOURS)]
-
-
-def words(name: str) -> str:
-    """Return a class or trial type as it is read."""
+def to_words(name: str) -> str:
+    """Return the name of a class or trial type with spaces."""
     return name.replace("_", " ")
 
 
 def shown_classes(outcomes: Sequence[Outcome], classes: Sequence[str]) -> list[int]:
-    """Return which classes are drawn, in their order."""
+    """Return the indices of the drawn classes, in order."""
     if len(classes) <= SHOWN_CLASSES:
         return list(range(len(classes)))
-    lately = [o.probabilities for o in outcomes if isinstance(o, Decision)][-LATELY:]
-    totals = [max((p[n] for p in lately), default=0.0) for n in range(len(classes))]
+    recent = [o.probabilities for o in outcomes if isinstance(o, Decision)][-RECENT_DECISIONS:]
+    totals = [max((p[n] for p in recent), default=0.0) for n in range(len(classes))]
     return sorted(sorted(range(len(classes)), key=lambda n: -totals[n])[:SHOWN_CLASSES])
 
 
 def probabilities(classes: Sequence[str], plan: RunPlan, length_s: float) -> Options:
-    """Return the chart of probabilities over the run's time, the task's blocks behind them."""
-    areas = [_area(block, classes) for block in plan.blocks or plan.told]
-    behind: Options = {
+    """Return the chart of the probabilities over time, with the task's blocks as a background."""
+    areas = [_area(block, classes) for block in plan.blocks or plan.presented]
+    background: Options = {
         "id": "blocks",
         "type": "line",
         "data": [],
@@ -72,22 +57,22 @@ def probabilities(classes: Sequence[str], plan: RunPlan, length_s: float) -> Opt
         "markArea": {"silent": True, "data": areas},
     }
     lines = [
-        _line(f"class {n}", words(name), colour(n), width=3, extra={"xAxisIndex": 0})
+        _line(f"class {n}", to_words(name), light_colour(n), width=3, extra={"xAxisIndex": 0})
         for n, name in enumerate(classes)
     ]
-    few = len(classes) <= SHOWN_CLASSES
+    has_legend = len(classes) <= SHOWN_CLASSES
     return {
         **_common(),
-        "legend": {**_legend(), "data": [words(n) for n in classes] if few else []},
+        "legend": {**_legend(), "data": [to_words(n) for n in classes] if has_legend else []},
         "grid": {"left": 56, "right": 18, "top": 40, "bottom": 32},
         "xAxis": _time_axis(length_s),
         "yAxis": {**_axis(), "min": 0, "max": 1, "interval": 0.25, "axisLabel": _percent()},
-        "series": [behind, *lines],
+        "series": [background, *lines],
     }
 
 
-def filled(options: Options, data: Options) -> Options:
-    """Return a chart with its first data in it."""
+def with_data(options: Options, data: Options) -> Options:
+    """Return the options of a chart with its first data."""
     points = {series["id"]: series["data"] for series in data["series"]}
     series = [{**s, "data": points.get(s["id"], s["data"])} for s in options["series"]]
     legend = {**options.get("legend", {}), **data.get("legend", {})}
@@ -95,16 +80,15 @@ def filled(options: Options, data: Options) -> Options:
 
 
 def motion(limit_mm: float | None, length_s: float) -> Options:
-    """Return the chart of motion parameters, and of framewise displacement with its limits."""
-    hues = ("#3b8fd0", "#3fa65a", "#e2544f")
+    """Return the chart of the motion parameters and of framewise displacement with its limits."""
     lines = [
-        _line(name, shown, hues[n % 3], width=2, extra=_of(0))
+        _line(name, label, _AXIS_COLOURS[n % 3], width=2, extra=_of(0))
         | {"lineStyle": {"width": 2, "type": "solid" if n < 3 else "dashed"}}
-        for n, (name, shown) in enumerate(_MOTION.items())
+        for n, (name, label) in enumerate(_MOTION.items())
     ]
-    marks = [_mark(value, f"{value:g}", "#c9a81f") for value in FD_MARKS_MM]
+    marks = [_mark(value, f"{value:g}", _WARNING) for value in FD_MARKS_MM]
     if limit_mm is not None:
-        marks.append(_mark(limit_mm, f"limit {limit_mm:g}", "#e2544f"))
+        marks.append(_mark(limit_mm, f"limit {limit_mm:g}", _LIMIT))
     displacement = _line("fd", "FD", INK, width=2, extra=_of(1)) | {
         "areaStyle": {"opacity": 0.25},
         "markLine": {"symbol": "none", "silent": True, "data": marks, "animation": False},
@@ -136,7 +120,7 @@ def motion(limit_mm: float | None, length_s: float) -> Options:
 
 
 def quality(length_s: float) -> Options:
-    """Return the chart of DVARS, and of temporal SNR."""
+    """Return the chart of DVARS and temporal SNR."""
     return {
         **_common(),
         "grid": [
@@ -152,8 +136,8 @@ def quality(length_s: float) -> Options:
             {**_axis("temporal SNR"), "gridIndex": 1, "splitNumber": 2, "scale": True},
         ],
         "series": [
-            _line("dvars", "DVARS", "#a878d4", width=2, extra=_of(0)),
-            _line("tsnr", "temporal SNR", "#3fb5af", width=2, extra=_of(1)),
+            _line("dvars", "DVARS", light_colour(3), width=2, extra=_of(0)),
+            _line("tsnr", "temporal SNR", light_colour(6), width=2, extra=_of(1)),
         ],
     }
 
@@ -161,7 +145,7 @@ def quality(length_s: float) -> Options:
 def probability_data(
     outcomes: Sequence[Outcome], classes: Sequence[str], repetition_s: float
 ) -> Options:
-    """Return what changes of `probabilities` when a volume comes; gaps where none was decided."""
+    """Return the data of `probabilities`, with gaps at volumes without a decision."""
     shown = shown_classes(outcomes, classes)
     series = []
     for n in range(len(classes)):
@@ -176,12 +160,12 @@ def probability_data(
         series.append({"id": f"class {n}", "data": points})
     data: Options = {"series": series}
     if len(classes) > SHOWN_CLASSES:
-        data["legend"] = {"data": [words(classes[n]) for n in shown]}
+        data["legend"] = {"data": [to_words(classes[n]) for n in shown]}
     return data
 
 
 def motion_data(outcomes: Sequence[Outcome], repetition_s: float) -> Options:
-    """Return what changes of `motion` when a volume comes."""
+    """Return the data of `motion`."""
     series: list[Options] = []
     for n, name in enumerate(_MOTION):
         unit = 1.0 if n < 3 else _DEGREES
@@ -199,12 +183,12 @@ def motion_data(outcomes: Sequence[Outcome], repetition_s: float) -> Options:
 
 
 def quality_data(outcomes: Sequence[Outcome], repetition_s: float) -> Options:
-    """Return what changes of `quality` when a volume comes."""
-    known = [(_time(o, repetition_s), o.quality) for o in outcomes if o.quality is not None]
+    """Return the data of `quality`."""
+    measured = [(_time(o, repetition_s), o.quality) for o in outcomes if o.quality is not None]
     return {
         "series": [
-            {"id": "dvars", "data": [[t, _round(q.dvars)] for t, q in known]},
-            {"id": "tsnr", "data": [[t, _round(q.temporal_snr)] for t, q in known]},
+            {"id": "dvars", "data": [[t, _round(q.dvars)] for t, q in measured]},
+            {"id": "tsnr", "data": [[t, _round(q.temporal_snr)] for t, q in measured]},
         ]
     }
 
@@ -218,18 +202,18 @@ def _round(value: float) -> float | None:
 
 
 def _area(block: Block, classes: Sequence[str]) -> list[Options]:
-    known = block.trial_type in classes
-    tint = colour(list(classes).index(block.trial_type)) if known else INK
+    is_class = block.trial_type in classes
+    tint = light_colour(list(classes).index(block.trial_type)) if is_class else INK
     return [
         {
-            "name": words(block.trial_type).replace(" ", "\n"),
+            "name": to_words(block.trial_type).replace(" ", "\n"),
             "xAxis": block.onset_s,
             "itemStyle": {"color": tint, "opacity": 0.16},
             "label": {
                 **_FONT,
                 "lineHeight": 16,
                 "position": "insideTop",
-                "color": tint if known else INK,
+                "color": tint if is_class else INK,
             },
         },
         {"xAxis": block.end_s},
