@@ -21,7 +21,8 @@ def reference() -> str:
 
 
 def _section(name: str, command: Any, level: int) -> str:
-    lines = [f"{'#' * level} rtdecode {name}", "", _plain(command.help or ""), ""]
+    text = re.sub(r"Example: (.+)", r"Example: `\1`", _plain(command.help or ""))
+    lines = [f"{'#' * level} rtdecode {name}", "", text, ""]
     context = command.make_context(name, [], resilient_parsing=True)
     rows = [_row(parameter, context) for parameter in command.params]
     rows = [row for row in rows if row]
@@ -36,12 +37,12 @@ def _row(parameter: Any, context: Any) -> str:
     record = parameter.get_help_record(context)
     if not record:
         return ""
-    names, meaning = (text.replace("\n", " ").replace("|", "\\|") for text in record)
-    return f"| `{names}` | {_plain(meaning)} |"
+    names, meaning = (text.replace("\n", " ") for text in record)
+    return f"| `{names.replace('|', ' or ')}` | {_plain(meaning).replace('|', '&#124;')} |"
 
 
 def _plain(text: str) -> str:
     """Return a help text without Rich's markup, and safe in Markdown."""
     text = re.sub(r"\[/?(bold|dim|italic|b|i|cyan|red|green|yellow)\]", "", text)
     text = text.replace("\b\n", "").replace("\\[", "[")
-    return re.sub(r"([<>*_])", r"\\\1", text) if "`" not in text else text
+    return re.sub(r"([<>*])", r"\\\1", text) if "`" not in text else text
