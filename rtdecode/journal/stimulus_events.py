@@ -2,7 +2,7 @@
 
 A program tells an event when it happens, or with an onset by its own clock. Of the first kind the
 record holds the moment alone: the onset in the run follows from when the run's volumes came, which
-is known better the more of them there are (decision 81).
+is known better the more of them there are (docs/record.md).
 """
 
 import sqlite3
