@@ -18,7 +18,7 @@ from rich.table import Table
 from calibration.data.acquire import acquire, read_run
 from calibration.demo.scan import ScanSettings, scan, write
 from calibration.progress import silent
-from calibration.recipe import Announcements, CalibrationSettings, calibrate, preparing
+from calibration.recipe import Announcements, CalibrationSettings, calibrate, start_preparation
 from calibration.simulation import load_template
 from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode.player import play
@@ -103,15 +103,17 @@ def live(
     settings = CalibrationSettings("live")
     service = ServiceSettings(folder / "session", f"folder:{incoming}", volumes=count)
     last_s = [0.0]
-    with preparing(pretrained, settings, count) as begun:
+    with start_preparation(pretrained, settings, count) as preparation:
 
         def came(volume: object) -> None:
             last_s[0] = time.perf_counter() - watch.zero_s
-            begun.add(volume)  # type: ignore[arg-type]  # the service hands on volumes
+            preparation.add(volume)  # type: ignore[arg-type]  # the service hands on volumes
 
         acquire(service, came, on_ready=_player(run, incoming, speed))
-        calibrate([begun.volumes], pretrained, [events], folder / "live", settings, watch.progress,
-                  begun=begun, announce=watch.announcements())  # fmt: skip
+        calibrate(
+            [preparation.volumes], pretrained, [events], folder / "live", settings, watch.progress,
+            preparation=preparation, announce=watch.announcements(),
+        )  # fmt: skip
     watch.progress(COMPLETE)
     return {step: [t - last_s[0] for t in span] for step, span in watch.steps.items()}
 

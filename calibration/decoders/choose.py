@@ -40,7 +40,7 @@ MIN_BLOCKS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class DecoderChoice:
     """A decoder that the rule preferred: one candidate, or two with their shares."""
 
     name: str
@@ -67,7 +67,7 @@ class _Folds:
     sides: Mapping[str, tuple[Side, ...]]
 
 
-class Nested:
+class NestedCrossValidation:
     """The whole choice, cross-validated: built once, run again for every assignment of classes.
 
     Parameters
@@ -158,7 +158,7 @@ class Nested:
         found = self._evidence(self._outer, self._truth)
         return {name: log_softmax(found[c, 0]) for c, name in enumerate(self._names)}
 
-    def choose(self) -> Chosen:
+    def choose(self) -> DecoderChoice:
         """Return what the rule prefers for the true classes, all blocks considered.
 
         Where the choice itself could not be cross-validated, that is the default: the figures are
@@ -170,13 +170,15 @@ class Nested:
         names = tuple(self._names[c] for c in parts)
         if len(parts) == 1:
             reason = self._reason(evidence, rows, parts[0])
-            return Chosen(names[0], names, (1.0,), reason)
+            return DecoderChoice(names[0], names, (1.0,), reason)
         # The deep part comes first.
         parts = tuple(sorted(parts, key=lambda c: self.kinds[self._names[c]] != "deep"))
         names = tuple(self._names[c] for c in parts)
         how = "weighed on held-out blocks" if self.nested else "too few blocks to weigh them by"
         reason = f"{names[0]} ({shares[parts[0]]:.0%}) and {names[1]}, {how}"
-        return Chosen(STACK, names, (float(shares[parts[0]]), float(shares[parts[1]])), reason)
+        return DecoderChoice(
+            STACK, names, (float(shares[parts[0]]), float(shares[parts[1]])), reason
+        )
 
     def _evidence(self, part: _Folds, arrangements: Arrangements) -> Float64:
         """Return each candidate's held-out logits, (C, P, n, K)."""

@@ -15,7 +15,7 @@ from calibration.demo.feedback_report import Report
 from calibration.demo.scan import ScanSettings, plan, scan, write
 from calibration.demo.service_process import serve_and_play
 from calibration.demo.show import Show
-from calibration.recipe import Calibrated, CalibrationSettings, calibrate
+from calibration.recipe import CalibrationResult, CalibrationSettings, calibrate
 from calibration.simulation import SimulatedRun, load_template
 from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode.dicom import assemble
@@ -90,7 +90,7 @@ def _calibrate(
     folder: Path,
     settings: DemoSettings,
     show: Show,
-) -> Calibrated:
+) -> CalibrationResult:
     """Scan the participant for the first time, and compile the decoder from the files."""
     with show.step("calibration scan", "scan the participant: calibration run") as step:
         images = write(scanned, folder / "calibration", step.progress)
@@ -120,7 +120,7 @@ def _calibrate(
 
 
 def _feedback(
-    calibrated: Calibrated,
+    calibrated: CalibrationResult,
     scanned: SimulatedRun,
     planned: reports.DemoPlan,
     folder: Path,

@@ -27,7 +27,7 @@ RECURRENT = 0
 HALF_ABOVE = 300_000
 """More features than this a volume are kept in half precision: they are only looked through."""
 
-Step = Callable[[Float32], dict[int, Float32]]
+Extractor = Callable[[Float32], dict[int, Float32]]
 """From a prepared volume (V,) to each layer's features (F,)."""
 
 
@@ -134,7 +134,7 @@ def network_features(
     return table.arrays
 
 
-def with_runtime(network: DeepLight, mask: Bool, layers: Sequence[int], threads: int) -> Step:
+def with_runtime(network: DeepLight, mask: Bool, layers: Sequence[int], threads: int) -> Extractor:
     """Return what gives a volume's features by ONNX Runtime on the CPU; `network` is there."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -158,7 +158,7 @@ def with_runtime(network: DeepLight, mask: Bool, layers: Sequence[int], threads:
     return step
 
 
-def with_torch(network: DeepLight, mask: Bool, layers: Sequence[int], device: str) -> Step:
+def with_torch(network: DeepLight, mask: Bool, layers: Sequence[int], device: str) -> Extractor:
     """Return what gives a volume's features by torch on `device`; `network` is there."""
     slices = MaskedSlices(mask).to(device)
     sequence = SliceSequence(network, slices)

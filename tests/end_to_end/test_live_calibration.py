@@ -80,8 +80,8 @@ def test_a_volume_that_never_came_is_a_gap_in_the_run(taking, settings, export, 
 
 
 def test_what_is_no_run_is_named(tmp_path) -> None:
-    """A path that is not there, and a folder without images."""
-    with pytest.raises(ConfigError, match=r"--run .*nowhere: is not there"):
+    """A path that does not exist, and a folder without images."""
+    with pytest.raises(ConfigError, match=r"--run .*nowhere: does not exist"):
         read_run(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="there are no MR images here"):
         read_run(tmp_path)
