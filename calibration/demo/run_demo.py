@@ -27,7 +27,7 @@ WEIGHTS = "deeplight-2d-4mm-sim"
 PERMUTATIONS = 99
 """Nobody waits for a demo's p-value to be finer than one in a hundred."""
 _PARTICIPANTS = 1000
-"""Simulated people have numbers; each seed of the demo has this many of its own."""
+"""Number of simulated people of each seed of the demo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class DemoSettings:
     speed: Speed = 10.0
     """Of the feedback run's player, against the scanner's pace."""
     keep: Path | None = None
-    """Folder for the files, new or empty; nothing is kept without."""
+    """Folder for the files, new or empty. None: the files are deleted."""
     scans: ScanSettings = field(default_factory=ScanSettings)
 
 
@@ -104,7 +104,7 @@ def _calibrate(
             folder / "decoder",
             CalibrationSettings(
                 name="demo",
-                # The network is what the demo is to show; plain voxels are told beside it.
+                # The demo shows the network; voxels are its baseline.
                 fitting=FittingSettings(
                     preference="deep", permutations=PERMUTATIONS, seed=settings.seed
                 ),

@@ -53,7 +53,7 @@ def scan(
 
 
 def write(run: SimulatedRun, folder: Path, progress: Progress) -> Path:
-    """Write images into `folder/dicom`, which is returned, and events beside it."""
+    """Write images to `folder/dicom`, which is returned, and events to `folder`."""
     images = folder / "dicom"
     write_dicom(run, images, progress=lambda done, total: progress("images", done, total))
     write_events(run.events, folder / "events.tsv")

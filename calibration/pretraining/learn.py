@@ -28,7 +28,7 @@ class LearningSettings:
     cosine."""
     weight_decay: float = 1e-4
     average_volumes: int = 8
-    """An example is the mean of up to so many neighbouring volumes of a block."""
+    """Largest number of neighbouring volumes of a block that are averaged to an example."""
     mixed: int = 8
     """At first, volumes of so many places make an example; fewer and fewer, one in the last
     quarter."""
@@ -72,7 +72,7 @@ def learn(
     device
         `cpu` or `cuda`.
     start
-        What to begin with but for the head, which is always new; `initial_network` unless given.
+        Initial network without its head, which is always new; `initial_network` by default.
 
     Raises
     ------

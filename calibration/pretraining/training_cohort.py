@@ -55,7 +55,7 @@ class CohortExamples:
     person: NDArray[np.int64]
     """(n,)"""
     block: NDArray[np.int64]
-    """(n,) a number of its own for every block of everybody; its volumes are neighbours."""
+    """(n,) number of the block, unique over all people; the volumes of a block are neighbours."""
     states: tuple[str, ...]
     mask: Bool
 

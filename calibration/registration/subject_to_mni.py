@@ -26,7 +26,7 @@ from rtdecode.types import Bool, Float32, Float64, frozen
 
 Progress = Callable[[str], None]
 
-LEAST_OVERLAP = 0.82
+MIN_OVERLAP = 0.82
 """Below this Dice the registration is refused (docs/decisions/0005-registration-library.md)."""
 
 LEAST_INFORMATION = 0.10
@@ -63,7 +63,7 @@ class Registration:
     """Fraction of the template's brain that lies in the EPI's field of view."""
     information: float
     """Mutual information of EPI and template inside the brain, in nats, after the linear step and
-    at 4 mm: whether what is in the outlines agrees too, which no overlap can tell."""
+    at 4 mm: whether what is in the outlines agrees too, which no overlap can report."""
     method: str
     """How it was done, with the libraries' versions."""
     elapsed_s: float
@@ -95,7 +95,7 @@ def register(
     Directly, by mutual information (affine, then SyN); through a T1 of the subject, if given (EPI
     to T1 rigidly, T1 to MNI by SyN); or by a transform that the user already has. The same input
     gives the same coordinates, on a loaded machine and on another CPU too: one ITK thread, a fixed
-    seed, arithmetic that no CPU does differently. No overlap can tell left from right: that rests
+    seed, arithmetic that no CPU does differently. No overlap can report left from right: that rests
     on the affines, and on the operator's look at the overlay.
 
     Parameters
@@ -122,14 +122,14 @@ def register(
     ConfigError
         If an argument cannot be used: every problem at once.
     RunError
-        If no brain is found, the library fails, or the result is below `LEAST_OVERLAP` or
+        If no brain is found, the library fails, or the result is below `MIN_OVERLAP` or
         `LEAST_INFORMATION`.
     """
     started = time.perf_counter()
     _check(mean_epi, affine, grid_affine, t1, transform)
     epi = Image(mean_epi, affine)
-    tell = progress or _silent
-    tell("finding the brain in the mean EPI")
+    report = progress or _silent
+    report("finding the brain in the mean EPI")
     epi_mask = brain.epi_brain_mask(epi)
     # The decoder's grid, and a fixed one so that what is measured depends on no decoder.
     grid_brain = template.brain_mask(grid_shape, grid_affine)
@@ -143,7 +143,7 @@ def register(
     if transform is not None:
         from calibration.registration.transforms import library, read_transform
 
-        tell(f"applying {transform.name}")
+        report(f"applying {transform.name}")
         placed_mm = read_transform(transform, epi)(points_mm)
         mapped = antspyx.Mapped(final_mm=placed_mm, linear_mm=placed_mm)
         method = f"user's transform {transform.name}, read by {library()}"
@@ -153,7 +153,7 @@ def register(
         grey = Image(grey_levels(epi.data), affine)
         road = "mean EPI to MNI"
         if t1 is None:
-            tell(f"registering the mean EPI to MNI ({kind})")
+            report(f"registering the mean EPI to MNI ({kind})")
             mapped = antspyx.register_pair(
                 fixed.t1,
                 grey.masked(epi_mask),
@@ -163,7 +163,7 @@ def register(
                 seed=seed,
             )
         else:
-            mapped = _through_t1(grey, epi_mask, Image(*t1), fixed, points_mm, kind, seed, tell)
+            mapped = _through_t1(grey, epi_mask, Image(*t1), fixed, points_mm, kind, seed, report)
             road = "mean EPI to T1 (Rigid), T1 to MNI"
         method = f"{road} ({kind}), {antspyx.library()}, {template.library()}; {antspyx.repeats()}"
     grid = _Grid(grid_brain, grid_affine)
@@ -235,7 +235,7 @@ def _through_t1(
     points_mm: Float64,
     kind: str,
     seed: int,
-    tell: Progress,
+    report: Progress,
 ) -> antspyx.Mapped:
     """Carry MNI points to the T1 by SyN or an affine, and on to the EPI rigidly."""
     # Four points reveal an affine: the origin and one along each axis.
@@ -249,13 +249,13 @@ def _through_t1(
         found[:3, 3] = mapped_mm[0]
         return found
 
-    tell("registering the mean EPI to the T1 (Rigid)")
+    report("registering the mean EPI to the T1 (Rigid)")
     epi_to_t1 = matrix(epi, t1, epi_mask, "Rigid")
-    tell("finding the brain in the T1")
+    report("finding the brain in the T1")
     coarse = template.at_resolution(QUICK_MM)
     mni_to_t1 = matrix(coarse.t1, t1, coarse.generous, "Affine")
     t1_brain = t1.masked(brain.t1_brain_mask(t1, mni_to_t1, coarse))
-    tell(f"registering the T1 to MNI ({kind})")
+    report(f"registering the T1 to MNI ({kind})")
     in_t1 = antspyx.register_pair(
         fixed.t1, t1_brain, fixed.generous, points_mm, kind=kind, seed=seed
     )
@@ -294,10 +294,10 @@ def _judge(
     bench_mask, linear_overlap = laid(bench.mask, linear_mm)
     mask, overlap = laid(grid.mask, final_mm)
     for step, reached in (("linear step", linear_overlap), ("whole", overlap)):
-        if reached < LEAST_OVERLAP:
+        if reached < MIN_OVERLAP:
             raise RunError(
                 f"registration ({step}): the brains of the EPI and of MNI overlap by {reached:.2f} "
-                f"(Dice), at least {LEAST_OVERLAP:.2f} is needed ({method}). Check that the "
+                f"(Dice), at least {MIN_OVERLAP:.2f} is needed ({method}). Check that the "
                 "reference image is a whole head and its header's orientation right; for a slab "
                 "give a T1 of this subject; or give a transform from EPI to MNI (and check its "
                 "direction)."

@@ -1,4 +1,4 @@
-"""Run one antspyx registration in a process of its own.
+"""Run one antspyx registration in a separate process.
 
 `antspyx.register_pair` starts this file, so that ITK's thread count, its temporary files, whatever
 it prints and a crash in it stay out of the calling process. It imports nothing of this project.

@@ -50,7 +50,7 @@ def simulate(
 ) -> None:
     """Write sessions of simulated people: DICOM as a scanner exports it, and BIDS events.
 
-    Each person has an anatomy, activity, haemodynamics, noise and movements of their own; all
+    Each person has individual anatomy, activity, haemodynamics, noise and movements; all
     follow from one seed, and simulation.json says what was drawn from what.
 
     Example: rtdecode simulate --out cohort --subjects 1

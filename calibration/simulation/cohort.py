@@ -113,7 +113,7 @@ def write_cohort(
 
 
 def states_of(count: int, seed: int) -> tuple[TaskState, ...]:
-    """Return so many states: the default ones, and more drawn from the dictionary."""
+    """Return the requested number of states: default ones, then ones drawn from the dictionary."""
     known = default_states()
     if count <= len(known):
         return known[:count]

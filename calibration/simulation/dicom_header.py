@@ -17,7 +17,7 @@ START_S = 10 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
-    """Who made the images, and how its objects call themselves."""
+    """The manufacturer of the scanner, and names in its objects."""
 
     manufacturer: str
     software: str
@@ -51,7 +51,7 @@ def slices_of(run: SimulatedRun) -> Slices:
 
 
 def series(run: SimulatedRun, scanner: Scanner) -> FileDataset:
-    """Return what all objects of a run have in common, saying that nobody was scanned."""
+    """Return the elements common to all objects of a run; they mark the data as simulated."""
     protocol = run.design.protocol
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(scanner.sop_class)

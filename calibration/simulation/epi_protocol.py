@@ -30,7 +30,7 @@ class Grid:
 ANATOMY_GRID = Grid((98, 118, 94), (-97.0, -131.0, -85.0), 2.0)
 """Head millimetres on which a participant's anatomy is stored."""
 DYNAMICS_GRID = Grid((49, 59, 47), (-96.0, -130.0, -84.0), 4.0)
-"""Head millimetres on which activation and physiological noise are made; twice as coarse."""
+"""Head millimetres at which activation and physiological noise are simulated; twice as coarse."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ _REACH_VOXELS = 4
 
 @dataclass(frozen=True, eq=False)
 class SimulatedRun:
-    """A run and everything that is true about it; its volumes are made when asked for."""
+    """A run and its true state; its volumes are simulated on demand."""
 
     participant: Participant
     design: RunDesign
