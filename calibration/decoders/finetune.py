@@ -70,7 +70,7 @@ def from_scratch(epochs: int, seed: int = 0) -> TuningSettings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tuned:
+class TunedNetwork:
     """A fine-tuned network as a decoder of the labels' classes."""
 
     network: DeepLight
@@ -102,7 +102,7 @@ def tune(
     budget: Budget,
     device: str = "cpu",
     progress: Progress = silent,
-) -> Tuned:
+) -> TunedNetwork:
     """Fine-tune a network to labelled volumes.
 
     Parameters
@@ -152,7 +152,7 @@ def _learn(
     rng: np.random.Generator,
     mask: Bool,
     progress: Progress,
-) -> Tuned:
+) -> TunedNetwork:
     start = [p.detach().clone() for p in tail.pretrained()]
     optimiser = torch.optim.AdamW(
         [
@@ -187,7 +187,7 @@ def _learn(
     progress("fine-tune", settings.epochs, settings.epochs)
     tail.network.load_state_dict(best[2])
     network = tail.network.cpu().eval().requires_grad_(requires_grad=False)
-    return Tuned(network, mask, best[1], best[0] if len(held_out) else float("nan"))
+    return TunedNetwork(network, mask, best[1], best[0] if len(held_out) else float("nan"))
 
 
 class _Tail(nn.Module):

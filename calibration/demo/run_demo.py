@@ -32,11 +32,11 @@ _PARTICIPANTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class DemoSettings:
-    """What the demo may vary."""
+    """The options of the demo."""
 
     seed: int = 1
     speed: Speed = 10.0
-    """Of the feedback run's player, against the scanner's pace."""
+    """Speed of the feedback run's player relative to the scanner."""
     keep: Path | None = None
     """Folder for the files, new or empty. None: the files are deleted."""
     scans: ScanSettings = field(default_factory=ScanSettings)

@@ -22,7 +22,7 @@ from calibration.simulation import (
 
 @dataclass(frozen=True, slots=True)
 class ScanSettings:
-    """What the participant does in the scanner."""
+    """Design of the simulated scan."""
 
     calibration: RunDesign = field(default_factory=lambda: _design(5, series_number=5))
     feedback: RunDesign = field(default_factory=lambda: _design(3, series_number=7))

@@ -30,7 +30,7 @@ TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mapped:
+class MappedPoints:
     """Points of the fixed image carried to the moving one, (n, 3) RAS+ millimetres."""
 
     final_mm: Float64
@@ -58,7 +58,7 @@ def register_pair(
     *,
     kind: str,
     seed: int = 0,
-) -> Mapped:
+) -> MappedPoints:
     """Register `moving` to `fixed` by mutual information and carry points along.
 
     Parameters
@@ -77,7 +77,7 @@ def register_pair(
 
     Returns
     -------
-    Mapped
+    MappedPoints
         Where each point lies in the moving image.
 
     Raises
@@ -119,4 +119,4 @@ def register_pair(
                 "give a transform."
             )
         with np.load(answer, allow_pickle=False) as result:
-            return Mapped(final_mm=result["final_mm"], linear_mm=result["linear_mm"])
+            return MappedPoints(final_mm=result["final_mm"], linear_mm=result["linear_mm"])

@@ -19,7 +19,7 @@ RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
 class Pyramid(NamedTuple):
-    """From coarse to fine, how a linear step proceeds."""
+    """Resolution levels of a linear step, from coarse to fine."""
 
     shrink_factors: tuple[int, ...]
     smoothing_voxels: tuple[int, ...]

@@ -8,7 +8,7 @@ import typer
 
 
 class Design(StrEnum):
-    """What people do in a run."""
+    """Design of the runs."""
 
     BLOCK = "block"
     EVENT = "event"

@@ -27,7 +27,7 @@ class Scanner:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slices:
-    """Where the slices lie, in DICOM's patient coordinates (LPS)."""
+    """Positions of the slices in DICOM's patient coordinates (LPS)."""
 
     positions: Float64
     """(slices, 3): centre of each one's first stored pixel, millimetres."""

@@ -35,7 +35,7 @@ DYNAMICS_GRID = Grid((49, 59, 47), (-96.0, -130.0, -84.0), 4.0)
 
 @dataclass(frozen=True)
 class EpiProtocol:
-    """What the scanner acquires: one gradient-echo EPI series of transverse slices."""
+    """Acquisition protocol: one gradient-echo EPI series of transverse slices."""
 
     matrix: tuple[int, int, int] = (64, 64, 36)
     voxel_mm: tuple[float, float, float] = (3.5, 3.5, 3.6)
