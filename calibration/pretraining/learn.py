@@ -24,13 +24,13 @@ class LearningSettings:
     steps: int = 1600
     batch: int = 16
     rate: float = 1e-3
-    """Maximum learning rate of AdamW. It rises over 100 steps, or a fifth of the steps if fewer, and
+    """Maximum learning rate of AdamW. It rises over 100 steps, or a fifth of fewer steps, and
     then falls along a cosine."""
     weight_decay: float = 1e-4
     average_volumes: int = 8
     """Largest number of neighbouring volumes of a block that are averaged to an example."""
     mixed: int = 8
-    """Number of blocks whose volumes are averaged to an example at the start. It falls to one in the
+    """Number of blocks whose volumes are averaged to an example. It falls to one in the
     last quarter."""
     seed: int = 1
     bfloat16: bool = False
