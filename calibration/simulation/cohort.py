@@ -12,12 +12,12 @@ from calibration.progress import Progress, silent
 from calibration.simulation.activation import TaskState, default_states
 from calibration.simulation.anatomy import load_template
 from calibration.simulation.design import RunDesign, write_events
+from calibration.simulation.dicom_files import Vendor, write_dicom
 from calibration.simulation.dictionary import draw_states
 from calibration.simulation.epi_protocol import EpiProtocol
 from calibration.simulation.participant import ParticipantSettings, make_participant
 from calibration.simulation.seeds import stream
 from calibration.simulation.simulated_run import simulate_run
-from calibration.simulation.write_dicom import Vendor, write_dicom
 from rtdecode.errors import ConfigError
 
 FIRST_SERIES = 5

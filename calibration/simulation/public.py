@@ -9,6 +9,7 @@ from calibration.simulation.activation import (
 from calibration.simulation.anatomy import HeadTemplate, load_template
 from calibration.simulation.deformation import AnatomySettings
 from calibration.simulation.design import RunDesign, write_events
+from calibration.simulation.dicom_files import Vendor, write_dicom
 from calibration.simulation.distortion import DistortionSettings
 from calibration.simulation.epi_protocol import EpiProtocol
 from calibration.simulation.haemodynamics import HaemodynamicSettings
@@ -16,7 +17,6 @@ from calibration.simulation.motion import MotionSettings
 from calibration.simulation.noise import NoiseSettings
 from calibration.simulation.participant import Participant, ParticipantSettings, make_participant
 from calibration.simulation.simulated_run import SimulatedRun, simulate_run
-from calibration.simulation.write_dicom import Vendor, write_dicom
 
 __all__ = [
     "ActivationSettings",

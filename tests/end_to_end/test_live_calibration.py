@@ -58,7 +58,7 @@ def test_a_run_that_was_cut_short_is_gone_on_with(taking, export, scanner) -> No
     while len(came) < 2:
         assert not running.done()
     stop.set()
-    with pytest.raises(RunError, match="the same command goes on with it"):
+    with pytest.raises(RunError, match="repeat the same command to continue"):
         running.result(timeout=60)
 
     running, again, _ = taking(4)
