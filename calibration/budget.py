@@ -1,4 +1,4 @@
-"""How much longer a calibration may take: the subject is waiting in the bore."""
+"""Time limit of a calibration; the subject waits in the scanner."""
 
 import math
 import threading
@@ -7,19 +7,19 @@ from rtdecode.clock import Clock
 
 
 class Budget:
-    """Time that may still be spent on making a decoder better.
+    """Time left to choose, compare or improve a decoder.
 
-    What is needed for any decoder at all is done whatever the budget; steps that only choose,
-    compare or improve ask first, and stop in the middle when it is over.
+    The steps that every decoder needs ignore the budget. Steps that only choose, compare or
+    improve check it, and stop when it is over.
 
     Parameters
     ----------
     minutes
-        From now on; `None`: as long as it takes.
+        Minutes from now; `None`: no limit.
     clock
-        What measures them.
+        Measures the time.
     cancelled
-        Set when the operator has had enough (Ctrl-C).
+        Set when the operator cancels (Ctrl-C).
     """
 
     def __init__(
@@ -27,21 +27,21 @@ class Budget:
     ) -> None:
         self._clock = clock
         self._cancelled = cancelled or threading.Event()
-        self._until_s = math.inf if minutes is None else self._now_s() + 60 * minutes
+        self._end_s = math.inf if minutes is None else self._now_s() + 60 * minutes
 
     @property
     def cancelled(self) -> bool:
-        """Whether the operator has had enough."""
+        """Whether the operator has cancelled."""
         return self._cancelled.is_set()
 
     @property
     def left_s(self) -> float:
-        """Seconds left, 0 when it is over."""
-        return 0.0 if self.cancelled else max(0.0, self._until_s - self._now_s())
+        """Seconds left, 0 when the budget is over."""
+        return 0.0 if self.cancelled else max(0.0, self._end_s - self._now_s())
 
     @property
     def over(self) -> bool:
-        """Whether nothing more should be begun."""
+        """Whether no further step may start."""
         return self.left_s == 0
 
     def _now_s(self) -> float:

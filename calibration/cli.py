@@ -1,8 +1,7 @@
-"""`rtdecode calibrate`: from labelled runs to a decoder bundle."""
+"""`rtdecode calibrate` and `rtdecode demo`."""
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,7 +32,7 @@ class Preference(StrEnum):
 
 
 class ReadOutChoice(StrEnum):
-    """What decides from single volumes."""
+    """How decisions are made from the evidence of single volumes."""
 
     BEST = "best"
     WINDOW = "window"
@@ -41,7 +40,7 @@ class ReadOutChoice(StrEnum):
 
 
 class Baselines(StrEnum):
-    """Which decoders to compare with."""
+    """Which baselines to compare with."""
 
     FAST = "fast"
     ALL = "all"
@@ -52,15 +51,15 @@ def calibrate(
     run: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A calibration run: a folder (or file) of DICOM images, or a session that "
-            "`rtdecode serve` recorded. Give the option again for each further run."
+            help="A calibration run: a folder or file of DICOM images, or a session recorded by "
+            "`rtdecode serve`. Repeat the option for each further run."
         ),
     ] = None,
     source: Annotated[
         str | None,
         typer.Option(
-            help="Instead of --run: calibrate while the run is acquired, from folder:PATH, "
-            "dicom://..., zmq: or pyneal://HOST:PORT, as `rtdecode serve` takes them."
+            help="Instead of --run: calibrate while the run is acquired. Sources as for "
+            "`rtdecode serve`: folder:PATH, dicom://..., zmq: or pyneal://HOST:PORT."
         ),
     ] = None,
     events: Annotated[
@@ -72,12 +71,12 @@ def calibrate(
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Which trial types to decode, and which as one: face+body:people,house+scene:"
-            "places. [default: each trial type is a class]"
+            help="Trial types to decode, and which of them form one class: "
+            "face+body:people,house+scene:places. [default: each trial type is a class]"
         ),
     ] = None,
     rest: Annotated[
-        bool, typer.Option("--rest", help="Decode rest, the pauses between blocks, as a class.")
+        bool, typer.Option("--rest", help="Decode rest (the pauses between blocks) as a class.")
     ] = False,
     weights: Annotated[
         str,
@@ -90,30 +89,30 @@ def calibrate(
         Path | None,
         typer.Option(
             "--from",
-            help="A bundle of this person, yesterday's or the last run's: its calibration data "
-            "are used along with the new run's, in its space.",
+            help="An earlier bundle of this person: its calibration data are used together with "
+            "the new run, in the space of that bundle.",
         ),
     ] = None,
     decoder: Annotated[
         Preference,
-        typer.Option(help="Let held-out blocks choose, or say which decoder to compile."),
+        typer.Option(help="Decoder to compile. best: chosen on held-out blocks."),
     ] = Preference.BEST,
     read_out: Annotated[
         ReadOutChoice,
         typer.Option(
-            help="Decide by a sliding window or by the forward filter of a hidden Markov chain, or "
-            "let held-out blocks choose."
+            help="Read-out: a sliding window, or the forward filter of a hidden Markov model. "
+            "best: chosen on held-out blocks."
         ),
     ] = ReadOutChoice.BEST,
     baselines: Annotated[
         Baselines,
-        typer.Option(help="Compare with what takes seconds, or also with what takes long."),
+        typer.Option(help="Baselines: fast (seconds) or all (minutes)."),
     ] = Baselines.FAST,
     minutes: Annotated[
         float | None,
         typer.Option(
-            help="Time limit for the permutation test and the comparisons once the run is there. "
-            "A test that does not end in time gives neither go nor no-go.",
+            help="Time limit for the permutation test and the comparisons, after the run is "
+            "complete. A test that does not finish gives neither go nor no-go.",
             min=0.0,
         ),
     ] = None,
@@ -122,20 +121,20 @@ def calibrate(
         typer.Option(help="Haemodynamic lag, seconds. [default: chosen from 3 to 7]", min=0.0),
     ] = None,
     t1: Annotated[
-        Path | None, typer.Option(help="The subject's T1-weighted image, NIfTI, if there is one.")
+        Path | None, typer.Option(help="The subject's T1-weighted image (NIfTI), if available.")
     ] = None,
     transform: Annotated[
-        Path | None, typer.Option(help="EPI-to-MNI transform you already have (ITK or FSL).")
+        Path | None, typer.Option(help="An existing EPI-to-MNI transform (ITK or FSL).")
     ] = None,
     volumes: Annotated[
-        int | None, typer.Option(help="With --source: the run is complete with so many.", min=10)
+        int | None, typer.Option(help="With --source: number of volumes of the run.", min=10)
     ] = None,
     session: Annotated[
         Path | None,
-        typer.Option(help="With --source zmq:: folder in which what arrives is recorded."),
+        typer.Option(help="With --source zmq:: folder in which the run is recorded."),
     ] = None,
     ingest: Annotated[
-        str, typer.Option(help="With --source zmq:: objects are pushed here.")
+        str, typer.Option(help="With --source zmq:: address to which objects are pushed.")
     ] = INGEST,
     keys: Annotated[
         Path | None,
@@ -145,20 +144,20 @@ def calibrate(
 ) -> None:
     """Compile a decoder for one person from a few minutes of labelled scanning.
 
-    It learns where this person's brain differs, chooses lag, layer and decoder on held-out blocks,
-    says how good the result is and whether to go on, and writes a bundle for `rtdecode serve`.
-    Open report.html in the bundle before you use it. Ctrl-C while it chooses or compares keeps the
-    best so far; a second one stops.
+    It registers the run to MNI, chooses lag, layer and decoder on held-out blocks, reports the
+    held-out performance with a go or no-go, and writes a bundle for `rtdecode serve`. Read
+    report.html in the bundle before you use it. Ctrl-C during the permutation test or the
+    comparisons skips the rest of them; a second Ctrl-C stops the command.
 
     Example: rtdecode calibrate --run dicom/ --events events.tsv --out sub-01.bundle
 
-    Some trial types, two as one class: --classes face+body:people,house+scene:places
+    Some trial types, two of them in one class: --classes face+body:people,house+scene:places
 
-    While the run is acquired: rtdecode calibrate --source folder:/export --volumes 156 --events
+    During the acquisition: rtdecode calibrate --source folder:/export --volumes 156 --events
     events.tsv --out sub-01.bundle
 
     The exit code is 0 for go, 3 for no-go and 4 for not tested (--minutes or Ctrl-C ended the
-    permutation test); the bundle is written in each case. It is 1 or 2 where there is no bundle.
+    permutation test); the bundle is written in these cases. It is 1 or 2 if there is no bundle.
     """
     runs, tables = run or [], events or []
     live = recorded = None
@@ -170,7 +169,7 @@ def calibrate(
         live = ServiceSettings(
             recorded, source, ANY_PORT, ANY_PORT, ingest, volumes=volumes or 0, keys=keys
         )
-    from calibration.data.inputs import check_inputs
+    from calibration.data.inputs import check_events, check_inputs, check_options
 
     files = {
         "--run": runs,
@@ -178,7 +177,7 @@ def calibrate(
         "--transform": [transform] if transform else [],
     }
     check_all(
-        lambda: _check(
+        lambda: check_options(
             runs, source, tables, zero_shot=zero_shot, earlier=earlier, volumes=volumes, out=out
         ),
         lambda: check_events(tables, classes),
@@ -187,7 +186,7 @@ def calibrate(
     # The bundle is verified before torch is imported, which takes seconds.
     from rtdecode import bundle as bundles
 
-    known = None if earlier is None else bundles.load(earlier)
+    earlier_bundle = None if earlier is None else bundles.load(earlier)
 
     import msgspec
     from rich.console import Console
@@ -197,7 +196,7 @@ def calibrate(
     from calibration.data.acquire import acquire, read_run
     from calibration.decoders.fit import FittingSettings
     from calibration.progress import bars
-    from calibration.recipe import CalibrationSettings, preparing
+    from calibration.recipe import CalibrationSettings, start_preparation
     from calibration.recipe import calibrate as compile_decoder
     from calibration.weights.pretrained import load_pretrained
     from rtdecode.clock import SystemClock
@@ -213,28 +212,28 @@ def calibrate(
         t1=t1,
         transform=transform,
     )
-    begun = None
+    preparation = None
     with bars(console) as progress, ExitStack() as stack:
         if live is not None and volumes is not None:
-            begun = stack.enter_context(
-                preparing(pretrained, settings, volumes, zero_shot=zero_shot)
+            preparation = stack.enter_context(
+                start_preparation(pretrained, settings, volumes, zero_shot=zero_shot)
             )
 
-            def came(volume: Volume) -> None:
-                begun.add(volume)
-                progress("the run, as it comes", len(begun.volumes), volumes)
+            def on_volume(volume: Volume) -> None:
+                preparation.add(volume)
+                progress("receive the run", len(preparation.volumes), volumes)
 
-            progress("the run, as it comes", 0, volumes)
-            acquire(live, came)
-            series = [begun.volumes]
+            progress("receive the run", 0, volumes)
+            acquire(live, on_volume)
+            series = [preparation.volumes]
         else:
             series = []
             for done, path in enumerate(runs, start=1):
                 progress("read the runs", done - 1, len(runs))
                 series.append(read_run(path))
                 progress("read the runs", done, len(runs))
-        enough = threading.Event()
-        with stopped_by_signals(enough), _recorded(recorded):
+        cancelled = threading.Event()
+        with stopped_by_signals(cancelled), _name_recording(recorded):
             result = compile_decoder(
                 series,
                 pretrained,
@@ -242,15 +241,13 @@ def calibrate(
                 out,
                 settings,
                 progress,
-                earlier=known,
-                begun=begun if known is None else None,
-                budget=Budget(minutes, SystemClock(), enough),
+                earlier=earlier_bundle,
+                preparation=preparation if earlier_bundle is None else None,
+                budget=Budget(minutes, SystemClock(), cancelled),
                 announce=announcements(console),
             )
-    if enough.is_set():
-        console.print(
-            "[yellow]stopped early: what was not tested or compared by then is left out[/]"
-        )
+    if cancelled.is_set():
+        console.print("[yellow]stopped early: the remaining tests and comparisons are left out[/]")
     if json:
         typer.echo(msgspec.json.encode(result.bundle.manifest))
     else:
@@ -259,7 +256,7 @@ def calibrate(
 
 
 def exit_code(metrics: Metrics | None) -> int:
-    """Return what a script reads: whether chance is excluded. Zero-shot claims nothing."""
+    """Return the exit code of the verdict; 0 for zero-shot, which has no verdict."""
     from rtdecode.metrics import verdict
 
     if metrics is None:
@@ -270,81 +267,35 @@ def exit_code(metrics: Metrics | None) -> int:
 
 
 @contextmanager
-def _recorded(session: Path | None) -> Iterator[None]:
-    """Say where a run that was acquired is, if what follows cannot use it."""
+def _name_recording(session: Path | None) -> Iterator[None]:
+    """Add the path of the acquired run to an error of the calibration."""
     try:
         yield
     except ConfigError as error:
         if session is None:
             raise
         raise ConfigError(
-            [*error.problems, f"the run itself is safe: mend this, and use --run {session}"]
+            [*error.problems, f"the run itself is recorded: correct this, and use --run {session}"]
         ) from error
 
 
-def check_events(events: list[Path], classes: str | None) -> None:
-    """Refuse events that cannot be right whatever the run, before it is read or acquired.
-
-    Raises
-    ------
-    ConfigError
-        With every problem.
-    """
-    from calibration.data.blocks import find_blocks, parse_classes
-    from rtdecode.events import read_events
-
-    types: list[str] = []
-    for path in events:
-        blocks = find_blocks(read_events(path), path, math.inf)
-        types += [block.trial_type for block in blocks]
-    if events:
-        parse_classes(classes, types)
-
-
-def _check(
-    runs: list[Path],
-    source: str | None,
-    events: list[Path],
-    *,
-    zero_shot: bool,
-    earlier: Path | None,
-    volumes: int | None,
-    out: Path,
-) -> None:
-    problems = []
-    if out.exists():
-        problems.append(f"{out}: already exists; choose another --out or remove it first")
-    if bool(runs) == (source is not None):
-        problems.append("give either --run (once for each run) or --source, not both")
-    if source is not None and volumes is None:
-        problems.append("--source needs --volumes: how many the calibration run will have")
-    if zero_shot and (events or earlier is not None):
-        problems.append("--zero-shot keeps the pretrained states: it takes no --events or --from")
-    if not zero_shot and not events:
-        problems.append("give --events FILE (fit to this person), or --zero-shot")
-    if events and len(events) != max(1, len(runs)):
-        problems.append(
-            f"{len(runs)} runs and {len(events)} events files: give one --events for each --run, "
-            "in the same order"
-        )
-    if problems:
-        raise ConfigError(problems)
-
-
 def demo(
-    seed: Annotated[int, typer.Option(help="Other people, other noise.", min=0)] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the simulated participant and noise.", min=0)
+    ] = 1,
     speed: Annotated[
-        str, typer.Option(help="Pace of the feedback run: 1 as a scanner's, 10, or max.")
+        str, typer.Option(help="Speed of the feedback run: 1 (real time), 10 or max.")
     ] = "10",
     keep: Annotated[
         Path | None, typer.Option(help="Keep the files (DICOM, decoder, record) in this folder.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show the whole chain at work on a simulated participant, in about two minutes.
+    """Demonstrate the whole system on a simulated participant, in about two minutes.
 
-    Needs no download, no GPU and no scanner. It scans a simulated participant as DICOM, calibrates
-    the small network that rtdecode ships, serves, and shows decisions beside the truth.
+    Needs no download, no GPU and no scanner. It simulates a participant's
+    DICOM series, calibrates the small network shipped with rtdecode, serves it, and shows the
+    decisions next to the true states.
 
     Example: rtdecode demo --keep demo/
     """

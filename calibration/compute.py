@@ -1,4 +1,4 @@
-"""Where torch computes, and on how many cores."""
+"""Device and number of cores for torch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ import torch
 
 
 def best_device() -> str:
-    """Return `cuda` where there is a GPU that torch can use, else `cpu`."""
+    """Return `cuda` if torch can use a GPU, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -15,8 +15,8 @@ def best_device() -> str:
 def one_thread() -> Iterator[None]:
     """Let torch use one core within the block.
 
-    On two cores of which something else uses one, its threads wait for each other: a volume through
-    the network's convolutions took 0.63 s with two, 0.14 s with one.
+    If another process uses one of two cores, torch's threads wait for each other: the network's
+    convolutions took 0.63 s for a volume with two threads and 0.14 s with one.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

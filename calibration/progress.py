@@ -1,4 +1,4 @@
-"""Telling a person how far long work has come."""
+"""Progress of long work, shown in the terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,16 +8,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 Progress = Callable[[str, int, int], None]
-"""Called with the name of the step, how much is done, and of how much."""
+"""Called with the name of the step, the amount done and the total amount."""
 
 
 def silent(_step: str, _done: int, _total: int) -> None:
-    """Tell nobody."""
+    """Show nothing."""
 
 
 @contextmanager
 def bars(console: Console) -> Iterator[Progress]:
-    """Show each step as a progress bar for as long as the context is open."""
+    """Show each step as a progress bar while the context is open."""
     columns = (
         TextColumn("{task.description:<28}"),
         BarColumn(bar_width=36),
@@ -30,6 +30,6 @@ def bars(console: Console) -> Iterator[Progress]:
         def report(step: str, done: int, total: int) -> None:
             if step not in tasks:
                 tasks[step] = shown.add_task(step, total=total)
-            shown.update(tasks[step], completed=done, total=total)  # type: ignore[arg-type]  # rich's TaskID is an int in disguise
+            shown.update(tasks[step], completed=done, total=total)  # type: ignore[arg-type]  # rich's TaskID is an int
 
         yield report

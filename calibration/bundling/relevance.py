@@ -25,14 +25,14 @@ EPSILON = 1e-6
 
 
 class Relevance(NamedTuple):
-    """Where a class's logit comes from."""
+    """Contributions to a class's logit."""
 
     voxels: Float64
     """(V,) relevance of each voxel."""
     absorbed: float
-    """What biases and epsilon took."""
+    """Share of biases and epsilon."""
     logit: float
-    """What was to be explained: the sum of both, but for rounding."""
+    """The explained logit: the sum of both, except for rounding."""
 
 
 def explained(evidence: Evidence) -> bool:

@@ -1,1 +1,1 @@
-"""From a recorded run and its events to labelled, prepared volumes."""
+"""Reading, labelling and preparing calibration runs."""

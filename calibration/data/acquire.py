@@ -1,4 +1,4 @@
-"""A calibration run, from disk or as it is acquired."""
+"""Read a calibration run from disk, or receive it during its acquisition."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,10 +26,10 @@ def read_run(path: Path) -> list[Volume]:
     Raises
     ------
     ConfigError
-        There is nothing of the kind.
+        The path does not exist or has no such run.
     """
     if not path.exists():
-        raise ConfigError(f"--run {path}: is not there")
+        raise ConfigError(f"--run {path}: does not exist")
     if path.name != PACK and not (path / PACK).is_file():
         try:
             return dicom.assemble([path])
@@ -38,7 +38,7 @@ def read_run(path: Path) -> list[Volume]:
     clock = SystemClock()
     volumes: list[Volume] = []
 
-    def keep(items: list[Volume | Skipped]) -> None:
+    def append(items: list[Volume | Skipped]) -> None:
         volumes.extend(item for item in items if isinstance(item, Volume))
 
     with RecordingSource(path, clock) as source:
@@ -47,17 +47,17 @@ def read_run(path: Path) -> list[Volume]:
         for batch in source.batches(Event()):
             for arrival in batch:
                 if arrival.given_up is not None:
-                    keep(ledger.give_up(arrival.given_up))
+                    append(ledger.give_up(arrival.given_up))
                     continue
                 if arrival.paused is not None:
                     continue
                 try:
                     parsed = parsing.parse(arrival.content, arrival.name)
                 except VolumeError:
-                    continue  # the service had told so when it came
+                    continue  # the service reported it when it arrived
                 now_ns = clock.monotonic_ns()
-                keep(ledger.add(parsed, Stamps(received_ns=arrival.received_ns), now_ns)[1])
-        keep(ledger.close())
+                append(ledger.add(parsed, Stamps(received_ns=arrival.received_ns), now_ns)[1])
+        append(ledger.close())
     return volumes
 
 
@@ -68,24 +68,24 @@ def acquire(
     clock: Clock | None = None,
     stop: Event | None = None,
 ) -> Path:
-    """Take in a run as it is acquired, through the service that will later decode.
+    """Receive a run during its acquisition, through the same service that decodes later.
 
-    Everything that comes is durable in the session's folder before it is acknowledged, so that a
-    calibration which fails can be made again from there. Monitors may watch, by the session's
-    name: its sockets take any free port, so that a service may run beside it.
+    Each object is stored durably in the session's folder before it is acknowledged, so that a
+    failed calibration can be repeated from there. Monitors can watch by the session's name. The
+    sockets use any free port, so that another service can run at the same time.
 
     Parameters
     ----------
     settings
-        Where the run comes from, how many volumes it has, and where it is recorded.
+        Source of the run, its number of volumes, and the folder of the session.
     on_volume
-        Called with each volume in its order.
+        Called with each volume in order.
     on_ready
-        Called once objects are accepted.
+        Called when objects are accepted.
     clock
-        The service's.
+        The service's clock.
     stop
-        Set from elsewhere to give up.
+        Another thread sets it to stop.
 
     Returns
     -------
@@ -94,26 +94,26 @@ def acquire(
     Raises
     ------
     ConfigError
-        It cannot start.
+        The service cannot start.
     RunError
-        It stopped before the run was complete; the message says why and how to go on.
+        The service stopped before the run was complete; the message gives the reason and remedy.
     """
-    # One run is asked for: what comes beside it neither ends it nor takes its place.
+    # The number of volumes ends the run; objects of other series are ignored.
     settings = replace(settings, linger_s=0, outcomes=ANY_PORT, control=ANY_PORT, runs="volume")
     summary = serve(settings, _Collector(on_volume, settings.session), clock, on_ready, stop)
     if summary.fault or summary.state != "ended":
-        why = summary.fault or "it was stopped"
+        why = summary.fault or "the service was stopped"
         session = settings.session
         raise RunError(
-            f"the calibration run is not complete: {why}. What came is in {session}; the same "
-            f"command goes on with it, and --run {session} takes it as it is"
+            f"the calibration run is not complete: {why}. The received part is in {session}: "
+            f"repeat the same command to continue, or use --run {session} to calibrate on this part"
         )
     return settings.session
 
 
 @dataclass(slots=True)
 class _Collector:
-    """Stands where a decoder would: decides nothing and hands volumes on."""
+    """Takes the place of a decoder in the service: passes volumes on and decides nothing."""
 
     on_volume: Callable[[Volume], None]
     session: Path
@@ -122,10 +122,9 @@ class _Collector:
     classes: tuple[str, ...] = ("calibration run",)
     repetition_time_s: float = 0.0
     expected: None = None
-    """Nothing yet."""
 
     def step(self, item: Volume | Skipped) -> Outcome:
-        """Hand a volume on."""
+        """Pass a volume on."""
         self.next_index = item.index + 1
         if isinstance(item, Skipped):
             return item
@@ -133,11 +132,11 @@ class _Collector:
         return Skipped(item.index, SkipReason.NOT_READY, "calibration run", stamps=item.stamps)
 
     def state(self) -> State:
-        """Return how far it has come."""
+        """Return the index of the next volume."""
         return {"next_index": np.array(self.next_index)}
 
     def restore(self, state: State) -> None:
-        """Hand on from the record what had come before the run was broken off."""
+        """Pass on the recorded volumes that arrived before an interruption."""
         self.next_index = int(state["next_index"])
         if self.next_index == 0:
             return

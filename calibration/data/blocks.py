@@ -1,4 +1,4 @@
-"""BIDS events: what was shown when, and which of it is to be decoded."""
+"""Blocks of BIDS events, and the classes to decode."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,39 +6,39 @@ from itertools import pairwise
 from pathlib import Path
 
 from rtdecode.errors import ConfigError
-from rtdecode.events import Block, Event, joined
-from rtdecode.types import NONE
+from rtdecode.events import Block, Event, joined, read_events
+from rtdecode.types import NONE, Volume
 
 
 @dataclass(frozen=True, slots=True)
 class ClassSpec:
-    """Which trial types are decoded, and under which names."""
+    """The trial types to decode, and the names of their classes."""
 
     classes: tuple[str, ...]
     of: dict[str, str]
-    """From trial type to class."""
+    """The class of each trial type."""
 
 
 def find_blocks(
     events: Sequence[Event], path: Path, run_s: float, run: int = 0
 ) -> tuple[Block, ...]:
-    """Join events of one type that follow each other within `MAX_PAUSE_S` into blocks.
+    """Join consecutive events of one type into blocks if they are at most `MAX_PAUSE_S` apart.
 
     Parameters
     ----------
     events
-        In the order of their onsets.
+        Events in the order of their onsets.
     path
-        Where they come from, for the errors.
+        Their file, for error messages.
     run_s
-        When the run's last volume ends.
+        End of the run's last volume, seconds.
     run
-        Its number, from 0.
+        Number of the run, from 0.
 
     Raises
     ------
     ConfigError
-        Naming the rows of events that overlap, have no duration or lie beyond the run.
+        With the rows of events that overlap, have no duration or lie beyond the run.
     """
     outside = [event for event in events if not 0 <= event.onset_s < run_s]
     problems = [
@@ -60,7 +60,7 @@ def find_blocks(
     problems += [
         f"{path}, row {later.row}: {later.trial_type} at {later.onset_s:g} s starts before "
         f"{block.trial_type} (row {block.row}) ends at {block.end_s:g} s; a volume can have "
-        "one state only: mend the onsets, or merge the two with --classes"
+        "one state only: correct the onsets, or merge the two with --classes"
         for block, later in pairwise(blocks)
         if later.trial_type != block.trial_type and later.onset_s < block.end_s - 1e-3
     ]
@@ -74,20 +74,30 @@ def find_blocks(
     return tuple(blocks)
 
 
+def read_blocks(
+    runs: Sequence[Sequence[Volume]], events: Sequence[Path], repetition_time_s: float
+) -> tuple[tuple[Block, ...], ...]:
+    """Read the blocks of each run from its events file."""
+    return tuple(
+        find_blocks(read_events(path), path, volumes[-1].acquired_s + repetition_time_s, number)
+        for number, (volumes, path) in enumerate(zip(runs, events, strict=False))
+    )
+
+
 def parse_classes(text: str | None, present: Sequence[str]) -> ClassSpec:
-    """Read what `--classes` says: `face+body:people,house` makes the classes people and house.
+    """Parse `--classes`: `face+body:people,house` makes the classes people and house.
 
     Parameters
     ----------
     text
-        None: every trial type is a class of its own.
+        The option's value. None: each trial type is a class.
     present
         The trial types of the runs.
 
     Raises
     ------
     ConfigError
-        With every problem; unknown types are named with those that are there.
+        With every problem; the message for an unknown type lists the existing types.
     """
     if text is None:
         names = tuple(sorted(set(present)))
@@ -102,7 +112,7 @@ def parse_classes(text: str | None, present: Sequence[str]) -> ClassSpec:
             for trial_type in types:
                 if trial_type not in present:
                     problems.append(
-                        f"--classes: no trial type {trial_type!r} in the events; there are "
+                        f"--classes: no trial type {trial_type!r} in the events; they contain "
                         f"{', '.join(sorted(set(present)))}"
                     )
                 elif trial_type in spec.of:
@@ -114,6 +124,8 @@ def parse_classes(text: str | None, present: Sequence[str]) -> ClassSpec:
         if problems:
             raise ConfigError(problems)
     if NONE in spec.classes:
-        raise ConfigError(f"a class cannot be called {NONE}: it means no decision; rename it "
-                          f"with --classes {NONE}:another_name")  # fmt: skip
+        raise ConfigError(
+            f"a class cannot be called {NONE}, which means no decision; rename it with "
+            f"--classes {NONE}:another_name"
+        )
     return spec

@@ -1,4 +1,4 @@
-"""What a bundle keeps of its calibration, so that the next one forgets nothing."""
+"""The calibration data that a bundle stores for the next calibration."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ FILE = "calibration.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kept:
+class CalibrationData:
     """Prepared volumes of one or several runs, and their blocks."""
 
     prepared: Float32
@@ -37,41 +37,42 @@ class Kept:
     acquired_s: Float64
     """(n,) seconds from the run's first volume."""
     blocks: tuple[tuple[Block, ...], ...]
-    """Of each run, every trial type."""
+    """The blocks of each run, with every trial type."""
     fingerprints: tuple[str, ...]
-    """Of each run, by which it is known again."""
+    """The digest of each run, which identifies it."""
 
     @classmethod
-    def of(
+    def from_runs(
         cls, runs: Sequence[tuple[Sequence[Volume], Sequence[Prepared], tuple[Block, ...]]]
     ) -> Self:
-        """Gather what was prepared."""
-        every = [one for _, prepared, _ in runs for one in prepared]
+        """Collect the prepared volumes and blocks of runs."""
+        volumes = [volume for _, prepared, _ in runs for volume in prepared]
         return cls(
-            prepared=np.stack([one.data for one in every]),
-            usable=np.array([one.quality.usable for one in every]),
-            motion=np.stack([one.motion.as_array() for one in every]),
-            framewise_displacement=np.array([o.quality.framewise_displacement for o in every]),
-            dvars=np.array([one.quality.dvars for one in every]),
+            prepared=np.stack([volume.data for volume in volumes]),
+            usable=np.array([volume.quality.usable for volume in volumes]),
+            motion=np.stack([volume.motion.as_array() for volume in volumes]),
+            framewise_displacement=np.array([v.quality.framewise_displacement for v in volumes]),
+            dvars=np.array([volume.quality.dvars for volume in volumes]),
             run=np.repeat(np.arange(len(runs)), [len(prepared) for _, prepared, _ in runs]),
-            acquired_s=np.array([v.acquired_s for volumes, _, _ in runs for v in volumes]),
+            acquired_s=np.array([volume.acquired_s for run, _, _ in runs for volume in run]),
             blocks=tuple(blocks for _, _, blocks in runs),
-            fingerprints=tuple(fingerprint(volumes) for volumes, _, _ in runs),
+            fingerprints=tuple(fingerprint(run) for run, _, _ in runs),
         )
 
     @classmethod
     def load(cls, bundle: Bundle) -> Self:
-        """Read what an earlier calibration kept.
+        """Read the calibration data of a bundle.
 
         Raises
         ------
         ConfigError
-            It kept nothing: it was zero-shot.
+            The bundle has none: it is zero-shot.
         """
         path = bundle.path / FILE
         if FILE not in bundle.manifest.files:
             raise ConfigError(
-                f"--from {bundle.path}: it holds no calibration data (zero-shot?); calibrate anew"
+                f"--from {bundle.path}: it holds no calibration data (zero-shot?); "
+                "calibrate without --from"
             )
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -83,7 +84,7 @@ class Kept:
         return cls(blocks=blocks, fingerprints=fingerprints, **arrays)
 
     def save(self, path: Path) -> None:
-        """Write it; prepared volumes in half precision, which is finer than their noise."""
+        """Write the data; prepared volumes in half precision, which is finer than their noise."""
         blocks = msgspec.json.encode([[asdict(b) for b in blocks] for blocks in self.blocks])
         np.savez_compressed(
             path,
@@ -98,8 +99,8 @@ class Kept:
             fingerprints=np.array(self.fingerprints),
         )
 
-    def followed_by(self, later: Self) -> Self:
-        """Return both, the later's runs numbered after the earlier's."""
+    def concatenate(self, later: Self) -> Self:
+        """Return these data followed by later runs, which are numbered after these."""
         return type(self)(
             prepared=np.concatenate([self.prepared, later.prepared]),
             usable=np.concatenate([self.usable, later.usable]),
@@ -116,7 +117,7 @@ class Kept:
 
 
 def fingerprint(volumes: Sequence[Volume]) -> str:
-    """Return what tells a run from every other: a digest of its first and last image."""
+    """Return a digest of a run's first and last image, which identifies the run."""
     digest = hashlib.sha256()
     for volume in (volumes[0], volumes[-1]):
         digest.update(volume.data.tobytes())

@@ -1,4 +1,4 @@
-"""Which volume of which run shows the brain in which state."""
+"""Class labels of volumes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,27 +16,27 @@ REST = "rest"
 TASK = "task"
 MIN_BLOCKS_PER_CLASS = 2
 MIN_PAUSE_S = 4.0
-"""Shorter pauses are no blocks of rest."""
+"""Minimum duration of a rest block."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """What each volume of one or several runs is an example of."""
+    """Class and block of each volume of one or several runs."""
 
     classes: tuple[str, ...]
     label: NDArray[np.int64]
-    """(n,) position in `classes`, -1 for volumes that are no example."""
+    """(n,) position in `classes`, -1 for volumes that are not an example."""
     block: NDArray[np.int64]
-    """(n,) number of the block in `blocks`, -1 likewise."""
+    """(n,) number of the block in `blocks`, -1 for volumes that are not an example."""
     rest: Bool
-    """(n,) whether the volume lies between blocks, the lag considered; what the response leaves
-    behind is still in some of them."""
+    """(n,) whether the volume lies between blocks, shifted by the lag. Some of these volumes still
+    contain the end of a response."""
     run: NDArray[np.int64]
-    """(n,) which run, from 0."""
+    """(n,) number of the run, from 0."""
     acquired_s: Float64
     """(n,) seconds from the first volume of the volume's run."""
     blocks: tuple[Block, ...]
-    """Of the classes, of all runs."""
+    """The blocks of the classes, of all runs."""
     lag_s: float
 
     @property
@@ -46,11 +46,11 @@ class Labels:
 
     @property
     def n_classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.classes)
 
     def take(self, rows: NDArray[np.generic]) -> Self:
-        """Return the labels of some rows, a mask or their numbers; the blocks keep theirs."""
+        """Return the labels of some rows (mask or row numbers); the numbers of blocks are kept."""
         return replace(
             self,
             label=self.label[rows],
@@ -61,7 +61,7 @@ class Labels:
         )
 
     def only_usable(self, usable: Bool) -> Self:
-        """Return labels in which the other volumes are neither an example nor rest."""
+        """Return labels in which unusable volumes are neither an example nor rest."""
         return replace(
             self,
             label=np.where(usable, self.label, -1),
@@ -70,13 +70,13 @@ class Labels:
         )
 
     def block_labels(self) -> NDArray[np.int64]:
-        """Return each block's class, (blocks,); -1 for one that no volume shows."""
+        """Return each block's class, (blocks,); -1 for a block without volumes."""
         of = np.full(len(self.blocks), -1, dtype=np.int64)
         of[self.block[self.chosen]] = self.label[self.chosen]
         return of
 
     def with_block_labels(self, of: NDArray[np.int64]) -> Self:
-        """Return labels in which each block has another class, (blocks,)."""
+        """Return labels with other classes of the blocks, (blocks,)."""
         return replace(self, label=np.where(self.chosen, of[self.block], -1))
 
 
@@ -87,7 +87,7 @@ def label_volumes(
     lag_s: float,
     *,
     rest: bool = False,
-    least_blocks: int = MIN_BLOCKS_PER_CLASS,
+    min_blocks: int = MIN_BLOCKS_PER_CLASS,
 ) -> Labels:
     """Label every volume acquired between a block's onset and end, both shifted by the lag.
 
@@ -102,9 +102,9 @@ def label_volumes(
     lag_s
         Delay of the response, seconds.
     rest
-        Make the pauses a class of their own.
-    least_blocks
-        Of each class. With fewer than two none can be held out, so nothing can be judged.
+        Make the pauses a class.
+    min_blocks
+        Minimum number of blocks of each class. Held-out evaluation needs two.
 
     Raises
     ------
@@ -115,10 +115,10 @@ def label_volumes(
     blocks: list[Block] = []
     parts: list[tuple[NDArray[np.int64], Bool, NDArray[np.int64]]] = []
     problems: list[str] = []
-    for run, (every, times) in enumerate(zip(runs, acquired_s, strict=True)):
+    for run, (run_blocks, times) in enumerate(zip(runs, acquired_s, strict=True)):
         number = np.full(times.shape, -1, dtype=np.int64)
         idle = np.ones(times.shape, dtype=bool)
-        for block in every:
+        for block in run_blocks:
             after_s = block.end_s + lag_s
             inside = (times >= block.onset_s + lag_s) & (times < after_s)
             idle &= ~inside
@@ -134,14 +134,14 @@ def label_volumes(
             number[inside] = len(blocks)
             blocks.append(replace(block, trial_type=name, run=run))
         if rest:
-            for first, end in _stretches(idle):
+            for first, end in _intervals(idle):
                 if times[end - 1] - times[first] < MIN_PAUSE_S:
                     continue
                 number[first:end] = len(blocks)
                 blocks.append(Block(REST, float(times[first]), float(times[end - 1]), 0, run))
             idle = np.zeros_like(idle)
         parts.append((number, idle, np.full(times.shape, run, dtype=np.int64)))
-    problems += _too_few(names, blocks, least_blocks)
+    problems += _too_few(names, blocks, min_blocks)
     if problems:
         raise ConfigError(problems)
     number, idle, run_of = (np.concatenate(each) for each in zip(*parts, strict=True))
@@ -159,7 +159,7 @@ def label_volumes(
 
 
 def left_out(labels: Labels, usable: Bool) -> tuple[str, ...]:
-    """Name the blocks without any usable volume, with the reason, in words.
+    """Describe each block without any usable volume, with the reason.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def left_out(labels: Labels, usable: Bool) -> tuple[str, ...]:
         first_usable_s = labels.acquired_s[(labels.run == block.run) & usable].min(initial=np.inf)
         early = labels.acquired_s[rows].max() < first_usable_s
         reason = (
-            "the statistics of the run were still being gathered"
+            "the statistics of the run were not yet known"
             if early
             else "the head moved or the signal was lost in all of its volumes"
         )
@@ -185,8 +185,8 @@ def left_out(labels: Labels, usable: Bool) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _stretches(mask: Bool) -> list[tuple[int, int]]:
-    """Return first and one past last of each unbroken stretch."""
+def _intervals(mask: Bool) -> list[tuple[int, int]]:
+    """Return start and end (exclusive) of each run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
@@ -202,6 +202,7 @@ def _too_few(names: Sequence[str], blocks: Sequence[Block], least: int) -> list[
                 "(--classes), or add a run"
             )
     if len(names) < 2:
-        problems.append(f"only {', '.join(names)}: a decoder needs at least two classes; --rest "
-                        "makes the pauses one")  # fmt: skip
+        problems.append(
+            f"only {', '.join(names)}: a decoder needs at least two classes; --rest adds the pauses"
+        )
     return problems

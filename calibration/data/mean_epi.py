@@ -1,4 +1,4 @@
-"""The mean EPI of a run: what later volumes are realigned to, and what is registered to MNI."""
+"""The mean EPI of a run, to which volumes are realigned and which is registered to MNI."""
 
 from collections.abc import Sequence
 
@@ -10,21 +10,21 @@ from rtdecode.stages.rigid import motion_matrix
 from rtdecode.types import Float32, Float64, Motion, Volume
 
 N_VOLUMES = 20
-"""Enough to average the noise away, few enough for the head to have stayed nearly still."""
+"""Enough volumes to average out noise, and few enough that the head hardly moves."""
 
 TRANSLATION_DECIMALS, ROTATION_DECIMALS = 2, 4
-"""Motion is rounded to 0.01 mm and 0.0001 rad, a hundredth of a millimetre at the head's rim: its
-last bits depend on the CPU's matrix products, and registration would magnify them."""
+"""Motion is rounded to 0.01 mm and 0.0001 rad, about 0.01 mm at the edge of the
+head. Its last bits depend on the CPU's matrix products, and registration would amplify them."""
 
 
 def mean_epi(chosen: Sequence[Volume]) -> tuple[Float32, Float64]:
-    """Average volumes, realigned to the first of them: the same bits on every CPU.
+    """Average volumes realigned to the first of them; the result is bit-identical on every CPU.
 
     Parameters
     ----------
     chosen
-        In temporal order; `N_VOLUMES` after the run's first tenth, in which magnetisation may
-        still settle.
+        Volumes in temporal order: `N_VOLUMES` after the first tenth of the run, in which the
+        magnetisation may not be steady.
 
     Returns
     -------
@@ -38,8 +38,8 @@ def mean_epi(chosen: Sequence[Volume]) -> tuple[Float32, Float64]:
     state = realign.initial_state()
     for volume in chosen:
         state, motion, _ = realign.step(target, state, volume.data, volume.affine)
-        moved = motion_matrix(_rounded(motion), target.centre_mm)
-        total += resample.step(volume.data, volume.affine, moved, points_mm)[0]
+        motion_affine = motion_matrix(_rounded(motion), target.centre_mm)
+        total += resample.step(volume.data, volume.affine, motion_affine, points_mm)[0]
     mean = (total / len(chosen)).reshape(first.data.shape)
     return mean.astype(np.float32), np.array(first.affine)
 

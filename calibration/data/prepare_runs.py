@@ -1,92 +1,95 @@
-"""All runs of a calibration through the serving stages."""
+"""Prepare all runs of a calibration with the stages that serve."""
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from calibration.data.calibration_data import CalibrationData
 from calibration.data.prepared_runs import (
     LEARN,
     PREPARATION,
     SERVE,
-    Extract,
-    Ready,
+    ExtractorFactory,
+    PreparedRuns,
     pooled_spread,
+    prepare_run,
     spread_volumes,
-    walk,
 )
-from calibration.data.run_preparation import Preparing
-from calibration.networks.features import FeatureTable, Step
+from calibration.data.run_preparation import RunPreparation
+from calibration.networks.features import Extractor, FeatureTable
 from calibration.progress import Progress
 from rtdecode import bundle
 from rtdecode.stages import Preparation
-from rtdecode.types import Prepared, State, Volume
+from rtdecode.types import Float32, Prepared, State, Volume
 
 
 def prepare(
     runs: Sequence[Sequence[Volume]],
-    first: Preparing,
+    first: RunPreparation,
     earlier: bundle.Bundle | None,
-    extract: Extract | None,
+    make_extractor: ExtractorFactory | None,
     progress: Progress,
-) -> Ready:
-    """Let all runs pass the serving stages, exactly as they would have been served.
+) -> PreparedRuns:
+    """Prepare all runs exactly as they would be served.
 
     Parameters
     ----------
     runs
-        Each in temporal order.
+        Runs, each in temporal order.
     first
-        What has taken the first run's volumes already, or will.
+        The preparation of the first run; it may hold the volumes already.
     earlier
-        A bundle whose space and spread are taken over, so that its data and these are alike.
-    extract
-        Makes what extracts features; `None` where none are needed.
+        A bundle whose space and voxel spread are used, so that old and new data are comparable.
+    make_extractor
+        Makes the feature extractor; `None` if no features are needed.
     progress
-        Called with how far each step has come.
+        Called with the progress of each step.
     """
     if earlier is not None:
-        return _prepare_like(runs, earlier, extract, progress)
+        return _prepare_like(runs, earlier, make_extractor, progress)
     if not first.volumes:
         for volume in runs[0]:
             first.add(volume)
     if len(runs) == 1:
         return first.finish(progress)
-    stages, located, spread = first.learn_spread(progress)
+    stages, location, spread = first.learn_spread(progress)
     spreads = [spread]
     for run in runs[1:]:
-        known = run[: spread_volumes(len(run))]
-        _, end = walk(stages, stages.initial_state(), known, progress, LEARN)
-        spreads.append(stages.spread_of(end))
+        first_volumes = run[: spread_volumes(len(run))]
+        _, state = prepare_run(stages, stages.initial_state(), first_volumes, progress, LEARN)
+        spreads.append(stages.spread_of(state))
     initial = stages.initial_state(spread=pooled_spread(spreads))
-    prepared, table = _serve_all(stages, initial, runs, located.extract, progress)
-    return Ready(
+    prepared, table = _serve_all(stages, initial, runs, location.extract, progress)
+    return PreparedRuns(
         stages=stages,
-        space=located.space,
+        space=location.space,
         initial=initial,
-        registration=located.registration,
-        registration_method=located.registration.method,
-        registration_overlap=located.registration.overlap,
+        registration=location.registration,
+        registration_method=location.registration.method,
+        registration_overlap=location.registration.overlap,
         prepared=prepared,
         features=table.arrays,
-        extract=located.extract,
+        extract=location.extract,
     )
 
 
 def _prepare_like(
     runs: Sequence[Sequence[Volume]],
     earlier: bundle.Bundle,
-    make_extract: Extract | None,
+    make_extractor: ExtractorFactory | None,
     progress: Progress,
-) -> Ready:
-    """Let runs pass the stages of an earlier bundle."""
+) -> PreparedRuns:
+    """Prepare runs with the stages of an earlier bundle."""
     stages = Preparation(earlier.space, earlier.manifest.preparation)
     initial = {
         name.removeprefix(PREPARATION): array
         for name, array in earlier.initial_state.items()
         if name.startswith(PREPARATION)
     }
-    extract = None if make_extract is None else make_extract(earlier.space.mask)
+    extract = None if make_extractor is None else make_extractor(earlier.space.mask)
     prepared, table = _serve_all(stages, initial, runs, extract, progress)
     provenance = earlier.manifest.provenance
-    return Ready(
+    return PreparedRuns(
         stages=stages,
         space=earlier.space,
         initial=initial,
@@ -103,13 +106,30 @@ def _serve_all(
     stages: Preparation,
     initial: State,
     runs: Sequence[Sequence[Volume]],
-    extract: Step | None,
+    extract: Extractor | None,
     progress: Progress,
 ) -> tuple[tuple[tuple[Prepared, ...], ...], FeatureTable]:
     total, table = sum(map(len, runs)), FeatureTable()
-    prepared = tuple(tuple(walk(stages, initial, run, progress, SERVE)[0]) for run in runs)
+    prepared = tuple(tuple(prepare_run(stages, initial, run, progress, SERVE)[0]) for run in runs)
     if extract is not None:
-        for row, one in enumerate(one for run in prepared for one in run):
-            table.put(row, total, extract(one.data))
+        for row, volume in enumerate(volume for run in prepared for volume in run):
+            table.put(row, total, extract(volume.data))
             progress("network's features", row + 1, total)
     return prepared, table
+
+
+def all_features(
+    runs: PreparedRuns,
+    layers: Sequence[int],
+    earlier: CalibrationData | None,
+    progress: Progress,
+) -> dict[int, Float32]:
+    """Return the features of all volumes, by layer in the given order; earlier runs come first."""
+    features = dict(runs.features)
+    if earlier is not None and runs.extract is not None:
+        table, total = FeatureTable(), len(earlier.prepared)
+        for row, volume in enumerate(earlier.prepared):
+            table.put(row, total, runs.extract(volume))
+            progress("features of the earlier runs", row + 1, total)
+        features = {n: np.concatenate([table.arrays[n], new]) for n, new in features.items()}
+    return {layer: features[layer] for layer in layers}

@@ -1,4 +1,4 @@
-"""Other volumes that the same brain could have given."""
+"""Augmentation: modified versions of prepared volumes."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,19 @@ from rtdecode.types import Bool, Float32
 
 @dataclass(frozen=True, slots=True)
 class AugmentSettings:
-    """How far a made-up volume may be from the one it was made of.
+    """Strength of each modification.
 
-    There is no mirroring: left and right hands are different states.
+    Volumes are not mirrored, because left and right hand are different states.
     """
 
     shift_voxels: int = 2
-    """Registration errs by up to so much, along each axis."""
+    """Largest shift along each axis, as by errors of registration."""
     gain_sd: float = 0.1
-    """Responses are stronger on some days."""
+    """Standard deviation of the gain; responses differ between days."""
     noise: float = 0.5
-    """How much of the run's own residuals, at other times, is added."""
+    """Share of the run's residuals at other times that is added."""
     jitter_volumes: int = 1
-    """The response may lag behind by so much less or more."""
+    """Largest shift of the labels in time, volumes."""
 
 
 def augment(
@@ -33,42 +33,41 @@ def augment(
     settings: AugmentSettings,
     rng: np.random.Generator,
 ) -> tuple[Float32, NDArray[np.int64]]:
-    """Make one more version of every volume of a training side.
+    """Return a modified version of every volume of a training side.
 
     Parameters
     ----------
     prepared
         (n, V)
     labels
-        Of these n rows, in temporal order within each run.
+        Labels of these n rows, in temporal order within each run.
     mask
-        (X, Y, Z), the V voxels' places.
+        (X, Y, Z) mask of the V voxels.
     settings
         See `AugmentSettings`.
     rng
-        Draws everything.
+        Source of all random numbers.
 
     Returns
     -------
     volumes : ndarray
-        (n, V), each shifted and scaled by a draw of its own. The noise is what the class means do
-        not explain, all of it from a random number of rows later: so it is as smooth in space and
-        as correlated in time as the run's own.
+        (n, V), each shifted and scaled at random. The noise is the residuals from the class means,
+        rolled by a random number of rows. It has the spatial and temporal correlation of the run.
     label : ndarray
-        (n,) the label of the row one earlier, the same or one later, -1 for none.
+        (n,) label of the row before, the same row or the row after, -1 for none.
     """
     residuals = _residuals(prepared, labels)
     later = int(rng.integers(1, max(2, len(prepared))))
-    made = prepared + settings.noise * np.roll(residuals, later, axis=0)
-    made *= rng.normal(1.0, settings.gain_sd, (len(made), 1)).astype(np.float32)
+    volumes = prepared + settings.noise * np.roll(residuals, later, axis=0)
+    volumes *= rng.normal(1.0, settings.gain_sd, (len(volumes), 1)).astype(np.float32)
     places = np.argwhere(mask)
     reach = settings.shift_voxels
     dense = np.zeros(tuple(n + 2 * reach for n in mask.shape), np.float32)
     inner = tuple((places + reach).T)
-    for row in made:
+    for row in volumes:
         dense[inner] = row
         row[:] = dense[tuple((places + reach + rng.integers(-reach, reach + 1, 3)).T)]
-    return made.astype(np.float32, copy=False), _jittered(labels, settings.jitter_volumes, rng)
+    return volumes.astype(np.float32, copy=False), _jittered(labels, settings.jitter_volumes, rng)
 
 
 def _residuals(prepared: Float32, labels: Labels) -> Float32:
@@ -80,7 +79,7 @@ def _residuals(prepared: Float32, labels: Labels) -> Float32:
 
 
 def _jittered(labels: Labels, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return labels read a little earlier or later, within each run and without gaps."""
+    """Return labels shifted in time, within each run and without gaps."""
     by = int(rng.integers(-most, most + 1))
     source = np.clip(np.arange(len(labels.label)) + by, 0, len(labels.label) - 1)
     step_s = np.diff(labels.acquired_s)

@@ -1,4 +1,4 @@
-"""What every decoder is compared with, on the same data and folds."""
+"""Baselines and controls, evaluated on the same data and folds."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ from rtdecode.types import Bool, Float32, Float64
 
 SCRATCH_EPOCHS = 12
 STRENGTH = 100.0
-"""Of the logistic regression's penalty, on z-scored features divided by their number's root."""
+"""Inverse strength of the logistic regression's penalty. The features are z-scored and divided by
+the square root of their number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +58,8 @@ def fit_logistic(features: Float32, labels: Labels) -> Predictor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Given:
-    """Decides by scores that are there already: features are logits."""
+class _FixedLogits:
+    """Uses the features as logits."""
 
     def log_probabilities(self, features: Float32) -> Float64:
         """Return (m, K) log-probabilities of (m, K) logits."""
@@ -68,17 +69,17 @@ class _Given:
 def fast_baselines(
     prepared: Float32, mask: Bool, grid_affine: Float64, motion: Float64, labels: Labels, seed: int
 ) -> Iterator[Candidate]:
-    """Yield the plain decoders and the controls, one at a time: each takes seconds.
+    """Yield the fast baselines and the controls one at a time; each takes seconds.
 
-    Controls, which know nothing of the brain, must be at chance: where they are not, the design or
-    the subject's movements give the classes away.
+    Controls do not use brain signals and must be at chance. Otherwise the design or the subject's
+    movements reveal the classes.
     """
     coarse = coarse_voxels(prepared, mask, grid_affine)
     yield Candidate("8 mm voxels, LDA", "linear", coarse, fit_lda)
     yield Candidate("8 mm voxels, logistic", "linear", coarse, fit_logistic)
-    pieces = parcels(prepared, mask, grid_affine, seed)
-    yield Candidate("400 parcels, LDA", "linear", pieces, fit_lda)
-    yield Candidate("400 parcels, logistic", "linear", pieces, fit_logistic)
+    parcellated = parcels(prepared, mask, grid_affine, seed)
+    yield Candidate("400 parcels, LDA", "linear", parcellated, fit_lda)
+    yield Candidate("400 parcels, logistic", "linear", parcellated, fit_logistic)
     yield Candidate("motion alone", "control", motion_features(motion), fit_logistic)
     yield Candidate("time alone", "control", time_features(labels.acquired_s), fit_logistic)
 
@@ -93,7 +94,7 @@ def slow_baselines(
     device: str,
     progress: Progress = silent,
 ) -> Iterator[Candidate]:
-    """Yield what learns by gradient, or takes another pass through a network: minutes each."""
+    """Yield baselines that learn by gradient or run a network again; each takes minutes."""
     yield _random_network(network.grid_shape, prepared, mask, layer, seed, device, progress)
 
     def tuned(start: DeepLight, settings: TuningSettings) -> Fit:
@@ -101,10 +102,10 @@ def slow_baselines(
             start, rows, labels, mask, settings, budget, device, progress
         )
 
-    learnt = tuned(network, settings_for(device, seed))
-    yield Candidate("fine-tuned recurrent layer", "deep", prepared, learnt)
-    blank = tuned(_blank(network.grid_shape, seed), from_scratch(SCRATCH_EPOCHS, seed))
-    yield Candidate(f"from scratch, {SCRATCH_EPOCHS} epochs", "deep", prepared, blank)
+    fine_tuned = tuned(network, settings_for(device, seed))
+    yield Candidate("fine-tuned recurrent layer", "deep", prepared, fine_tuned)
+    from_random = tuned(_untrained(network.grid_shape, seed), from_scratch(SCRATCH_EPOCHS, seed))
+    yield Candidate(f"from scratch, {SCRATCH_EPOCHS} epochs", "deep", prepared, from_random)
 
 
 def _random_network(
@@ -116,16 +117,17 @@ def _random_network(
     device: str,
     progress: Progress,
 ) -> Candidate:
-    """Return the same network, its weights drawn at random, read at the same layer."""
-    network = _blank(grid_shape, seed)
+    """Return the same network with random weights, read at the same layer."""
+    network = _untrained(grid_shape, seed)
     found = network_features(network, prepared, mask, (layer,), _renamed(progress), device)
     return Candidate("random weights, same layer", "control", found[layer], fit_lda)
 
 
-def _blank(grid_shape: tuple[int, int, int], seed: int) -> DeepLight:
-    """Return a network that knows nothing.
+def _untrained(grid_shape: tuple[int, int, int], seed: int) -> DeepLight:
+    """Return an untrained network.
 
-    He's initialisation keeps rectified activations alive over twelve layers; the authors' does not.
+    He's initialisation preserves the variance of rectified activations over twelve layers; the
+    authors' initialisation does not.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -139,9 +141,9 @@ def _blank(grid_shape: tuple[int, int, int], seed: int) -> DeepLight:
 def zero_shot(
     network: DeepLight, states: Sequence[str], recurrent: Float32, labels: Labels
 ) -> Candidate | None:
-    """Return the pretrained head, restricted to states that go by the classes' names.
+    """Return the pretrained head, restricted to the states with the names of the classes.
 
-    `None` where some class has no such state.
+    `None` if a class has no such state.
     """
     known = [state.lower() for state in states]
     if any(name.lower() not in known for name in labels.classes):
@@ -149,14 +151,14 @@ def zero_shot(
     place = [known.index(name.lower()) for name in labels.classes]
     with torch.inference_mode():
         logits = network.head(torch.from_numpy(recurrent)).numpy()[:, place]
-    return Candidate("zero-shot", "zero-shot", logits, lambda _features, _labels: _Given())
+    return Candidate("zero-shot", "zero-shot", logits, lambda _features, _labels: _FixedLogits())
 
 
 def above_chance(compared: Sequence[Compared], chance: float) -> tuple[str, ...]:
-    """Name the controls without a brain that are above chance beyond their interval."""
+    """Describe the controls whose interval lies above chance."""
     return tuple(
         f"{one.name} decodes {one.accuracy.volume:.0%} of volumes, chance {chance:.0%}: the design "
-        "or the movements give the classes away, and the decoder may live off that"
+        "or the movements reveal the classes, and the decoder may use that"
         for one in compared
         if one.name in {"motion alone", "time alone"}
         and one.accuracy.interval_95_volume[0] > chance

@@ -1,11 +1,11 @@
-"""Which decoder suits this person: layer, deep or linear or both, by one rule.
+"""Choose the decoder for this person by one rule: layer, and deep, linear or both.
 
-Every choice is made on held-out blocks of the data at hand. To know how good the whole procedure
-is, it is repeated inside each outer fold on the training side alone (nested cross-validation,
-Varma & Simon 2006), so that no block is ever decoded by a decoder that it had a say in choosing.
+Every choice is made on held-out blocks. To evaluate the whole procedure, the choice is repeated
+inside each outer fold on the training side only (nested cross-validation, Varma & Simon 2006).
+Therefore no block is decoded by a decoder that was chosen with that block.
 
-Everything here is done for many assignments of classes to blocks at once: one is the truth, the
-others are those of the permutation test.
+All computations are done for many assignments of classes to blocks at once: the true one and those
+of the permutation test.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,55 +36,55 @@ SHARES = (0.5, 0.25, 0.75)
 """Shares of the deep decoder in a stack, the default first."""
 STACK = "deep and linear together"
 MIN_BLOCKS = 2
-"""Blocks of each class that are needed to hold one out."""
+"""Blocks of each class that holding one out needs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A decoder that the rule preferred: one candidate, or two with their shares."""
+class DecoderChoice:
+    """The chosen decoder: one candidate, or two with their shares."""
 
     name: str
     parts: tuple[str, ...]
     """The candidates whose logits are added."""
     shares: tuple[float, ...]
-    """The share of each part. All discriminants give logits at a common scale, so that folds that
-    choose differently do, too."""
+    """The share of each part. All discriminants give logits at a common scale, also across folds
+    with different choices."""
     reason: str
 
     def combine(self, evidence: Mapping[str, Float64]) -> Float64:
-        """Return its log-probabilities, (n, K), from the evidence of its parts."""
+        """Return the decoder's log-probabilities, (n, K), from the evidence of its parts."""
         pairs = zip(self.parts, self.shares, strict=True)
         return log_softmax(sum((w * evidence[part] for part, w in pairs), start=np.zeros(())))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Folds:
-    """Folds of some rows, and what each candidate prepared for them."""
+    """Folds of some rows, with the prepared discriminants of each candidate."""
 
     rows: NDArray[np.int64]
-    """The row numbers of the examples that the folds decode."""
+    """Row numbers of the examples that the folds decode."""
     splits: tuple[Split, ...]
     sides: Mapping[str, tuple[Side, ...]]
 
 
-class Nested:
-    """The whole choice, cross-validated: built once, run again for every assignment of classes.
+class NestedCrossValidation:
+    """Nested cross-validation of the choice: built once, run for every assignment of classes.
 
     Parameters
     ----------
     candidates
         The first of each kind is the default; each is a shrinkage discriminant.
     labels
-        Of all volumes.
+        Labels of all volumes.
     preference
-        Which of the candidates may be chosen.
+        The candidates that may be chosen.
     progress
-        Called with how far the preparation has come.
+        Called with the progress of the preparation.
 
     Raises
     ------
     ConfigError
-        There are too few blocks to hold any out, or no candidate of the kind preferred.
+        There are too few blocks to hold any out, or no candidate of the preferred kind.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Nested:
         return all(part is not None for part in self._inner)
 
     def held_out(self, arrangements: Arrangements) -> Float64:
-        """Return the evidence of the whole procedure, each volume's from folds without it.
+        """Return the held-out evidence of the whole procedure.
 
         Parameters
         ----------
@@ -158,11 +158,11 @@ class Nested:
         found = self._evidence(self._outer, self._truth)
         return {name: log_softmax(found[c, 0]) for c, name in enumerate(self._names)}
 
-    def choose(self) -> Chosen:
-        """Return what the rule prefers for the true classes, all blocks considered.
+    def choose(self) -> DecoderChoice:
+        """Return the decoder that the rule chooses for the true classes on all blocks.
 
-        Where the choice itself could not be cross-validated, that is the default: the figures are
-        then those of what is compiled.
+        It is the default if the choice could not be cross-validated, so that the figures are those
+        of the compiled decoder.
         """
         evidence, rows = self._evidence(self._outer, self._truth), self._outer.rows
         shares = self._choose(evidence, rows, self._truth, by_default=not self.nested)[0]
@@ -170,13 +170,15 @@ class Nested:
         names = tuple(self._names[c] for c in parts)
         if len(parts) == 1:
             reason = self._reason(evidence, rows, parts[0])
-            return Chosen(names[0], names, (1.0,), reason)
+            return DecoderChoice(names[0], names, (1.0,), reason)
         # The deep part comes first.
         parts = tuple(sorted(parts, key=lambda c: self.kinds[self._names[c]] != "deep"))
         names = tuple(self._names[c] for c in parts)
         how = "weighed on held-out blocks" if self.nested else "too few blocks to weigh them by"
         reason = f"{names[0]} ({shares[parts[0]]:.0%}) and {names[1]}, {how}"
-        return Chosen(STACK, names, (float(shares[parts[0]]), float(shares[parts[1]])), reason)
+        return DecoderChoice(
+            STACK, names, (float(shares[parts[0]]), float(shares[parts[1]])), reason
+        )
 
     def _evidence(self, part: _Folds, arrangements: Arrangements) -> Float64:
         """Return each candidate's held-out logits, (C, P, n, K)."""
@@ -202,11 +204,11 @@ class Nested:
         evidence
             (C, P, n, K)
         rows
-            The examples to choose by.
+            Rows of the examples that decide.
         arrangements
             (P, blocks)
         by_default
-            Take the default, whatever the evidence says.
+            Take the default without regard to the evidence.
         """
         trials = np.arange(len(arrangements))
         single = np.zeros((len(trials), len(self._names)))
@@ -222,21 +224,21 @@ class Nested:
             return single
         pair = []
         for kind in ("deep", "linear"):
-            mine = self._of_kind(kind)
-            place = np.zeros(len(trials), int) if by_default else _preferred(rates[mine])
-            pair.append(np.array(mine)[place])
+            members = self._of_kind(kind)
+            place = np.zeros(len(trials), int) if by_default else _preferred(rates[members])
+            pair.append(np.array(members)[place])
         parts = [evidence[c, trials][:, rows] for c in pair]
         shares = SHARES[:1] if by_default else SHARES
         stacked = np.stack([share * parts[0] + (1 - share) * parts[1] for share in shares])
         stack_rates = self._rates(stacked, np.arange(len(rows)), arrangements, rows)
-        taken = stack_rates.mean(axis=2).argmax(axis=0)
-        share = np.array(shares)[taken]
+        best_share = stack_rates.mean(axis=2).argmax(axis=0)
+        share = np.array(shares)[best_share]
         stack = np.zeros_like(single)
         stack[trials, pair[0]] = share
         stack[trials, pair[1]] = 1 - share
         if self._preference == "stack":
             return stack
-        gain, error = _gain(stack_rates[taken, trials], rates[best, trials])
+        gain, error = _gain(stack_rates[best_share, trials], rates[best, trials])
         return np.where((gain > error)[:, None], stack, single)
 
     def _rates(
@@ -246,18 +248,18 @@ class Nested:
         arrangements: Arrangements,
         rows: NDArray[np.int64] | None = None,
     ) -> Float64:
-        """Return the share of each block's volumes that are decoded right, (C, P, blocks).
+        """Return the share of each block's volumes that are decoded correctly, (C, P, blocks).
 
         Parameters
         ----------
         evidence
             (C, P, m, K)
         places
-            Where the volumes are among the m.
+            Positions of the volumes among the m.
         arrangements
             (P, blocks)
         rows
-            The row numbers of these volumes, where they are not `places` themselves.
+            Row numbers of these volumes, if they differ from `places`.
         """
         block = self._labels.block[places if rows is None else rows]
         right = evidence[:, :, places].argmax(axis=3) == arrangements[:, block]
@@ -268,7 +270,7 @@ class Nested:
         return rates
 
     def _reason(self, evidence: Float64, rows: NDArray[np.int64], c: int) -> str:
-        """Say why one candidate was chosen for the true classes."""
+        """Return the reason for the choice of a candidate for the true classes."""
         allowed = self._allowed()
         if not self.nested:
             return "too few blocks to choose by: the default"
@@ -295,7 +297,7 @@ def _inner_splits(labels: Labels, fold: Fold) -> tuple[Split, ...]:
         return ()
     try:
         inner = folds(rows)
-    except ConfigError:  # the guard between neighbours leaves some class without a block
+    except ConfigError:  # the guard interval leaves some class without a block
         return ()
     place = np.flatnonzero(fold.train)
     splits = (split_of(rows, one) for one in inner)
@@ -309,9 +311,9 @@ def _preferred(rates: Float64) -> NDArray[np.int64]:
     return np.where((gain > error).any(axis=0), better.argmax(axis=0), 0)
 
 
-def _gain(ours: Float64, theirs: Float64) -> tuple[Float64, Float64]:
-    """Return how many more of a block's volumes we decode, and the standard error over blocks."""
-    difference = ours - theirs
+def _gain(rates_a: Float64, rates_b: Float64) -> tuple[Float64, Float64]:
+    """Return the mean difference of two decoders' rates, and its standard error over blocks."""
+    difference = rates_a - rates_b
     error = difference.std(axis=-1, ddof=1) / np.sqrt(difference.shape[-1])
     return difference.mean(axis=-1), error
 

@@ -1,6 +1,6 @@
-"""What other decoders make of the same data and folds, once the decoder itself is fitted."""
+"""Compare a fitted decoder with other decoders on the same data and folds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,17 +10,19 @@ from calibration.compute import best_device
 from calibration.data.labels import Labels
 from calibration.decoders.baselines import above_chance, fast_baselines, slow_baselines, zero_shot
 from calibration.decoders.evaluate import Fold, accuracy, folds, held_out, log_loss
-from calibration.decoders.fit import Examples, Fitted, FittingSettings
+from calibration.decoders.examples import Examples
+from calibration.decoders.fit import FittedDecoder, FittingSettings
 from calibration.decoders.fit_read_out import fit_read_out
 from calibration.decoders.lda import Candidate, held_out_logits, prepare_sides, split_of
 from calibration.networks.features import RECURRENT
 from calibration.progress import Progress
 from calibration.weights.pretrained import Pretrained
 from rtdecode.metrics import Compared, Metrics
-from rtdecode.types import Float32, Float64
+from rtdecode.types import Float64
 
 Learning = tuple[tuple[int, float, float], ...]
-"""Training blocks of each class; share of held-out volumes decoded; its standard error."""
+"""Learning curve: training blocks of each class, share of held-out volumes decoded correctly, and
+its standard error."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,14 +30,13 @@ class Comparison:
     """What the report adds to the verdict."""
 
     metrics: Metrics
-    """With candidates, baselines and controls."""
+    """The decoder's metrics, with those of candidates, baselines and controls."""
     learning: Learning
 
 
 def compare(
-    fitted: Fitted,
+    fitted: FittedDecoder,
     examples: Examples,
-    features: Mapping[int, Float32],
     pretrained: Pretrained,
     settings: FittingSettings,
     budget: Budget,
@@ -47,57 +48,63 @@ def compare(
     ----------
     fitted
         The decoder.
-    examples, features, settings
-        As it was fitted.
+    examples, settings
+        The arguments of `fit_decoder`.
     pretrained
-        Its network.
+        The decoder's network.
     budget
         Baselines are left out when it is over.
     progress
-        Called with how far each step has come.
+        Called with the progress of each step.
     """
-    rows = tuple(_rows(fitted, examples, features, pretrained, settings, budget, progress))
-    worth = fitted.metrics
-    notes = (*worth.notes, *above_chance(rows, worth.chance))
+    rows = [
+        _figures(fitted, examples, fitted.candidates[name], evidence)
+        for name, evidence in fitted.evidence.items()
+    ]
+    for baseline in _baselines(fitted.labels, examples, pretrained, settings, budget, progress):
+        evidence = held_out(baseline, fitted.labels, fitted.folds)
+        rows.append(_figures(fitted, examples, baseline, evidence))
     progress("learning curve", 0, 1)
-    learning = _learning(fitted.candidates[fitted.chosen.parts[0]], fitted.labels)
+    learning = _learning_curve(fitted.candidates[fitted.chosen.parts[0]], fitted.labels)
     progress("learning curve", 1, 1)
-    return Comparison(replace(worth, comparison=rows, notes=notes), learning)
+    notes = (*fitted.metrics.notes, *above_chance(rows, fitted.metrics.chance))
+    return Comparison(replace(fitted.metrics, comparison=tuple(rows), notes=notes), learning)
 
 
-def _rows(
-    fitted: Fitted,
+def _figures(
+    fitted: FittedDecoder, examples: Examples, candidate: Candidate, evidence: Float64
+) -> Compared:
+    """Return a candidate's held-out figures, read out as the fitted decoder is."""
+    labels = fitted.labels
+    served = fit_read_out(
+        fitted.read_outs.chosen.kind,
+        evidence,
+        labels,
+        examples.usable,
+        examples.repetition_time_s,
+    ).log_probabilities
+    figures = accuracy(evidence, served, labels)
+    return Compared(candidate.name, candidate.kind, figures, log_loss(served, labels))
+
+
+def _baselines(
+    labels: Labels,
     examples: Examples,
-    features: Mapping[int, Float32],
     pretrained: Pretrained,
     settings: FittingSettings,
     budget: Budget,
     progress: Progress,
-) -> Iterator[Compared]:
-    """Yield the candidates' figures, then the baselines', as long as the budget lasts."""
-    labels = fitted.labels
-
-    def compared(name: str, kind: str, evidence: Float64) -> Compared:
-        served = fit_read_out(
-            fitted.read_outs.chosen.kind,
-            evidence,
-            labels,
-            examples.usable,
-            examples.repetition_time_s,
-        ).log_probabilities
-        return Compared(name, kind, accuracy(evidence, served, labels), log_loss(served, labels))
-
-    for name, evidence in fitted.evidence.items():
-        yield compared(name, fitted.candidates[name].kind, evidence)
-    for baseline in _baselines(examples, features, pretrained, labels, settings):
+) -> Iterator[Candidate]:
+    """Yield the fast baselines, then the slow ones if requested, until the budget is over."""
+    for baseline in _fast_baselines(labels, examples, pretrained, settings.seed):
         if budget.over:
             return
-        yield compared(baseline.name, baseline.kind, held_out(baseline, labels, fitted.folds))
+        yield baseline
         progress("baselines", 0, 1)
     progress("baselines", 1, 1)
     if settings.baselines == "fast" or budget.over:
         return
-    for slow in slow_baselines(
+    for baseline in slow_baselines(
         pretrained.network,
         examples.prepared,
         examples.mask,
@@ -109,47 +116,41 @@ def _rows(
     ):
         if budget.over:
             return
-        yield compared(slow.name, slow.kind, held_out(slow, labels, fitted.folds))
+        yield baseline
 
 
-def _baselines(
-    examples: Examples,
-    features: Mapping[int, Float32],
-    pretrained: Pretrained,
-    labels: Labels,
-    settings: FittingSettings,
+def _fast_baselines(
+    labels: Labels, examples: Examples, pretrained: Pretrained, seed: int
 ) -> Iterator[Candidate]:
-    """Yield what takes seconds: the untrained head where its states fit, baselines, controls."""
-    untrained = zero_shot(pretrained.network, pretrained.states, features[RECURRENT], labels)
-    if untrained is not None:
-        yield untrained
+    """Yield the pretrained head if its states include the classes, then baselines and controls."""
+    recurrent = examples.features[RECURRENT]
+    pretrained_head = zero_shot(pretrained.network, pretrained.states, recurrent, labels)
+    if pretrained_head is not None:
+        yield pretrained_head
     yield from fast_baselines(
-        examples.prepared,
-        examples.mask,
-        examples.grid_affine,
-        examples.motion,
-        labels,
-        settings.seed,
+        examples.prepared, examples.mask, examples.grid_affine, examples.motion, labels, seed
     )
 
 
-def _learning(candidate: Candidate, labels: Labels) -> Learning:
-    """Return how held-out accuracy grows with the blocks of each class that are trained on."""
-    of = labels.block_labels()
+def _learning_curve(candidate: Candidate, labels: Labels) -> Learning:
+    """Return the held-out accuracy for each number of training blocks per class."""
+    class_of = labels.block_labels()
     parts = folds(labels)
-    shown = [np.unique(labels.block[fold.train & labels.chosen]) for fold in parts]
-    most = min(int(np.bincount(of[blocks]).min()) for blocks in shown)
+    train_blocks = [np.unique(labels.block[fold.train & labels.chosen]) for fold in parts]
+    max_count = min(int(np.bincount(class_of[blocks]).min()) for blocks in train_blocks)
     splits = []
-    for count in range(1, most + 1):
-        for fold, blocks in zip(parts, shown, strict=True):
-            first = [n for c in range(labels.n_classes) for n in blocks[of[blocks] == c][:count]]
+    for count in range(1, max_count + 1):
+        for fold, blocks in zip(parts, train_blocks, strict=True):
+            first = [
+                n for c in range(labels.n_classes) for n in blocks[class_of[blocks] == c][:count]
+            ]
             train = fold.train & (np.isin(labels.block, first) | labels.rest)
             splits.append(split_of(labels, Fold(fold.test & labels.chosen, train)))
     sides = prepare_sides(candidate.features, labels, splits, candidate.n_features)
     curve = []
-    for count in range(1, most + 1):
-        here = slice((count - 1) * len(parts), count * len(parts))
-        logits = held_out_logits(sides[here], splits[here], of[None], labels)[0]
+    for count in range(1, max_count + 1):
+        part = slice((count - 1) * len(parts), count * len(parts))
+        logits = held_out_logits(sides[part], splits[part], class_of[None], labels)[0]
         rows = np.flatnonzero(labels.chosen)
         right = logits[rows].argmax(axis=1) == labels.label[rows]
         blocks, place = np.unique(labels.block[rows], return_inverse=True)

@@ -8,13 +8,13 @@ W = T - M' diag(counts) M, and the regularised covariance is
 
 By Woodbury's identity the discriminants are M (A - M' D M)^-1 = (I - P D)^-1 M A^-1 with
 P = M A^-1 M', (K, K). Class means are averages of block means, and A does not depend on the
-classes. So block means times A^-1 times volumes is computed once, and what is left for each
-assignment is of the size of the blocks. The result is the discriminant itself, no approximation.
+classes. So block means times A^-1 times volumes is computed once, and each assignment needs only
+matrices of the size of the blocks. The result is exact.
 
-The shrinkage is that of Ledoit & Wolf (2004), taken from T: it must not depend on the classes
-either. The bias of each class is corrected for the noise of its mean. Otherwise a fold in which a
-class has fewer blocks would decide against it, and permutations, which unbalance the folds, would
-look worse than the truth for no other reason.
+The shrinkage is that of Ledoit & Wolf (2004), computed from T, so that it does not depend on the
+classes either. The bias of each class is corrected for the noise of its mean. Otherwise a fold
+would decide against a class with fewer blocks, and permutations, which unbalance the folds, would
+perform worse than the true classes for this reason alone.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from calibration.decoders.selection import Selection
 from rtdecode.types import Float32, Float64
 
 MIN_SHRINKAGE = 1e-3
-"""With fewer volumes than features, no shrinkage at all would divide by zero."""
+"""With fewer volumes than features, zero shrinkage would divide by zero."""
 
 Arrangements = NDArray[np.int64]
 """The class of each block in each of several assignments, (P, blocks); -1 for unused blocks."""
@@ -35,12 +35,12 @@ Arrangements = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """One training side, whatever the classes of its blocks."""
+    """One training side, prepared independently of the classes of its blocks."""
 
     counts: Float64
-    """How many training volumes each block has, (blocks,)."""
+    """(blocks,) number of training volumes of each block."""
     share: float
-    """What the scatter is multiplied by in the covariance."""
+    """Factor of the scatter in the covariance."""
     volume_weights: Float64
     """Each block mean times A^-1, as sums of training volumes, (blocks, n)."""
     between: Float64
@@ -56,14 +56,14 @@ def prepare_side(
     train: NDArray[np.int64],
     test: NDArray[np.int64],
 ) -> Side:
-    """Work out what does not depend on the classes.
+    """Compute the parts of the discriminant that do not depend on the classes.
 
     Parameters
     ----------
     features
         (n, F)
     labels
-        Of the same rows.
+        Labels of the same rows.
     selection
         The features to read.
     train
@@ -82,7 +82,7 @@ def prepare_side(
     average = np.zeros((len(counts), len(train)))
     average[labels.block[train], np.arange(len(train))] = 1.0
     average /= np.maximum(counts, 1)[:, None]
-    # Z (ridge I + share Z'Z)^-1 = (ridge I + share Z Z')^-1 Z: the solution is among the volumes.
+    # Z (ridge I + share Z'Z)^-1 = (ridge I + share Z Z')^-1 Z: solve in the space of volumes.
     solved = np.linalg.solve(share * gram + ridge * np.eye(len(train)), average.T)
     weights = np.asarray(solved.T, dtype=np.float64)
     between: Float64 = weights @ gram @ average.T
@@ -95,13 +95,13 @@ def discriminate(
 ) -> tuple[Float64, Float64, Float64]:
     """Return the discriminants of each assignment of classes, at a common scale.
 
-    The logits of the training side's own block means have a root mean square of 1. So fits to
-    other features, to more blocks or to fewer, give evidence that can be added and compared.
+    The logits of the training side's block means have a root mean square of 1. Therefore the
+    evidence of fits to other features or other numbers of blocks can be added and compared.
 
     Parameters
     ----------
     side
-        What was prepared.
+        Result of `prepare_side`.
     arrangements
         (P, blocks)
     n_classes
@@ -110,7 +110,7 @@ def discriminate(
     Returns
     -------
     block_weights : ndarray
-        (P, K, blocks) how much of each block mean (times A^-1) a class's discriminant takes.
+        (P, K, blocks) weight of each block mean (times A^-1) in a class's discriminant.
     bias : ndarray
         (P, K)
     present : ndarray
@@ -145,12 +145,12 @@ def _scale(side: Side, weights: Float64, bias: Float64, present: NDArray[np.bool
 
 
 def _block_noise(side: Side, average: Float64, p: Float64, member: NDArray[np.bool_]) -> Float64:
-    """Return the squared length that the mean of each block has by its noise, (P, blocks).
+    """Return the squared length of the noise in the mean of each block, (P, blocks).
 
-    In the metric A^-1, from what is left of block means about their class means; inversely
-    proportional to the number of volumes. With more features than volumes, the mean of few volumes
-    is longer than that of many, for its noise alone: every volume would look less like it, and a
-    class that is rarer on the training side would be decided too seldom (Huang, Tong & Zhao 2010).
+    It is measured in the metric A^-1 from the residuals of block means about their class means, and
+    is inversely proportional to the number of volumes. With more features than volumes, noise makes
+    the mean of few volumes longer than that of many. Every volume would be less similar to it, and
+    a class that is rare on the training side would be decided too seldom (Huang, Tong & Zhao 2010).
     """
     of_mean = np.einsum("pkk->pk", p)
     to_mean = average @ side.between
@@ -166,8 +166,8 @@ def _block_noise(side: Side, average: Float64, p: Float64, member: NDArray[np.bo
 def logits_of(side: Side, arrangements: Arrangements, n_classes: int) -> Float64:
     """Return the logits of a side's tested volumes for each assignment, (P, tested, K).
 
-    They are centred over classes. A class without a training block, as a permutation may leave it,
-    is never decided.
+    They are centred over classes. A class without a training block (after a permutation) is never
+    decided.
     """
     weights, bias, present = discriminate(side, arrangements, n_classes)
     flat = weights.reshape(-1, weights.shape[2]) @ side.tested

@@ -1,9 +1,8 @@
-"""Fine-tuning by gradient: the last layers of a pretrained network, pulled towards what they were.
+"""Fine-tune the last layers of a pretrained network by gradient, with an L2-SP penalty.
 
-The layers before those that learn are frozen, so their output is worked out once, for every volume
-and some augmented versions of it. On a CPU the LSTM and the head learn, on a GPU the last
-convolutions too; everything else is the same code. Training the whole network from scratch is the
-same again, without a pull and with no layer frozen.
+The earlier layers are frozen, so their output is computed once for every volume and some augmented
+versions of it. On a CPU the LSTM and the head learn, on a GPU also the last convolutions.
+Training from scratch uses the same code without the penalty and without frozen layers.
 """
 
 import copy
@@ -28,35 +27,35 @@ from rtdecode.types import Bool, Float32, Float64
 
 @dataclass(frozen=True, slots=True)
 class TuningSettings:
-    """How a network learns from one person, or from a few."""
+    """The options of fine-tuning."""
 
     convolutions: int = 0
-    """How many of the last convolutions learn, beside LSTM and head."""
+    """Number of the last convolutions that learn, in addition to LSTM and head."""
     rate: float = 1e-4
-    """AdamW's, of what was pretrained."""
+    """Learning rate (AdamW) of pretrained weights."""
     head_rate: float = 3e-3
-    """Of the new head."""
+    """Learning rate of the new head."""
     pull: float = 1e-2
     """L2-SP (Li, Grandvalet & Davoine 2018): half of this times the squared distance from the
     pretrained weights is added to the loss."""
     copies: int = 3
     """Augmented versions of each volume."""
     epochs: int = 30
-    """At most."""
+    """Largest number of epochs."""
     patience: int = 6
-    """Epochs without a better loss on the held-out blocks before it ends."""
+    """Epochs without a lower loss on the held-out blocks before learning stops."""
     batch: int = 16
     seed: int = 0
     augmentation: AugmentSettings = field(default_factory=AugmentSettings)
 
 
 def settings_for(device: str, seed: int = 0) -> TuningSettings:
-    """Return what learns on a device: on CUDA the last two convolutions as well."""
+    """Return the settings for a device: on CUDA the last two convolutions learn too."""
     return TuningSettings(convolutions=2 if device == "cuda" else 0, seed=seed)
 
 
 def from_scratch(epochs: int, seed: int = 0) -> TuningSettings:
-    """Return how a network learns that knows nothing: every layer, nothing to be pulled to."""
+    """Return the settings to train from scratch: all layers, no penalty."""
     return TuningSettings(
         convolutions=len(CONVOLUTIONS),
         rate=3e-4,
@@ -71,16 +70,16 @@ def from_scratch(epochs: int, seed: int = 0) -> TuningSettings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tuned:
-    """A network that has learnt, as a decoder of the labels' classes."""
+class TunedNetwork:
+    """A fine-tuned network as a decoder of the labels' classes."""
 
     network: DeepLight
-    """On the CPU, not training; its head has one output a class."""
+    """On the CPU, in evaluation mode; its head has one output for each class."""
     mask: Bool
     epochs: int
-    """After which the weights were best."""
+    """Number of epochs after which the weights were best."""
     held_out_loss: float
-    """Then; NaN where no block could be held out."""
+    """Loss of these weights; NaN if no block could be held out."""
 
     def log_probabilities(self, prepared: Float32) -> Float64:
         """Return (m, K) log-probabilities of prepared volumes (m, V)."""
@@ -103,32 +102,33 @@ def tune(
     budget: Budget,
     device: str = "cpu",
     progress: Progress = silent,
-) -> Tuned:
+) -> TunedNetwork:
     """Fine-tune a network to labelled volumes.
 
     Parameters
     ----------
     network
-        What to start from; it is copied.
+        Network to start from; it is copied.
     prepared
         (n, V)
     labels
-        Of these rows. The last block of each class stops the learning, where each class has two.
+        Labels of these rows. If each class has two blocks, the last ones are held out for early
+        stopping.
     mask
         (X, Y, Z)
     settings
         See `TuningSettings`.
     budget
-        When it is over, the best weights so far are returned; one epoch is always done.
+        When it is over, the best weights are returned; one epoch is always done.
     device
-        `cpu` or `cuda`; on CUDA the learning layers run in bfloat16 where the GPU has it.
+        `cpu` or `cuda`; on CUDA the learning layers run in bfloat16 if the GPU supports it.
     progress
-        Told how many epochs are done.
+        Called with the number of epochs done.
     """
     with torch.random.fork_rng(devices=[0] if device == "cuda" else []):
         torch.manual_seed(settings.seed)
         tail = _Tail(network, labels.n_classes, mask, settings).to(device)
-        held = _held_out(labels)
+        held = _held_out_rows(labels)
         learn = np.flatnonzero(labels.chosen & ~held)
         examples = _Examples(tail, device)
         rng = np.random.default_rng(settings.seed)
@@ -138,21 +138,21 @@ def tune(
             made = augment(prepared[side], labels.take(side), mask, settings.augmentation, rng)
             shown = made[1] >= 0
             examples.add(made[0][shown], made[1][shown], progress)
-        judge = _Examples(tail, device)
-        judge.add(prepared[held & labels.chosen], labels.label[held & labels.chosen], progress)
-        return _learn(tail, examples, judge, settings, budget, rng, mask, progress)
+        held_out = _Examples(tail, device)
+        held_out.add(prepared[held & labels.chosen], labels.label[held & labels.chosen], progress)
+        return _learn(tail, examples, held_out, settings, budget, rng, mask, progress)
 
 
 def _learn(
     tail: "_Tail",
     examples: "_Examples",
-    judge: "_Examples",
+    held_out: "_Examples",
     settings: TuningSettings,
     budget: Budget,
     rng: np.random.Generator,
     mask: Bool,
     progress: Progress,
-) -> Tuned:
+) -> TunedNetwork:
     start = [p.detach().clone() for p in tail.pretrained()]
     optimiser = torch.optim.AdamW(
         [
@@ -177,21 +177,21 @@ def _learn(
             if budget.over and epoch > 1:
                 break
         tail.eval()
-        # Without blocks to hold out there is nothing to judge by: the last epoch counts.
-        judged = judge.loss(tail, settings.batch) if len(judge) else -float(epoch)
-        if judged < best[0]:
-            best = (judged, epoch, copy.deepcopy(tail.network.state_dict()))
+        # Without held-out blocks the weights of the last epoch are used.
+        loss_held_out = held_out.loss(tail, settings.batch) if len(held_out) else -float(epoch)
+        if loss_held_out < best[0]:
+            best = (loss_held_out, epoch, copy.deepcopy(tail.network.state_dict()))
         progress("fine-tune", epoch, settings.epochs)
         if budget.over or epoch - best[1] >= settings.patience:
             break
     progress("fine-tune", settings.epochs, settings.epochs)
     tail.network.load_state_dict(best[2])
     network = tail.network.cpu().eval().requires_grad_(requires_grad=False)
-    return Tuned(network, mask, best[1], best[0] if len(judge) else float("nan"))
+    return TunedNetwork(network, mask, best[1], best[0] if len(held_out) else float("nan"))
 
 
 class _Tail(nn.Module):
-    """The layers that learn, with the frozen ones before them kept aside."""
+    """The layers that learn, and the frozen layers before them."""
 
     def __init__(
         self, network: DeepLight, n_classes: int, mask: Bool, settings: TuningSettings
@@ -208,19 +208,19 @@ class _Tail(nn.Module):
         self.mixed = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
 
     def pretrained(self) -> Iterator[nn.Parameter]:
-        """Yield what learns and was there before."""
+        """Yield the pretrained parameters that learn."""
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad and not name.startswith("head."):
                 yield parameter
 
     def front(self, volume: Tensor) -> Tensor:
-        """Return the frozen layers' output for one volume (V,), or its voxels where none is."""
+        """Return the frozen layers' output for one volume (V,), or the volume if none is frozen."""
         if self.frozen == 0:
             return volume
         return self.network.conv_features(self.slices(volume), self.frozen)
 
     def forward(self, fronts: Tensor) -> Tensor:
-        """Return logits (B, K) of what `front` gave, stacked."""
+        """Return logits (B, K) of stacked outputs of `front`."""
         with torch.autocast(
             fronts.device.type,
             torch.bfloat16,
@@ -235,7 +235,7 @@ class _Tail(nn.Module):
 
 
 class _Examples:
-    """What the learning layers read, and the labels."""
+    """Inputs of the learning layers, with labels."""
 
     def __init__(self, tail: _Tail, device: str) -> None:
         self._tail, self._device = tail, device
@@ -258,7 +258,7 @@ class _Examples:
     def batches(
         self, size: int, rng: np.random.Generator | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield each example once, in random order if something draws it."""
+        """Yield each example once, in random order if `rng` is given."""
         order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
         for start in range(0, len(self), size):
             chosen = order[start : start + size]
@@ -275,8 +275,8 @@ class _Examples:
         return sum(total) / len(self)
 
 
-def _held_out(labels: Labels) -> Bool:
-    """Return the rows of the last block of each class, none where some class has one block."""
+def _held_out_rows(labels: Labels) -> Bool:
+    """Return the rows of the last block of each class; none if a class has only one block."""
     of = labels.block_labels()
     shown = np.unique(labels.block[labels.chosen])
     last = [shown[of[shown] == c] for c in range(labels.n_classes)]

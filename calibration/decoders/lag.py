@@ -1,6 +1,6 @@
-"""How late this person's response comes, told by task against rest.
+"""Choose the haemodynamic lag of this person from task against rest.
 
-Neither score asks which class a block has, so the permutation test need not repeat the choice.
+The scores do not use the classes of blocks, so the permutation test need not repeat the choice.
 """
 
 from collections.abc import Callable
@@ -17,22 +17,22 @@ LAGS_S = (3.0, 4.0, 5.0, 6.0, 7.0)
 DEFAULT_LAG_S = 5.0
 
 Score = Callable[[Float32, Labels], Float64]
-"""From features and task-against-rest labels to a score of each block, or pair of blocks."""
+"""Returns a score of each block or pair of blocks, from features and task-against-rest labels."""
 
 
 def choose_lag(
     features: Float32, labels_at: Callable[[float], Labels], score: Score
 ) -> tuple[float, str]:
-    """Choose the haemodynamic lag that scores best: by a standard error, or the default stays.
+    """Choose the lag with the best score if it exceeds the default by a standard error.
 
     Parameters
     ----------
     features
         (n, F) coarse voxels.
     labels_at
-        From a lag in seconds to labels in which task and rest are the two classes.
+        Returns labels with the two classes task and rest, for a lag in seconds.
     score
-        `held_out_rates`, or `block_contrasts` where rest is one of the classes that are decoded.
+        `held_out_rates`, or `block_contrasts` if rest is one of the decoded classes.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def choose_lag(
 
 
 def held_out_rates(features: Float32, labels: Labels) -> Float64:
-    """Return the share of each held-out block's volumes told right, task or rest, (blocks,)."""
+    """Return the share of each held-out block's volumes classified correctly, (blocks,)."""
     evidence = cross_validate(features, labels, folds(labels), N_FEATURES)
     rows = np.flatnonzero(labels.chosen)
     right = evidence[rows].argmax(axis=1) == labels.label[rows]
@@ -69,20 +69,20 @@ def held_out_rates(features: Float32, labels: Labels) -> Float64:
 
 
 def block_contrasts(features: Float32, labels: Labels) -> Float64:
-    """Return how much neighbouring blocks differ, against the variance within blocks, (pairs,).
+    """Return the contrast of neighbouring blocks relative to the variance within blocks, (pairs,).
 
     The squared difference between the mean of a block and that of the next one in the run, divided
     by the feature's variance within blocks, averaged over features.
 
-    Where rest is a class of its own, telling it from the task in held-out blocks would favour the
-    true classes; this does not know them.
+    If rest is a decoded class, held-out rates of task against rest would favour the true classes;
+    this score does not use them.
 
     Parameters
     ----------
     features
         (n, F)
     labels
-        Of the same rows; only the blocks count, not their classes.
+        Labels of the same rows; only the blocks are used, not their classes.
     """
     rows = np.flatnonzero(labels.chosen)
     block, place = np.unique(labels.block[rows], return_inverse=True)
@@ -97,6 +97,6 @@ def block_contrasts(features: Float32, labels: Labels) -> Float64:
     )
     run = np.array([labels.blocks[block[n]].run for n in order])
     same_run = run[1:] == run[:-1]
-    alive = within > 0
-    between = np.diff(means[order], axis=0)[same_run][:, alive] ** 2
-    return np.asarray((between / within[alive]).mean(axis=1), dtype=np.float64)
+    varying = within > 0
+    between = np.diff(means[order], axis=0)[same_run][:, varying] ** 2
+    return np.asarray((between / within[varying]).mean(axis=1), dtype=np.float64)

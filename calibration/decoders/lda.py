@@ -24,15 +24,15 @@ from calibration.decoders.selection import select
 from rtdecode.types import Bool, Float32, Float64
 
 N_FEATURES = 3000
-"""How many features a head reads of a layer of the network."""
+"""Number of features that a head reads from a layer of the network."""
 VOXEL_SHARE = 0.05
-"""Which part of all voxels a head reads: about that part of a brain answers to a task."""
+"""Share of all voxels that a head reads; about this share responds to a task."""
 
 Kind = Literal["zero-shot", "deep", "linear", "stack", "control"]
 
 
 class Predictor(Protocol):
-    """Something that was fitted."""
+    """A fitted decoder."""
 
     def log_probabilities(self, features: Float32) -> Float64:
         """Return (m, K) log-probabilities of (m, F) features."""
@@ -40,13 +40,13 @@ class Predictor(Protocol):
 
 
 Fit = Callable[[Float32, Labels], Predictor]
-"""From the rows of the training side and their labels to what was learnt. Rows that are neither an
+"""Fits a decoder to the rows of the training side and their labels. Rows that are neither an
 example nor rest are ignored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A decoder that may be chosen, or that others are compared with."""
+    """A decoder that may be chosen, or a baseline."""
 
     name: str
     kind: Kind
@@ -54,7 +54,7 @@ class Candidate:
     """(volumes, F)"""
     fit: Fit
     n_features: int = N_FEATURES
-    """How many of them a linear discriminant reads."""
+    """Number of features that a linear discriminant reads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,9 +85,9 @@ def fit_lda(features: Float32, labels: Labels, n_features: int = N_FEATURES) -> 
     features
         (n, F)
     labels
-        Of the same rows; every class has an example.
+        Labels of the same rows; every class has an example.
     n_features
-        How many of the features the head reads.
+        Number of features that the head reads.
     """
     used = np.flatnonzero(labels.chosen | labels.rest)
     (selection,) = select(features, labels, [used], n_features)
@@ -98,7 +98,7 @@ def fit_lda(features: Float32, labels: Labels, n_features: int = N_FEATURES) -> 
     x = scaled(features, examples, selection)
     mean = x.mean(axis=0)
     weight = block_weights[0] @ side.volume_weights @ (x - mean)
-    # What speaks for every class alike decides nothing. Without it the weights are small.
+    # A component that is common to all classes decides nothing; without it the weights are small.
     weight -= weight.mean(axis=0)
     offset = bias[0] - weight @ mean
     full = np.zeros((labels.n_classes, features.shape[1]), np.float32)
@@ -108,7 +108,7 @@ def fit_lda(features: Float32, labels: Labels, n_features: int = N_FEATURES) -> 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Which rows one fit learns from, and which it decodes."""
+    """The rows that one fit learns from, and the rows that it decodes."""
 
     train: NDArray[np.int64]
     """The row numbers of the training side, examples and rest."""
@@ -117,7 +117,7 @@ class Split:
 
 
 def split_of(labels: Labels, fold: tuple[Bool, Bool]) -> Split:
-    """Return the rows of a fold (test, train); rows that are neither example nor rest drop out."""
+    """Return the rows of a fold (test, train); other rows than examples and rest are removed."""
     test, train = fold
     return Split(np.flatnonzero(train & (labels.chosen | labels.rest)), np.flatnonzero(test))
 
@@ -125,18 +125,18 @@ def split_of(labels: Labels, fold: tuple[Bool, Bool]) -> Split:
 def prepare_sides(
     features: Float32, labels: Labels, splits: Sequence[Split], n_features: int
 ) -> tuple[Side, ...]:
-    """Prepare a discriminant for each split, whatever the classes of the blocks will be.
+    """Prepare a discriminant for each split, independently of the classes of the blocks.
 
     Parameters
     ----------
     features
         (n, F)
     labels
-        Of the same rows.
+        Labels of the same rows.
     splits
-        What each fit learns from and decodes.
+        The rows of each fit.
     n_features
-        How many of the features each fit reads.
+        Number of features that each fit reads.
     """
     selections = select(features, labels, [split.train for split in splits], n_features)
     return tuple(
@@ -150,9 +150,9 @@ def prepare_sides(
 def held_out_logits(
     sides: Sequence[Side], splits: Sequence[Split], arrangements: Arrangements, labels: Labels
 ) -> Float64:
-    """Return what fits without them say of the volumes, (P, n, K), for each arrangement.
+    """Return the held-out logits of the volumes for each arrangement, (P, n, K).
 
-    Not-a-number where no split decodes a volume.
+    They are NaN for volumes that no split decodes.
     """
     shape = (len(arrangements), len(labels.label), labels.n_classes)
     result = np.full(shape, np.nan)

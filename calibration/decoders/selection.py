@@ -1,9 +1,9 @@
-"""Which features a linear discriminant reads, told without asking which class a block has.
+"""Select the features that a linear discriminant reads, without using the classes of blocks.
 
-Permuting the blocks' classes must not change what is selected: then it is worked out once for each
-training side, and serves every permutation. Two questions fulfil this. Where there are enough
-volumes of rest: which features does the task drive? Otherwise, as where rest is a class of its own:
-which features differ between a block and the next one? Slow drifts change both alike.
+A permutation of the classes does not change the selection. It is therefore computed once for each
+training side and used for every permutation. If there are enough volumes of rest, the selected
+features are those with the largest contrast of task and rest. Otherwise, for example if rest is a
+class, they are those that differ most between neighbouring blocks, which share slow drifts.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from calibration.data.labels import Labels
 from rtdecode.types import Float32, Float64
 
 MIN_REST = 8
-"""Volumes of rest that a training side needs for the question of task against rest."""
+"""Volumes of rest that the contrast of task and rest needs on a training side."""
 SPREAD_FLOOR = 0.1
 """Share of the typical feature's spread that is added to every feature's."""
 CHUNK = 1 << 14
-"""Features that are looked at together."""
+"""Features that are processed together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,9 +28,9 @@ class Selection:
     """The features that one discriminant reads."""
 
     index: NDArray[np.int64]
-    """The place of each selected feature among all features, ascending, (f,)."""
+    """(f,) positions of the selected features, ascending."""
     scale: Float64
-    """The spread that each selected feature is divided by, (f,)."""
+    """(f,) spread by which each selected feature is divided."""
 
 
 def select(
@@ -43,17 +43,17 @@ def select(
     features
         (n, F), in single or half precision.
     labels
-        Of the same rows; only which block each row belongs to, and which rows are rest, counts.
+        Labels of the same rows; only the blocks and rest are used, not the classes.
     sides
         The row numbers of each training side.
     n_features
-        How many features each side selects.
+        Number of features to select.
 
     Returns
     -------
     One selection for each side.
     """
-    plan = _Plan(labels, sides)
+    plan = _Means(labels, sides)
     n_sides, total = len(sides), features.shape[1]
     effect, variance = np.empty((2, n_sides, total), np.float32)
     centre = features.mean(axis=0, dtype=np.float32)
@@ -65,8 +65,8 @@ def select(
     return tuple(_strongest(effect[k], variance[k], n_features) for k in range(n_sides))
 
 
-class _Plan:
-    """Weights of the rows in every mean that the sides need; equal rows of weights are shared."""
+class _Means:
+    """Weights of the rows in all means that the sides need; equal means are shared."""
 
     def __init__(self, labels: Labels, sides: Sequence[NDArray[np.int64]]) -> None:
         self._n = len(labels.label)
@@ -78,7 +78,7 @@ class _Plan:
             groups.append(group)
             contrasts.append(contrast)
         weights = np.stack(self._weights)
-        # A contrast is a difference of two means: few are needed, and squared after subtraction.
+        # A contrast is the squared difference of two means.
         self._means = weights
         self._groups = _matrix(groups, len(weights))
         pairs = sorted({pair for contrast in contrasts for pair in contrast})
@@ -113,7 +113,7 @@ class _Plan:
             idle = self._mean(rest)
             n = len(examples) + len(rest)
             return {task: len(examples) / n, idle: len(rest) / n}, [(idle, task)]
-        order = _in_time(labels, np.unique(labels.block[examples]))
+        order = _sort_by_time(labels, np.unique(labels.block[examples]))
         means = [self._mean(examples[labels.block[examples] == block]) for block in order]
         run = [labels.blocks[block].run for block in order]
         pairs = list(zip(means, means[1:], run, run[1:], strict=False))
@@ -121,7 +121,7 @@ class _Plan:
         return {task: 1.0}, within or [(a, b) for a, b, _, _ in pairs]
 
     def _mean(self, rows: NDArray[np.int64]) -> int:
-        """Return the number of the weights that average some rows."""
+        """Return the number of the mean of some rows."""
         weights = np.zeros(self._n, np.float32)
         weights[rows] = 1 / len(rows)
         key = rows.tobytes()
@@ -139,19 +139,19 @@ def _matrix(rows: Sequence[dict[int, float]], columns: int) -> Float32:
     return matrix
 
 
-def _in_time(labels: Labels, blocks: NDArray[np.int64]) -> list[int]:
+def _sort_by_time(labels: Labels, blocks: NDArray[np.int64]) -> list[int]:
     return sorted(map(int, blocks), key=lambda n: (labels.blocks[n].run, labels.blocks[n].onset_s))
 
 
 def _strongest(effect: Float32, variance: Float32, n_features: int) -> Selection:
-    # A rectified feature that hardly ever leaves zero has next to no spread: without a floor its
-    # weight would be enormous, and the decision would hang on rounding.
+    # A rectified feature that is almost always zero has a tiny spread. Without a floor its weight
+    # would be huge, and decisions would depend on rounding errors.
     positive = variance[variance > 0]
     floor = SPREAD_FLOOR**2 * float(np.median(positive)) if len(positive) else 1.0
     spread = np.sqrt(variance.astype(np.float64) + floor)
     score = effect / spread
     count = min(n_features, len(score))
-    # By value and then by place, so that every machine breaks ties alike.
+    # Sorted by value and then by position, so that ties give the same result on every machine.
     least = np.partition(score, len(score) - count)[len(score) - count]
     above = np.flatnonzero(score > least)
     equal = np.flatnonzero(score == least)[: count - len(above)]

@@ -1,4 +1,4 @@
-"""How sure a decoder may be of itself, told from held-out blocks."""
+"""Temperature scaling on held-out blocks."""
 
 import numpy as np
 
@@ -10,17 +10,17 @@ TEMPERATURES: Float64 = 2.0 ** (np.arange(-24, 57) / 4)
 
 
 def loss_per_block(log_probabilities: Float64, labels: Labels) -> Float64:
-    """Return each block's log-loss, the truth a little in doubt, (..., blocks).
+    """Return each block's log-loss with smoothed targets, (..., blocks).
 
-    With every block right the log-loss would favour boundless certainty. As Platt (2000) does, the
-    target is not 1 but (N + 1) / (N + 2) for N blocks, the rest shared by the other classes.
+    If all blocks are correct, the plain log-loss would favour unlimited confidence. As in Platt
+    (2000), the target is (N + 1) / (N + 2) for N blocks; the other classes share the rest.
 
     Parameters
     ----------
     log_probabilities
         (..., n, K)
     labels
-        Of the same n rows.
+        Labels of the same n rows.
     """
     rows = np.flatnonzero(labels.chosen)
     numbers, place = np.unique(labels.block[rows], return_inverse=True)

@@ -1,7 +1,7 @@
-"""`rtdecode demo`: everything that rtdecode does, on simulated people; no download, no scanner.
+"""`rtdecode demo`: the whole system on a simulated participant, without download or scanner.
 
-Somebody new to the small network that rtdecode ships is scanned as DICOM, calibrated, and decoded
-live by the service while a player stands in for the scanner.
+A participant who is not in the network's training data is simulated as DICOM series. rtdecode
+calibrates and then decodes a second run live, while a player replaces the scanner.
 """
 
 from calibration.demo.run_demo import DemoSettings, run

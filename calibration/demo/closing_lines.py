@@ -1,4 +1,4 @@
-"""The demo's last words."""
+"""The summary at the end of the demo."""
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -11,16 +11,16 @@ from rtdecode.metrics import Metrics, p_in_words
 NEXT = (
     (
         "rtdecode weights fetch deeplight-2d",
-        "weights learnt from 400 people of the Human Connectome Project",
+        "weights trained on 400 people of the Human Connectome Project",
     ),
     ("rtdecode calibrate --help", "a decoder from your own DICOM series"),
-    ("rtdecode serve --help", "decode what your scanner exports, as it comes"),
+    ("rtdecode serve --help", "decode the volumes that your scanner exports in real time"),
     ("rtdecode monitor --help", "watch a session from another terminal"),
 )
 
 
 def facts(report: Report) -> list[tuple[str, str]]:
-    """Return the figures in words, each with its name."""
+    """Return each result as a name and a text."""
     score, run, metrics = report.feedback.score, report.feedback, report.calibration
     low, high = score.interval_95_block
     held_low, held_high = metrics.accuracy.interval_95_block
@@ -42,7 +42,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ),
         (
             "network",
-            f"{report.weights}: learnt from other simulated people, who did other things",
+            f"{report.weights}: trained on other simulated people with other tasks",
         ),
         (
             "volumes",
@@ -75,7 +75,7 @@ def panel(report: Report, width: int = 100) -> RenderableType:
         todo.add_row(command, purpose)
     return Panel(
         Group(table, Text(), Text(warning(), "yellow"), Text(), Text("next", "grey58"), todo),
-        title=Text(" what came out ", "bold"),
+        title=Text(" results ", "bold"),
         title_align="left",
         border_style="grey42",
         width=width,
@@ -84,7 +84,7 @@ def panel(report: Report, width: int = 100) -> RenderableType:
 
 
 def warning() -> str:
-    """Return what these figures are not."""
+    """Return a warning on the limits of these figures."""
     return (
         "All data are simulated: the figures show that the chain works, from scanner file to "
         "decision. They say nothing about how well real brains can be decoded."
@@ -92,12 +92,12 @@ def warning() -> str:
 
 
 def _against(metrics: Metrics) -> str:
-    """Return the best plain decoder's figure, and the permutation test's."""
+    """Return the accuracy of the best linear decoder, and the p-value."""
     plain = [each for each in metrics.comparison if each.kind == "linear"]
     best = max(plain, key=lambda each: each.accuracy.volume, default=None)
-    beside = "" if best is None else f"{best.name} {best.accuracy.volume:.0%} of volumes"
+    comparison = "" if best is None else f"{best.name} {best.accuracy.volume:.0%} of volumes"
     p_value = "" if metrics.p_value is None else p_in_words(metrics.p_value, metrics.permutations)
-    return "; ".join(filter(None, (beside, p_value)))
+    return "; ".join(filter(None, (comparison, p_value)))
 
 
 def _percentiles(each: Latency) -> str:

@@ -1,4 +1,4 @@
-"""What the demo's feedback run was worth, in figures."""
+"""Performance of the demo's feedback run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ PERCENTILES = (50, 95, 99)
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """What is shown when in a run, and for how long."""
+    """The blocks of a run, and its length."""
 
     classes: tuple[str, ...]
     blocks: tuple[Block, ...]
     volumes: int
     repetition_time_s: float
     lag_s: float
-    """The blood's answer to a block is expected so much later than the block."""
+    """Haemodynamic lag, seconds."""
 
     def of_block(self, block: Block) -> range:
-        """Return the volumes that a block is expected to show in."""
+        """Return the volumes in which the response to a block is expected."""
         first, last = (
             int(np.ceil((at_s + self.lag_s) / self.repetition_time_s - 1e-9))
             for at_s in (block.onset_s, block.end_s)
@@ -36,22 +36,22 @@ class DemoPlan:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """What was decided about a block: at its last volume, when its whole window lies inside."""
+    """The decision on a block, at its last volume, whose window lies inside the block."""
 
     truth: str
     decided: str
-    """Empty where that volume had no decision, which counts as wrong."""
+    """The decided class; empty if that volume has no decision, which counts as wrong."""
     probability: float
 
     @property
     def right(self) -> bool:
-        """Whether it was what was shown."""
+        """Whether the decision is correct."""
         return self.decided == self.truth
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How many decisions were right."""
+    """Counts and shares of correct decisions."""
 
     blocks: int
     blocks_right: int
@@ -59,14 +59,14 @@ class Score:
     interval_95_block: tuple[float, float]
     """Wilson score interval."""
     volumes: int
-    """In blocks; all of them, also those whose window reaches back before the block."""
+    """Volumes in blocks, also those whose window starts before the block."""
     volume_accuracy: float
     chance: float
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds: p50, p95, p99."""
+    """Percentiles of a latency, milliseconds."""
 
     p50_ms: float
     p95_ms: float
@@ -83,17 +83,17 @@ class FeedbackRun:
     skipped: dict[str, int]
     """Volumes without a decision, by reason."""
     total: Latency
-    """From a volume's last byte read to its outcome durable; publishing follows."""
+    """From the reading of a volume's last byte until its outcome is durable, before publishing."""
     stages: dict[str, Latency]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that the demo found."""
+    """The results of the demo."""
 
     seed: int
     simulated: bool
-    """Always: no figure here says anything about real people."""
+    """Always true: the figures do not apply to real people."""
     weights: str
     """Name of the pretrained network."""
     calibration: Metrics
@@ -102,11 +102,11 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time of each step."""
     folder: str = ""
-    """Where the files are, if they were kept."""
+    """Folder of the files; empty if they were deleted."""
 
 
 def verdicts(plan: DemoPlan, outcomes: Sequence[Outcome]) -> list[BlockResult]:
-    """Return what was decided about every block that is over."""
+    """Return the decision on each finished block."""
     found = []
     for block in plan.blocks:
         inside = plan.of_block(block)
@@ -121,7 +121,7 @@ def verdicts(plan: DemoPlan, outcomes: Sequence[Outcome]) -> list[BlockResult]:
 
 
 def score(plan: DemoPlan, outcomes: Sequence[Outcome]) -> Score:
-    """Compare a run's outcomes, in order from its first volume, with what was shown."""
+    """Compare a run's outcomes, in order from its first volume, with the true states."""
     judged = verdicts(plan, outcomes)
     right = sum(verdict.right for verdict in judged)
     interval = binomtest(right, len(judged)).proportion_ci(method="wilson")
@@ -144,7 +144,7 @@ def score(plan: DemoPlan, outcomes: Sequence[Outcome]) -> Score:
 
 
 def feedback(plan: DemoPlan, outcomes: Sequence[Outcome]) -> FeedbackRun:
-    """Sum up a run."""
+    """Summarise a run."""
     decided = [outcome for outcome in outcomes if isinstance(outcome, Decision)]
     skipped = Counter(str(o.reason) for o in outcomes if isinstance(o, Skipped))
     stamps = [outcome.stamps for outcome in decided]

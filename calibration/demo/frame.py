@@ -1,4 +1,4 @@
-"""One frame of the demo: decisions beside the truth; no sockets, no clock, no terminal."""
+"""One frame of the demo: decisions next to the true states; without sockets, clock or terminal."""
 
 import math
 from collections import Counter
@@ -16,30 +16,30 @@ from rtdecode.palette import dark_colour
 from rtdecode.types import NONE, Decision, Outcome, Skipped
 
 NAME = 12
-"""Cells of the names at the left."""
+"""Width of the names at the left, cells."""
 _REST = "on #1b1d20"
 _MOTION_STYLES = ((0.0, "green"), (0.2, "yellow"), (0.5, "red"))
 """Framewise displacement in mm: the usual lenient and strict limits."""
 
 
 def frame(plan: DemoPlan, outcomes: Sequence[Outcome], width: int = 100) -> RenderableType:
-    """Return the run as far as it has come.
+    """Return a picture of the run up to now.
 
     Parameters
     ----------
     plan
         The run's blocks.
     outcomes
-        So far, in order from the first volume.
+        Outcomes up to now, in order from the first volume.
     width
-        Cells to fill.
+        Width of the picture, cells.
     """
     inner = width - 4
     judged = verdicts(plan, outcomes)
     parts: list[RenderableType] = [
         _now(plan, outcomes, inner),
         Text(),
-        _rule("decisions beside the truth", inner),
+        _rule("decisions and true states", inner),
         *_rounds(plan, outcomes, judged, inner),
         _explanation(plan),
         Text(),

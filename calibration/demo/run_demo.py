@@ -15,7 +15,7 @@ from calibration.demo.feedback_report import Report
 from calibration.demo.scan import ScanSettings, plan, scan, write
 from calibration.demo.service_process import serve_and_play
 from calibration.demo.show import Show
-from calibration.recipe import Calibrated, CalibrationSettings, calibrate
+from calibration.recipe import CalibrationResult, CalibrationSettings, calibrate
 from calibration.simulation import SimulatedRun, load_template
 from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode.dicom import assemble
@@ -25,18 +25,18 @@ from rtdecode.types import Outcome
 
 WEIGHTS = "deeplight-2d-4mm-sim"
 _PARTICIPANTS = 1000
-"""Simulated people have numbers; each seed of the demo has this many of its own."""
+"""Number of simulated people of each seed of the demo."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSettings:
-    """What the demo may vary."""
+    """The options of the demo."""
 
     seed: int = 1
     speed: Speed = 10.0
-    """Of the feedback run's player, against the scanner's pace."""
+    """Speed of the feedback run's player relative to the scanner."""
     keep: Path | None = None
-    """Folder for the files, new or empty; nothing is kept without."""
+    """Folder for the files, new or empty. None: the files are deleted."""
     scans: ScanSettings = field(default_factory=ScanSettings)
 
 
@@ -88,7 +88,7 @@ def _calibrate(
     folder: Path,
     settings: DemoSettings,
     show: Show,
-) -> Calibrated:
+) -> CalibrationResult:
     """Scan the participant for the first time, and compile the decoder from the files."""
     with show.step("calibration scan", "scan the participant: calibration run") as step:
         images = write(scanned, folder / "calibration", step.progress)
@@ -102,7 +102,7 @@ def _calibrate(
             folder / "decoder",
             CalibrationSettings(
                 name="demo",
-                # The network is what the demo is to show; plain voxels are told beside it.
+                # The demo shows the network; voxels are its baseline.
                 fitting=FittingSettings(preference="deep", seed=settings.seed),
                 quick_registration=True,
                 seed=settings.seed,
@@ -116,7 +116,7 @@ def _calibrate(
 
 
 def _feedback(
-    calibrated: Calibrated,
+    calibrated: CalibrationResult,
     scanned: SimulatedRun,
     planned: reports.DemoPlan,
     folder: Path,

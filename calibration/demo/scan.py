@@ -22,7 +22,7 @@ from calibration.simulation import (
 
 @dataclass(frozen=True, slots=True)
 class ScanSettings:
-    """What the participant does in the scanner."""
+    """Design of the simulated scan."""
 
     calibration: RunDesign = field(default_factory=lambda: _design(5, series_number=5))
     feedback: RunDesign = field(default_factory=lambda: _design(3, series_number=7))
@@ -53,7 +53,7 @@ def scan(
 
 
 def write(run: SimulatedRun, folder: Path, progress: Progress) -> Path:
-    """Write images into `folder/dicom`, which is returned, and events beside it."""
+    """Write images to `folder/dicom`, which is returned, and events to `folder`."""
     images = folder / "dicom"
     write_dicom(run, images, progress=lambda done, total: progress("images", done, total))
     write_events(run.events, folder / "events.tsv")

@@ -1,4 +1,4 @@
-"""The feedback run: the service in a process of its own, a player for a scanner, and a client."""
+"""The feedback run: the service in a separate process, a player as the scanner, and a client."""
 
 import os
 import subprocess
@@ -61,7 +61,7 @@ def serve_and_play(
     speed
         Of the player.
     on_outcome
-        Called with each outcome as it comes.
+        Called with each outcome.
 
     Returns
     -------
@@ -110,9 +110,9 @@ def _receive(
         if player.done():
             player.result()  # raises what stopped it
             if not service.alive or now_s - last_s > SILENCE_S:
-                raise RunError(f"the service gives no more outcomes; it says:\n{service.said()}")
+                raise RunError(f"the service sends no outcomes; its output:\n{service.output()}")
         elif not service.alive:
-            raise RunError(f"the service stopped in mid-run; it says:\n{service.said()}")
+            raise RunError(f"the service stopped during the run; its output:\n{service.output()}")
         else:
             last_s = now_s
 
@@ -128,7 +128,7 @@ class _Service:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def said(self) -> str:
+    def output(self) -> str:
         """Return the end of what it printed."""
         return self._log.read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip()
 
@@ -141,12 +141,12 @@ def _service(bundle: Path, export: Path, work: Path, volumes: int) -> Iterator[_
     command += ["--source", f"folder:{export}", "--session", str(session)]
     command += ["--volumes", str(volumes), "--provider", "cpu"]
     command += ["--outcomes", ANY_PORT, "--control", ANY_PORT]
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         # A fixed program with arguments of our own, and no shell.
         process = subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.DEVNULL,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         )
@@ -158,21 +158,21 @@ def _service(bundle: Path, export: Path, work: Path, volumes: int) -> Iterator[_
         try:
             process.wait(SILENCE_S)
         except subprocess.TimeoutExpired as error:
-            raise RunError(f"the service does not end; it says:\n{service.said()}") from error
+            raise RunError(f"the service does not end; its output:\n{service.output()}") from error
         if process.returncode:
-            raise RunError(f"the service failed ({process.returncode}):\n{service.said()}")
+            raise RunError(f"the service failed ({process.returncode}):\n{service.output()}")
     finally:
         _end(process)
 
 
 def _until_ready(service: _Service, session: Path) -> None:
-    """Return once the service accepts images; it says so by `endpoints.json`, then in words."""
+    """Wait until the service accepts images, shown by `endpoints.json` and its output."""
     deadline_s = time.monotonic() + START_S
-    while "ready:" not in service.said():
+    while "ready:" not in service.output():
         if not service.alive:
-            raise RunError(f"the service does not start:\n{service.said()}")
+            raise RunError(f"the service does not start:\n{service.output()}")
         if time.monotonic() > deadline_s:
-            raise RunError(f"the service is not ready after {START_S:g} s:\n{service.said()}")
+            raise RunError(f"the service is not ready after {START_S:g} s:\n{service.output()}")
         time.sleep(POLL_S)
     if not (session / "endpoints.json").is_file():
         raise ConfigError(f"{session}: the service left no endpoints.json")

@@ -23,7 +23,7 @@ FRAMES_PER_S = 10
 
 
 class Step:
-    """A step in progress: tell it how far it is, and what came out."""
+    """A step in progress, with its progress and result."""
 
     def __init__(self, told: Told) -> None:
         self.progress = told
@@ -73,7 +73,7 @@ class Show:
 
     @contextmanager
     def live(self, plan: DemoPlan) -> Iterator[Callable[[Outcome], None]]:
-        """Show decisions beside the truth, as outcomes are handed over."""
+        """Show decisions next to the true states while outcomes arrive."""
         outcomes: list[Outcome] = []
         if not self._console.is_terminal:
             yield lambda outcome: self._line(plan, outcomes, outcome)
@@ -94,7 +94,7 @@ class Show:
             yield update
 
     def close(self, report: Report) -> None:
-        """Show what came out."""
+        """Show the results."""
         if self._console.is_terminal:
             self._console.print(panel(report, self._width))
             return

@@ -1,4 +1,4 @@
-"""From one prepared volume to logits: the ways in which a decoder may come by its evidence."""
+"""Modules that compute logits from one prepared volume."""
 
 import copy
 
@@ -50,7 +50,7 @@ class NetworkEvidence(nn.Module):
 
 
 class LayerEvidence(nn.Module):
-    """A linear head on what some of the convolutions say.
+    """A linear head on the output of some of the convolutions.
 
     On few data it beats the recurrent features by far (`docs/decisions/0006-read-out-layer.md`).
 

@@ -47,26 +47,26 @@ def feature_graph(
         Whether the 128 recurrent features are wanted, too.
     """
     slices = MaskedSlices(mask)
-    made = _Made()
-    activations = _laid_out(made, slices)
+    parts = _GraphParts()
+    activations = _add_slices(parts, slices)
     for index in range(len(network.convolutions) if recurrent else max(layers)):
-        activations = _convolved(made, network, index, activations)
+        activations = _add_convolution(parts, network, index, activations)
         if index + 1 in layers:
-            made.flat(activations, output_name(index + 1))
+            parts.flat(activations, output_name(index + 1))
     outputs = [output_name(layer) for layer in layers]
     if recurrent:
-        made.flat(_last_outputs(made, network, slices, activations), RECURRENT_OUTPUT)
+        parts.flat(_add_recurrence(parts, network, slices, activations), RECURRENT_OUTPUT)
         outputs.append(RECURRENT_OUTPUT)
     volume = helper.make_tensor_value_info(VOLUME, TensorProto.FLOAT, [slices.voxels])
     answers = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["features"]) for n in outputs]
-    graph = helper.make_graph(made.nodes, "features", [volume], answers, made.constants)
+    graph = helper.make_graph(parts.nodes, "features", [volume], answers, parts.constants)
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
 
 
-class _Made:
+class _GraphParts:
     """Nodes and constants of a graph in the making."""
 
     def __init__(self) -> None:
@@ -94,17 +94,17 @@ class _Made:
         return self.add(helper.make_node("Reshape", [x, shape], [output]))
 
 
-def _laid_out(made: _Made, slices: MaskedSlices) -> str:
+def _add_slices(parts: _GraphParts, slices: MaskedSlices) -> str:
     """Lay the volume out as slices, as `MaskedSlices` does."""
-    zero = made.tensor("zero", np.zeros(1, np.float32))
-    padded = made.add(helper.make_node("Concat", [VOLUME, zero], ["padded"], axis=0))
-    pixels = made.tensor("pixels", slices.pixels)
-    gathered = made.add(helper.make_node("GatherElements", [padded, pixels], ["gathered"], axis=0))
-    shape = made.integers("slices_shape", slices.shape)
-    return made.add(helper.make_node("Reshape", [gathered, shape], ["slices"]))
+    zero = parts.tensor("zero", np.zeros(1, np.float32))
+    padded = parts.add(helper.make_node("Concat", [VOLUME, zero], ["padded"], axis=0))
+    pixels = parts.tensor("pixels", slices.pixels)
+    gathered = parts.add(helper.make_node("GatherElements", [padded, pixels], ["gathered"], axis=0))
+    shape = parts.integers("slices_shape", slices.shape)
+    return parts.add(helper.make_node("Reshape", [gathered, shape], ["slices"]))
 
 
-def _convolved(made: _Made, network: DeepLight, index: int, x: str) -> str:
+def _add_convolution(parts: _GraphParts, network: DeepLight, index: int, x: str) -> str:
     """Add a convolution with its padding, and the ReLU."""
     layer = network.convolution(index)
     state = dict(layer.named_parameters())
@@ -112,35 +112,35 @@ def _convolved(made: _Made, network: DeepLight, index: int, x: str) -> str:
     rows, columns = network.overhang[index]
     convolved = helper.make_node(
         "Conv",
-        [x, *(made.tensor(f"{name}_{index}", state[name]) for name in ("weight", "bias"))],
+        [x, *(parts.tensor(f"{name}_{index}", state[name]) for name in ("weight", "bias"))],
         [f"convolved_{index}"],
         strides=list(layer.stride),
-        # ONNX pads each side by a number of its own: the overhang needs no node.
+        # ONNX pads each side separately, so that asymmetric padding needs no node.
         pads=[above, left, above + rows, left + columns],
     )
-    return made.add(helper.make_node("Relu", [made.add(convolved)], [f"rectified_{index}"]))
+    return parts.add(helper.make_node("Relu", [parts.add(convolved)], [f"rectified_{index}"]))
 
 
-def _last_outputs(made: _Made, network: DeepLight, slices: MaskedSlices, x: str) -> str:
+def _add_recurrence(parts: _GraphParts, network: DeepLight, slices: MaskedSlices, x: str) -> str:
     """Add the sequence of all slices and the LSTM, and return its directions' last outputs."""
     sequence = SliceSequence(network, slices)
-    x = made.add(helper.make_node("Transpose", [x], ["channels_last"], perm=[0, 2, 3, 1]))
-    shape = made.integers("vectors_shape", [len(slices.present), -1])
-    x = made.add(helper.make_node("Reshape", [x, shape], ["vectors"]))
-    empty = made.tensor("empty", sequence.empty)
-    x = made.add(helper.make_node("Concat", [x, empty], ["every"], axis=0))
-    order = made.tensor("order", sequence.order)
-    x = made.add(helper.make_node("Gather", [x, order], ["ordered"], axis=0))
-    x = made.add(helper.make_node("Unsqueeze", [x, made.integers("batch", [1])], ["steps"]))
-    weights = _lstm_weights(made, network.lstm)
-    return made.add(
+    x = parts.add(helper.make_node("Transpose", [x], ["channels_last"], perm=[0, 2, 3, 1]))
+    shape = parts.integers("vectors_shape", [len(slices.present), -1])
+    x = parts.add(helper.make_node("Reshape", [x, shape], ["vectors"]))
+    empty = parts.tensor("empty", sequence.empty)
+    x = parts.add(helper.make_node("Concat", [x, empty], ["every"], axis=0))
+    order = parts.tensor("order", sequence.order)
+    x = parts.add(helper.make_node("Gather", [x, order], ["ordered"], axis=0))
+    x = parts.add(helper.make_node("Unsqueeze", [x, parts.integers("batch", [1])], ["steps"]))
+    weights = _lstm_weights(parts, network.lstm)
+    return parts.add(
         helper.make_node(
             "LSTM", [x, *weights], ["", "last"], direction="bidirectional", hidden_size=UNITS
         )
     )
 
 
-def _lstm_weights(made: _Made, lstm: nn.LSTM) -> list[str]:
+def _lstm_weights(parts: _GraphParts, lstm: nn.LSTM) -> list[str]:
     """Add the weights of both directions in ONNX's order, and return their names."""
     state = dict(lstm.named_parameters())
 
@@ -149,9 +149,9 @@ def _lstm_weights(made: _Made, lstm: nn.LSTM) -> list[str]:
 
     biases = [torch.cat(pair) for pair in zip(of("bias_ih"), of("bias_hh"), strict=True)]
     return [
-        made.tensor("lstm_input", torch.stack(of("weight_ih"))),
-        made.tensor("lstm_recurrent", torch.stack(of("weight_hh"))),
-        made.tensor("lstm_bias", torch.stack(biases)),
+        parts.tensor("lstm_input", torch.stack(of("weight_ih"))),
+        parts.tensor("lstm_recurrent", torch.stack(of("weight_hh"))),
+        parts.tensor("lstm_bias", torch.stack(biases)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a decoder may read of a prepared volume."""
+"""Features of prepared volumes that a decoder can read."""
 
 import copy
 import os
@@ -23,19 +23,19 @@ from rtdecode.types import Bool, Float32, Float64
 COARSE_MM = 8.0
 PARCELS = 400
 RECURRENT = 0
-"""Stands for the recurrent features among the numbers of convolutions."""
+"""Layer number that stands for the recurrent features."""
 HALF_ABOVE = 300_000
-"""More features than this a volume are kept in half precision: they are only looked through."""
+"""Layers with more features than this are stored in half precision."""
 
-Step = Callable[[Float32], dict[int, Float32]]
-"""From a prepared volume (V,) to each layer's features (F,)."""
+Extractor = Callable[[Float32], dict[int, Float32]]
+"""Returns each layer's features (F,) of a prepared volume (V,)."""
 
 
 class FeatureExtractor:
-    """Runs a network over one prepared volume at a time, and says what several layers say.
+    """Computes the features of several layers of a network, one prepared volume at a time.
 
-    On the CPU by ONNX Runtime, which takes half of torch's time, elsewhere by torch. A volume's
-    features depend neither on the volumes before it nor on the number of threads.
+    It uses ONNX Runtime on the CPU, which takes half of torch's time, and torch elsewhere. The
+    features of a volume depend neither on the volumes before it nor on the number of threads.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class FeatureTable:
         row
             The volume's place.
         rows
-            How many volumes there will be.
+            Total number of volumes.
         found
             From `FeatureExtractor.step`.
         """
@@ -111,16 +111,16 @@ def network_features(
     device: str = "cpu",
     threads: int | None = None,
 ) -> dict[int, Float32]:
-    """Run a network over prepared volumes once, and keep what several layers say.
+    """Return the features of several layers of a network for prepared volumes.
 
     Parameters
     ----------
     network, mask, layers, device, threads
-        As for `FeatureExtractor`; every core unless `threads` says otherwise.
+        As for `FeatureExtractor`; `threads` is every core by default.
     prepared
         (n, V)
     progress
-        Told how many volumes are done.
+        Called with the number of volumes done.
 
     Returns
     -------
@@ -134,15 +134,15 @@ def network_features(
     return table.arrays
 
 
-def with_runtime(network: DeepLight, mask: Bool, layers: Sequence[int], threads: int) -> Step:
+def with_runtime(network: DeepLight, mask: Bool, layers: Sequence[int], threads: int) -> Extractor:
     """Return what gives a volume's features by ONNX Runtime on the CPU; `network` is there."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.use_deterministic_compute = True
-    # Threads that wait in a loop take the cores from whatever else is running.
+    # Threads that wait in a loop take cores from other processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     convolutions = sorted(set(layers) - {RECURRENT})
-    with one_thread():  # what torch computes of an empty slice must not depend on their number
+    with one_thread():  # the result for an empty slice must not depend on the number of threads
         graph = feature_graph(network, mask, convolutions, recurrent=RECURRENT in layers)
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     names = {layer: output_name(layer) for layer in convolutions}
@@ -158,7 +158,7 @@ def with_runtime(network: DeepLight, mask: Bool, layers: Sequence[int], threads:
     return step
 
 
-def with_torch(network: DeepLight, mask: Bool, layers: Sequence[int], device: str) -> Step:
+def with_torch(network: DeepLight, mask: Bool, layers: Sequence[int], device: str) -> Extractor:
     """Return what gives a volume's features by torch on `device`; `network` is there."""
     slices = MaskedSlices(mask).to(device)
     sequence = SliceSequence(network, slices)

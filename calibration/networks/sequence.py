@@ -17,7 +17,7 @@ class SliceSequence(nn.Module):
     Parameters
     ----------
     network
-        Whose convolutions made the activations.
+        The network of the activations.
     slices
         Which slices there are.
     """
@@ -46,7 +46,7 @@ def batch_sequences(network: DeepLight, slices: MaskedSlices, activations: Tenso
     Parameters
     ----------
     network
-        Whose convolutions made the activations; what an empty slice gives is worked out anew.
+        The network of the activations; the output of an empty slice is computed again.
     slices
         Which slices there are, S of them.
     activations

@@ -16,40 +16,40 @@ from rtdecode.types import State
 
 @dataclass(frozen=True, slots=True)
 class ReadOutSettings:
-    """How evidence becomes probabilities and a decision."""
+    """Settings of the read-outs, which turn evidence into probabilities and a decision."""
 
     window_volumes: int
     """Over how many volumes L evidence counts: the length of the decision window. Of a filter: in
     how many of the last volumes one must have been usable for its answer to be a decision."""
     temperature: float = 1.0
-    """What the logits are divided by before they become probabilities (Guo et al. 2017)."""
+    """Divisor of the logits before they become probabilities (Guo et al. 2017)."""
     fast_retention: float = 2 / 3
-    """What is left of a volume's weight one volume later in the fast read-out: a memory of
+    """Share of a volume's weight that remains one volume later in the fast read-out: a memory of
     1 / (1 - retention) volumes."""
     none_threshold: float = 0.0
     """The largest probability must reach it, or nothing is decided."""
     dwell_volumes: float | None = None
-    """How long the filter expects a class to last, in volumes; None: the window decides."""
+    """Expected duration of a class in the filter, volumes; None: the window decides."""
 
     def problems(self) -> list[str]:
         """Return what is wrong with these settings, in words."""
-        found = []
+        problems = []
         if self.window_volumes < 1:
-            found.append(f"window_volumes is {self.window_volumes}: at least 1 volume")
+            problems.append(f"window_volumes is {self.window_volumes}: at least 1 volume")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
-            found.append(f"temperature is {self.temperature}: it must be positive and finite")
+            problems.append(f"temperature is {self.temperature}: it must be positive and finite")
         if not 0 <= self.fast_retention < 1:
-            found.append(f"fast_retention is {self.fast_retention}: from 0 to below 1")
+            problems.append(f"fast_retention is {self.fast_retention}: from 0 to below 1")
         if not 0 <= self.none_threshold <= 1:
-            found.append(f"none_threshold is {self.none_threshold}: from 0 to 1")
+            problems.append(f"none_threshold is {self.none_threshold}: from 0 to 1")
         dwell = self.dwell_volumes
         if dwell is not None and not (math.isfinite(dwell) and dwell > 0):
-            found.append(f"dwell_volumes is {dwell}: it must be positive and finite")
-        return found
+            problems.append(f"dwell_volumes is {dwell}: it must be positive and finite")
+        return problems
 
 
 class StreamingDecoder(nn.Module):
-    """What a bundle's `decoder.onnx` computes for one volume.
+    """The computation of a bundle's `decoder.onnx` for one volume.
 
     Parameters
     ----------

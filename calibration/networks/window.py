@@ -31,7 +31,7 @@ def slide(
 
 
 def shift(slots: Tensor, newest: Tensor, elapsed: Tensor) -> Tensor:
-    """Return slots (L, ...) moved on in time, zeros where nothing came, `newest` (...) last.
+    """Return slots (L, ...) shifted in time; zeros for missing volumes, `newest` (...) last.
 
     Parameters
     ----------

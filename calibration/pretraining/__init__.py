@@ -1,4 +1,4 @@
-"""How the weights that rtdecode ships came to be: simulated people, many states, one small network.
+"""Training of the weights that rtdecode ships: simulated people, many states, one small network.
 
 `tools/experiments/pretrain_simulated.py` is the recipe, from top to bottom.
 """

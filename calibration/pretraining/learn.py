@@ -1,4 +1,4 @@
-"""How the network learns: every layer by gradient, easy lessons first."""
+"""Train every layer of the network by gradient, with easy examples first."""
 
 import math
 from collections.abc import Callable
@@ -14,52 +14,52 @@ from calibration.pretraining.initial import initial_network
 from calibration.pretraining.training_cohort import CohortExamples, batches
 from rtdecode.errors import RunError
 
-Told = Callable[["Lesson"], None]
+OnStep = Callable[["TrainingStep"], None]
 
 
 @dataclass(frozen=True, slots=True)
 class LearningSettings:
-    """How long the network learns, and how."""
+    """Settings of the training."""
 
     steps: int = 1600
     batch: int = 16
     rate: float = 1e-3
-    """AdamW's at its height: it rises over 100 steps, or a fifth of fewer, and then falls along a
-    cosine."""
+    """Maximum learning rate of AdamW. It rises over 100 steps, or a fifth of fewer steps, and
+    then falls along a cosine."""
     weight_decay: float = 1e-4
     average_volumes: int = 8
-    """An example is the mean of up to so many neighbouring volumes of a block."""
+    """Largest number of neighbouring volumes of a block that are averaged to an example."""
     mixed: int = 8
-    """At first, volumes of so many places make an example; fewer and fewer, one in the last
-    quarter."""
+    """Number of blocks whose volumes are averaged to an example. It falls to one in the
+    last quarter."""
     seed: int = 1
     bfloat16: bool = False
-    """Multiply in half the bits: on processors with AMX less than half the time."""
+    """Multiply in bfloat16, which halves the time on processors with AMX."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """One step."""
+class TrainingStep:
+    """The result of one training step."""
 
     step: int
     loss: float
-    """Cross-entropy of this step's batch, before it was learnt from."""
+    """Cross-entropy of this step's batch, before the update."""
     accuracy: float
-    """Share of the batch that was right: of the cohort itself, so no held-out figure."""
+    """Share of the batch that was correct; these are training data."""
     mixed: int
 
 
 def learn(
     examples: CohortExamples,
     settings: LearningSettings,
-    on_lesson: Told = lambda _: None,
+    on_step: OnStep = lambda _: None,
     device: str = "cpu",
     start: DeepLight | None = None,
 ) -> DeepLight:
     """Train all layers of a network.
 
-    A second, temporary output layer reads the convolutions directly and has the same lesson to
-    learn (deep supervision, Lee et al. 2015): through the LSTM alone too little comes back to them.
+    A second, temporary output layer reads the convolutions directly and learns the same task
+    (deep supervision, Lee et al. 2015), because the gradients through the LSTM are too small.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ def learn(
         Of a cohort, or of one person.
     settings
         See `LearningSettings`.
-    on_lesson
-        Told of every step.
+    on_step
+        Called after every step.
     device
         `cpu` or `cuda`.
     start
-        What to begin with but for the head, which is always new; `initial_network` unless given.
+        Initial network without its head, which is always new; `initial_network` by default.
 
     Raises
     ------
@@ -90,20 +90,20 @@ def learn(
         if start is not None:
             known = {n: p for n, p in start.state_dict().items() if not n.startswith("head.")}
             network.load_state_dict(known, strict=False)
-        pupil = _Pupil(network, MaskedSlices(examples.mask)).to(device)
-        _learn(pupil, examples, settings, on_lesson, device)
+        trained = _TrainedNetwork(network, MaskedSlices(examples.mask)).to(device)
+        _learn(trained, examples, settings, on_step, device)
     return network.cpu().eval().requires_grad_(requires_grad=False)
 
 
 def _learn(
-    pupil: "_Pupil",
+    trained: "_TrainedNetwork",
     examples: CohortExamples,
     settings: LearningSettings,
-    on_lesson: Told,
+    on_step: OnStep,
     device: str,
 ) -> None:
     optimiser = torch.optim.AdamW(
-        pupil.parameters(), settings.rate, weight_decay=settings.weight_decay
+        trained.parameters(), settings.rate, weight_decay=settings.weight_decay
     )
     rng = np.random.default_rng(settings.seed)
     drawn = batches(examples, settings.batch, settings.average_volumes, settings.mixed, rng)
@@ -116,12 +116,12 @@ def _learn(
             group["lr"] = rate
         label = torch.from_numpy(states).to(device)
         with torch.autocast(device, torch.bfloat16, enabled=settings.bfloat16):
-            logits, direct = pupil(torch.from_numpy(inputs).to(device))
+            logits, direct = trained(torch.from_numpy(inputs).to(device))
         loss = functional.cross_entropy(logits.float(), label)
         both = loss + functional.cross_entropy(direct.float(), label)
         optimiser.zero_grad()
         both.backward()
-        if not torch.isfinite(nn.utils.clip_grad_norm_(pupil.parameters(), 1.0)):
+        if not torch.isfinite(nn.utils.clip_grad_norm_(trained.parameters(), 1.0)):
             raise RunError(
                 f"step {step + 1}: the gradient is not finite; "
                 + ("try without bfloat16" if settings.bfloat16 else "try a lower rate")
@@ -129,12 +129,12 @@ def _learn(
         optimiser.step()
         right = (logits.argmax(dim=1) == label).float().mean()
         mixed = max(1, round(settings.mixed * (1 - 1.3 * done)))
-        on_lesson(Lesson(step + 1, loss.item(), right.item(), mixed))
+        on_step(TrainingStep(step + 1, loss.item(), right.item(), mixed))
         if step + 1 < settings.steps:
             inputs, states = drawn.send(mixed)
 
 
-class _Pupil(nn.Module):
+class _TrainedNetwork(nn.Module):
     """The network with its temporary second output layer."""
 
     def __init__(self, network: DeepLight, slices: MaskedSlices) -> None:

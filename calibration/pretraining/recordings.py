@@ -57,7 +57,7 @@ def prepare(run: SimulatedRun, mask: Bool) -> Recording:
     acquired_s = np.arange(len(run), dtype=np.float64) * step_s
     shown = blocks(run.events)
     spec = parse_classes(None, [block.trial_type for block in shown])
-    labels = label_volumes((shown,), (acquired_s,), spec, HAEMODYNAMIC_LAG_S, least_blocks=1)
+    labels = label_volumes((shown,), (acquired_s,), spec, HAEMODYNAMIC_LAG_S, min_blocks=1)
     return Recording(data, labels)
 
 

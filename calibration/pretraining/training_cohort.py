@@ -55,7 +55,7 @@ class CohortExamples:
     person: NDArray[np.int64]
     """(n,)"""
     block: NDArray[np.int64]
-    """(n,) a number of its own for every block of everybody; its volumes are neighbours."""
+    """(n,) number of the block, unique over all people; the volumes of a block are neighbours."""
     states: tuple[str, ...]
     mask: Bool
 
@@ -152,8 +152,8 @@ def batches(
     """Yield batches for ever: each example is a mean of volumes that show one state.
 
     Up to `average` neighbours of one block, and then one volume each of `mixed` - 1 other places of
-    anybody's: noise averages out, what people have in common stays. So a lesson begins easy, and
-    with `mixed` = 1 it ends with one person at a time. `mixed` may be changed by `send`.
+    any person: noise averages out, and what people have in common remains. So training begins with
+    easy examples; `mixed` = 1 gives single people. `mixed` may be changed by `send`.
     """
     edges = np.flatnonzero(np.diff(examples.block, prepend=-1, append=-1))
     firsts, ends = edges[:-1], edges[1:]

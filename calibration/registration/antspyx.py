@@ -30,7 +30,7 @@ TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mapped:
+class MappedPoints:
     """Points of the fixed image carried to the moving one, (n, 3) RAS+ millimetres."""
 
     final_mm: Float64
@@ -58,7 +58,7 @@ def register_pair(
     *,
     kind: str,
     seed: int = 0,
-) -> Mapped:
+) -> MappedPoints:
     """Register `moving` to `fixed` by mutual information and carry points along.
 
     Parameters
@@ -77,13 +77,13 @@ def register_pair(
 
     Returns
     -------
-    Mapped
+    MappedPoints
         Where each point lies in the moving image.
 
     Raises
     ------
     RunError
-        If the library fails, with what it said last.
+        If the library fails, with the last line of its output.
     """
     with tempfile.TemporaryDirectory(prefix="rtdecode-registration-") as name:
         folder = Path(name)
@@ -112,11 +112,11 @@ def register_pair(
         )
         answer = folder / "answer.npz"
         if done.returncode != 0 or not answer.is_file():
-            said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
+            last_line = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
             raise RunError(
                 f"registration ({library()}, {kind}) failed with exit status {done.returncode}; it "
-                f"said: {said}. Check that the images are brain images with contrast, or give a "
-                "transform."
+                f"said: {last_line}. Check that the images are brain images with contrast, or "
+                "give a transform."
             )
         with np.load(answer, allow_pickle=False) as result:
-            return Mapped(final_mm=result["final_mm"], linear_mm=result["linear_mm"])
+            return MappedPoints(final_mm=result["final_mm"], linear_mm=result["linear_mm"])

@@ -15,7 +15,7 @@ from calibration.registration.template import Template
 from rtdecode.errors import RunError
 from rtdecode.types import Bool, Float64
 
-LEAST_BRAIN_ML = 100.0
+MIN_BRAIN_ML = 100.0
 """Less than this is no useful slab of a brain: a phantom, noise, or another part of the body."""
 
 RIM_VOXELS = 4
@@ -41,10 +41,10 @@ def epi_brain_mask(epi: Image) -> Bool:
     inner = (slice(RIM_VOXELS, -RIM_VOXELS),) * 3
     mask: Bool = np.asarray(found.dataobj)[inner] > 0
     volume_ml = float(mask.sum() * abs(np.linalg.det(epi.affine[:3, :3])) / 1000)
-    if volume_ml < LEAST_BRAIN_ML:
+    if volume_ml < MIN_BRAIN_ML:
         raise RunError(
             f"mean EPI: only {volume_ml:.0f} ml stand out from the background, a brain takes at "
-            f"least {LEAST_BRAIN_ML:.0f} ml. Check that the calibration run is the functional "
+            f"least {MIN_BRAIN_ML:.0f} ml. Check that the calibration run is the functional "
             "series of a head (not a localiser, phantom or field map)."
         )
     return mask

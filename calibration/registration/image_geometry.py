@@ -1,4 +1,4 @@
-"""Points, grids and overlap: the little geometry that registration needs."""
+"""Geometry for registration: points, grids and overlap."""
 
 from dataclasses import dataclass
 from typing import Any

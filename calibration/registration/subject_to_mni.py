@@ -26,50 +26,51 @@ from rtdecode.types import Bool, Float32, Float64, frozen
 
 Progress = Callable[[str], None]
 
-LEAST_OVERLAP = 0.82
+MIN_OVERLAP = 0.82
 """Below this Dice the registration is refused (docs/decisions/0005-registration-library.md)."""
 
-LEAST_INFORMATION = 0.10
+MIN_INFORMATION = 0.10
 GOOD_INFORMATION = 0.14
-"""EPI and template have so much in common, in nats: below the first a registration of ours is
-refused, below the second the operator is warned (the same page)."""
+"""Mutual information of EPI and template, nats. Below the first limit our registration is refused,
+below the second the operator is warned (the same page)."""
 
-LEAST_COVERED = 0.90
+MIN_COVERED = 0.90
 """Below this fraction of the brain inside the EPI's field of view the operator is warned."""
 
 FULL_MM = 2.0
 QUICK_MM = 4.0
-"""Resolutions of the template that images are registered to; results are judged at the latter."""
+"""Resolutions of the template for registration; results are evaluated at the second."""
 
 GREY_LEVELS = 512
-"""Of the EPI that is registered: far finer than the metric's 32 bins."""
+"""Grey levels of the registered EPI: much finer than the metric's 32 bins."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Registration:
-    """A subject's EPI laid on the decoder's grid."""
+    """The position of the decoder's grid in a subject's EPI."""
 
     coordinates_mm: Float32
-    """(voxels in dilate(mask), 3), C order: where each lies in the EPI's scanner frame, RAS+."""
+    """(voxels in dilate(mask), 3), C order: position of each voxel in the EPI's scanner frame,
+    RAS+, mm."""
     mask: Bool
     """(GX, GY, GZ): the brain's voxels that lie in the EPI's field of view."""
     grid_affine: Float64
     """Decoder grid voxel to MNI millimetres, RAS+, (4, 4)."""
     epi_on_grid: Float32
-    """(GX, GY, GZ): the mean EPI resampled, the skull too, for the eye to judge."""
+    """(GX, GY, GZ): the mean EPI resampled, with skull, for visual inspection."""
     overlap: float
     """Dice of the EPI's and the template's brain masks on the grid, inside the field of view."""
     covered: float
     """Fraction of the template's brain that lies in the EPI's field of view."""
     information: float
     """Mutual information of EPI and template inside the brain, in nats, after the linear step and
-    at 4 mm: whether what is in the outlines agrees too, which no overlap can tell."""
+    at 4 mm. It measures the agreement inside the outlines, which overlap does not measure."""
     method: str
-    """How it was done, with the libraries' versions."""
+    """The method, with the versions of the libraries."""
     elapsed_s: float
-    """Wall time it took."""
+    """Wall time of the registration."""
     warnings: tuple[str, ...] = ()
-    """What the operator should know before accepting it."""
+    """Warnings for the operator."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "coordinates_mm", frozen(self.coordinates_mm, np.float32))
@@ -92,18 +93,18 @@ def register(
 ) -> Registration:
     """Register a mean EPI to MNI and carry the decoder's grid into the scanner.
 
-    Directly, by mutual information (affine, then SyN); through a T1 of the subject, if given (EPI
-    to T1 rigidly, T1 to MNI by SyN); or by a transform that the user already has. The same input
-    gives the same coordinates, on a loaded machine and on another CPU too: one ITK thread, a fixed
-    seed, arithmetic that no CPU does differently. No overlap can tell left from right: that rests
-    on the affines, and on the operator's look at the overlay.
+    The registration is direct, by mutual information (affine, then SyN), or through a T1 of the
+    subject (EPI to T1 rigidly, T1 to MNI by SyN), or by an existing transform. The same input gives
+    the same coordinates on every machine: one ITK thread, a fixed seed, and arithmetic that is
+    identical on all CPUs. Overlap cannot distinguish left from right. Only the affines do, and the
+    operator's inspection of the overlay.
 
     Parameters
     ----------
     mean_epi
         (X, Y, Z) mean of the motion-corrected calibration run, or any whole volume of it.
     affine
-        Its voxels to scanner millimetres, RAS+, (4, 4).
+        Affine of the mean EPI: voxels to scanner millimetres, RAS+, (4, 4).
     grid_shape, grid_affine
         The decoder's grid and its voxel to MNI millimetres, RAS+, (4, 4), any orientation.
     t1
@@ -113,23 +114,23 @@ def register(
     quick
         Affine only, to the template at 4 mm: seconds, for demonstrations.
     seed
-        Of ITK's random numbers.
+        Seed of ITK's random numbers.
     progress
-        Told in a few words what begins.
+        Called with a short description of each step.
 
     Raises
     ------
     ConfigError
-        If an argument cannot be used: every problem at once.
+        If an argument cannot be used, with every problem.
     RunError
-        If no brain is found, the library fails, or the result is below `LEAST_OVERLAP` or
-        `LEAST_INFORMATION`.
+        If no brain is found, the library fails, or the result is below `MIN_OVERLAP` or
+        `MIN_INFORMATION`.
     """
     started = time.perf_counter()
     _check(mean_epi, affine, grid_affine, t1, transform)
     epi = Image(mean_epi, affine)
-    tell = progress or _silent
-    tell("finding the brain in the mean EPI")
+    report = progress or _silent
+    report("finding the brain in the mean EPI")
     epi_mask = brain.epi_brain_mask(epi)
     # The decoder's grid, and a fixed one so that what is measured depends on no decoder.
     grid_brain = template.brain_mask(grid_shape, grid_affine)
@@ -143,9 +144,9 @@ def register(
     if transform is not None:
         from calibration.registration.transforms import library, read_transform
 
-        tell(f"applying {transform.name}")
+        report(f"applying {transform.name}")
         placed_mm = read_transform(transform, epi)(points_mm)
-        mapped = antspyx.Mapped(final_mm=placed_mm, linear_mm=placed_mm)
+        mapped = antspyx.MappedPoints(final_mm=placed_mm, linear_mm=placed_mm)
         method = f"user's transform {transform.name}, read by {library()}"
     else:
         kind = "Affine" if quick else "SyN"
@@ -153,7 +154,7 @@ def register(
         grey = Image(grey_levels(epi.data), affine)
         road = "mean EPI to MNI"
         if t1 is None:
-            tell(f"registering the mean EPI to MNI ({kind})")
+            report(f"registering the mean EPI to MNI ({kind})")
             mapped = antspyx.register_pair(
                 fixed.t1,
                 grey.masked(epi_mask),
@@ -163,7 +164,7 @@ def register(
                 seed=seed,
             )
         else:
-            mapped = _through_t1(grey, epi_mask, Image(*t1), fixed, points_mm, kind, seed, tell)
+            mapped = _through_t1(grey, epi_mask, Image(*t1), fixed, points_mm, kind, seed, report)
             road = "mean EPI to T1 (Rigid), T1 to MNI"
         method = f"{road} ({kind}), {antspyx.library()}, {template.library()}; {antspyx.repeats()}"
     grid = _Grid(grid_brain, grid_affine)
@@ -235,8 +236,8 @@ def _through_t1(
     points_mm: Float64,
     kind: str,
     seed: int,
-    tell: Progress,
-) -> antspyx.Mapped:
+    report: Progress,
+) -> antspyx.MappedPoints:
     """Carry MNI points to the T1 by SyN or an affine, and on to the EPI rigidly."""
     # Four points reveal an affine: the origin and one along each axis.
     probe_mm = np.vstack([np.zeros(3), 100.0 * np.eye(3)])
@@ -249,18 +250,18 @@ def _through_t1(
         found[:3, 3] = mapped_mm[0]
         return found
 
-    tell("registering the mean EPI to the T1 (Rigid)")
+    report("registering the mean EPI to the T1 (Rigid)")
     epi_to_t1 = matrix(epi, t1, epi_mask, "Rigid")
-    tell("finding the brain in the T1")
+    report("finding the brain in the T1")
     coarse = template.at_resolution(QUICK_MM)
     mni_to_t1 = matrix(coarse.t1, t1, coarse.generous, "Affine")
     t1_brain = t1.masked(brain.t1_brain_mask(t1, mni_to_t1, coarse))
-    tell(f"registering the T1 to MNI ({kind})")
+    report(f"registering the T1 to MNI ({kind})")
     in_t1 = antspyx.register_pair(
         fixed.t1, t1_brain, fixed.generous, points_mm, kind=kind, seed=seed
     )
     t1_to_epi = inverse(epi_to_t1)
-    return antspyx.Mapped(
+    return antspyx.MappedPoints(
         final_mm=apply_affine(t1_to_epi, in_t1.final_mm),
         linear_mm=apply_affine(t1_to_epi, in_t1.linear_mm),
     )
@@ -271,7 +272,7 @@ def _judge(
     epi_mask: Bool,
     grid: _Grid,
     bench: template.Template,
-    mapped: antspyx.Mapped,
+    mapped: antspyx.MappedPoints,
     method: str,
     started: float,
     *,
@@ -294,10 +295,10 @@ def _judge(
     bench_mask, linear_overlap = laid(bench.mask, linear_mm)
     mask, overlap = laid(grid.mask, final_mm)
     for step, reached in (("linear step", linear_overlap), ("whole", overlap)):
-        if reached < LEAST_OVERLAP:
+        if reached < MIN_OVERLAP:
             raise RunError(
                 f"registration ({step}): the brains of the EPI and of MNI overlap by {reached:.2f} "
-                f"(Dice), at least {LEAST_OVERLAP:.2f} is needed ({method}). Check that the "
+                f"(Dice), at least {MIN_OVERLAP:.2f} is needed ({method}). Check that the "
                 "reference image is a whole head and its header's orientation right; for a slab "
                 "give a T1 of this subject; or give a transform from EPI to MNI (and check its "
                 "direction)."
@@ -306,11 +307,11 @@ def _judge(
     information = mutual_information(
         bench.t1.data[bench_mask], sample(epi.data, epi.affine, seen_mm)
     )
-    if information < LEAST_INFORMATION and not trusted:
+    if information < MIN_INFORMATION and not trusted:
         raise RunError(
             f"registration: the brains' outlines overlap by {linear_overlap:.2f} (Dice), but what "
             f"is in them has only {information:.2f} nats in common, at least "
-            f"{LEAST_INFORMATION:.2f} is needed ({method}): the head lies wrongly or the image has "
+            f"{MIN_INFORMATION:.2f} is needed ({method}): the head lies wrongly or the image has "
             "no tissue contrast. Check the reference image and its header's orientation, or give "
             "a transform from EPI to MNI."
         )
@@ -331,9 +332,9 @@ def _judge(
 
 def _warnings(covered: float, information: float) -> tuple[str, ...]:
     warnings = []
-    if covered < LEAST_COVERED:
+    if covered < MIN_COVERED:
         warnings.append(
-            f"The EPI's field of view holds {covered:.0%} of the brain, under {LEAST_COVERED:.0%}: "
+            f"The EPI's field of view holds {covered:.0%} of the brain, under {MIN_COVERED:.0%}: "
             "the decoder does not see the rest, and without a T1 or a transform its place is "
             "uncertain. Place the slices to cover the whole brain."
         )

@@ -1,4 +1,4 @@
-"""Run one antspyx registration in a process of its own.
+"""Run one antspyx registration in a separate process.
 
 `antspyx.register_pair` starts this file, so that ITK's thread count, its temporary files, whatever
 it prints and a crash in it stay out of the calling process. It imports nothing of this project.
@@ -19,7 +19,7 @@ RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
 class Pyramid(NamedTuple):
-    """From coarse to fine, how a linear step proceeds."""
+    """Resolution levels of a linear step, from coarse to fine."""
 
     shrink_factors: tuple[int, ...]
     smoothing_voxels: tuple[int, ...]

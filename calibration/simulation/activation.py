@@ -9,7 +9,7 @@ from calibration.simulation.anatomy import HeadTemplate
 from calibration.simulation.seeds import lognormal
 from rtdecode.types import Float32, Float64
 
-LEAST_CHANGE = 1e-9
+MIN_CHANGE = 1e-9
 """Smaller changes of the signal are none."""
 
 
@@ -36,7 +36,7 @@ class TaskState:
 
 @dataclass(frozen=True)
 class ActivationSettings:
-    """How activity differs between people, blocks and moments."""
+    """Variation of activity between people, blocks and volumes."""
 
     bold_percent: float = 1.8
     """Signal change at the centre of a focus of gain 1, in a long block, in grey matter."""
@@ -171,7 +171,7 @@ def draw_patterns(
         patterns.append(amplitude * mixed)
     found = np.array(patterns)
     # Far tails are denormal numbers, with which processors take ten times as long.
-    return np.where(np.abs(found) < LEAST_CHANGE, 0, found).astype(np.float32)
+    return np.where(np.abs(found) < MIN_CHANGE, 0, found).astype(np.float32)
 
 
 def _vary(

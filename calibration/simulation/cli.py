@@ -8,7 +8,7 @@ import typer
 
 
 class Design(StrEnum):
-    """What people do in a run."""
+    """Design of the runs."""
 
     BLOCK = "block"
     EVENT = "event"
@@ -50,7 +50,7 @@ def simulate(
 ) -> None:
     """Write sessions of simulated people: DICOM as a scanner exports it, and BIDS events.
 
-    Each person has an anatomy, activity, haemodynamics, noise and movements of their own; all
+    Each person has individual anatomy, activity, haemodynamics, noise and movements; all
     follow from one seed, and simulation.json says what was drawn from what.
 
     Example: rtdecode simulate --out cohort --subjects 1

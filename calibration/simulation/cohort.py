@@ -12,7 +12,7 @@ from calibration.progress import Progress, silent
 from calibration.simulation.activation import TaskState, default_states
 from calibration.simulation.anatomy import load_template
 from calibration.simulation.design import RunDesign, write_events
-from calibration.simulation.dicom_writer import Vendor, write_dicom
+from calibration.simulation.dicom_files import Vendor, write_dicom
 from calibration.simulation.dictionary import draw_states
 from calibration.simulation.epi_protocol import EpiProtocol
 from calibration.simulation.participant import ParticipantSettings, make_participant
@@ -21,7 +21,7 @@ from calibration.simulation.simulated_run import simulate_run
 from rtdecode.errors import ConfigError
 
 FIRST_SERIES = 5
-LEAST_ROUNDS = 2
+MIN_ROUNDS = 2
 """Blocks of each state, to have one to hold out."""
 SHORTEST_TR_S, LONGEST_TR_S = 0.3, 5.0
 EVENTS = RunDesign(block_s=2.0, rest_s=6.0, jitter_s=6.0)
@@ -37,7 +37,7 @@ class CohortSettings:
     states: int = 4
     """Up to four are hands, faces and places; more are drawn from the dictionary of regions."""
     minutes: float = 6.0
-    """Of each run, at most."""
+    """Largest number for each run."""
     runs: int = 2
     repetition_time_s: float = 1.0
     design: Literal["block", "event"] = "block"
@@ -113,7 +113,7 @@ def write_cohort(
 
 
 def states_of(count: int, seed: int) -> tuple[TaskState, ...]:
-    """Return so many states: the default ones, and more drawn from the dictionary."""
+    """Return the requested number of states: default ones, then ones drawn from the dictionary."""
     known = default_states()
     if count <= len(known):
         return known[:count]
@@ -132,7 +132,7 @@ def _design(settings: CohortSettings, out: Path) -> RunDesign:
     plain = EVENTS if settings.design == "event" else RunDesign()
     round_s = settings.states * (plain.block_s + plain.rest_s + plain.jitter_s / 2)
     rounds = int((settings.minutes * 60 - plain.lead_in_s) / round_s) if round_s > 0 else 0
-    needed = (plain.lead_in_s + LEAST_ROUNDS * round_s) / 60
+    needed = (plain.lead_in_s + MIN_ROUNDS * round_s) / 60
     tr_s = settings.repetition_time_s
     problems = []
     if settings.subjects < 1 or settings.runs < 1 or settings.seed < 0:
@@ -141,9 +141,9 @@ def _design(settings: CohortSettings, out: Path) -> RunDesign:
         problems.append(f"{settings.subjects} subjects are too many; fewer than {APART}")
     if settings.states < 1:
         problems.append(f"{settings.states} states are none; ask for one or more")
-    elif rounds < LEAST_ROUNDS:
+    elif rounds < MIN_ROUNDS:
         problems.append(
-            f"{settings.minutes:g} minutes are too short for {LEAST_ROUNDS} blocks of each of "
+            f"{settings.minutes:g} minutes are too short for {MIN_ROUNDS} blocks of each of "
             f"{settings.states} states: give {needed:.1f} minutes or more, or fewer states"
         )
     if not SHORTEST_TR_S <= tr_s <= LONGEST_TR_S:

@@ -15,7 +15,7 @@ _GRID = Grid((30, 34, 28), (-116.0, -150.0, -104.0), 8.0)
 
 @dataclass(frozen=True)
 class AnatomySettings:
-    """How far heads differ from one another."""
+    """Variation of anatomy between heads."""
 
     size: float = 0.94
     """Mean length of a participant's brain over the MNI152 brain's, which is a large one."""

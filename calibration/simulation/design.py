@@ -14,7 +14,7 @@ from rtdecode.types import Float64
 
 @dataclass(frozen=True)
 class RunDesign:
-    """What happens in one run, and how it is scanned.
+    """Blocks and acquisition of one run.
 
     Blocks come in rounds; each round holds every state once, in random order.
     """

@@ -17,7 +17,7 @@ START_S = 10 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
-    """Who made the images, and how its objects call themselves."""
+    """The manufacturer of the scanner, and names in its objects."""
 
     manufacturer: str
     software: str
@@ -27,7 +27,7 @@ class Scanner:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slices:
-    """Where the slices lie, in DICOM's patient coordinates (LPS)."""
+    """Positions of the slices in DICOM's patient coordinates (LPS)."""
 
     positions: Float64
     """(slices, 3): centre of each one's first stored pixel, millimetres."""
@@ -51,7 +51,7 @@ def slices_of(run: SimulatedRun) -> Slices:
 
 
 def series(run: SimulatedRun, scanner: Scanner) -> FileDataset:
-    """Return what all objects of a run have in common, saying that nobody was scanned."""
+    """Return the elements common to all objects of a run; they mark the data as simulated."""
     protocol = run.design.protocol
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(scanner.sop_class)

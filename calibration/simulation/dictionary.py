@@ -2,7 +2,7 @@
 
 Tasks differ less in which regions the brain has than in which of them they use, and how much
 (Poldrack & Yarkoni 2016). A state is a handful of entries with gains of its own, so that what is
-learnt from many states (where regions lie, how they look) may help with one never seen.
+learnt from many states (positions and appearance of regions) can help with a new state.
 """
 
 from collections.abc import Sequence

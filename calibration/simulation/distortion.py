@@ -23,7 +23,7 @@ _STEP_MM = 0.5
 
 @dataclass(frozen=True)
 class DistortionSettings:
-    """How far tissue is shifted: 2 to 6 mm are usual at 3 T without a field map."""
+    """Size of the shift: 2 to 6 mm are usual at 3 T without a field map."""
 
     peak_mm: float = 4.0
     """Mean of the largest shift, towards the front."""

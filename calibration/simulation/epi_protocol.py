@@ -30,12 +30,12 @@ class Grid:
 ANATOMY_GRID = Grid((98, 118, 94), (-97.0, -131.0, -85.0), 2.0)
 """Head millimetres on which a participant's anatomy is stored."""
 DYNAMICS_GRID = Grid((49, 59, 47), (-96.0, -130.0, -84.0), 4.0)
-"""Head millimetres on which activation and physiological noise are made; twice as coarse."""
+"""Head millimetres at which activation and physiological noise are simulated; twice as coarse."""
 
 
 @dataclass(frozen=True)
 class EpiProtocol:
-    """What the scanner acquires: one gradient-echo EPI series of transverse slices."""
+    """Acquisition protocol: one gradient-echo EPI series of transverse slices."""
 
     matrix: tuple[int, int, int] = (64, 64, 36)
     voxel_mm: tuple[float, float, float] = (3.5, 3.5, 3.6)

@@ -15,7 +15,7 @@ _LENGTH_S = 32.0
 
 @dataclass(frozen=True)
 class HaemodynamicSettings:
-    """How haemodynamic responses differ between people (Handwerker et al. 2004)."""
+    """Variation of haemodynamic responses between people (Handwerker et al. 2004)."""
 
     peak_s: float = 5.5
     """Mean time to peak."""

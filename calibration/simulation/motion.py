@@ -10,7 +10,7 @@ from rtdecode.types import Float64
 
 @dataclass(frozen=True)
 class MotionSettings:
-    """How restless a head is; a compliant adult by default.
+    """Strength of head motion; a compliant adult by default.
 
     Each figure is one standard deviation, for translations along and rotations about each axis.
     """
@@ -21,13 +21,13 @@ class MotionSettings:
     """Slow drift over a run."""
     drift_deg: float = 0.15
     jitter_mm: float = 0.02
-    """From volume to volume."""
+    """Random motion from volume to volume."""
     jitter_deg: float = 0.02
     breathing_mm: float = 0.04
     """Amplitude of apparent motion along z with each breath."""
     breathing_hz: float = 0.27
     spikes: int = 1
-    """How often in a run the head starts, and only partly comes back."""
+    """Number of sudden movements in a run, after which the head returns only partly."""
     spike_mm: float = 0.25
     spike_deg: float = 0.25
 

@@ -42,7 +42,7 @@ class NoiseSettings:
     drift_percent: float = 0.6
     """Drift of the scanner and the head over a run."""
     cardiac_percent: float = 0.5
-    """In fluid, where pulsation is strongest; much less elsewhere."""
+    """Amplitude in fluid, where pulsation is strongest; it is much smaller elsewhere."""
     cardiac_hz: float = 1.1
     breathing_percent: float = 0.2
     breathing_hz: float = 0.27
@@ -50,7 +50,7 @@ class NoiseSettings:
 
 @dataclass(frozen=True, eq=False)
 class NoiseMaps:
-    """Where in one participant's brain noise arises; all over the voxels of `mask`."""
+    """Spatial maps of one participant's noise sources, for the voxels of `mask`."""
 
     mask: Bool
     """The brain on `geometry.DYNAMICS_GRID`."""
@@ -61,7 +61,7 @@ class NoiseMaps:
     networks: Float32
     """(networks, voxels), unit root mean square in grey matter."""
     level: float
-    """How noisy this person's scans are; 1 is the population's middle."""
+    """Noise level of this person; 1 is the population median."""
 
 
 def draw_weight(

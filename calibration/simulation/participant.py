@@ -167,7 +167,7 @@ def _halve(volume: Float32) -> Float32:
 
 
 def _individual(relative: Float32, grey: Float32, rng: np.random.Generator) -> Float32:
-    """Give the average brain folds of its own, and blur it as an EPI read-out does."""
+    """Add individual folds to the average brain, and blur it as an EPI read-out does."""
     texture = ndimage.gaussian_filter(
         rng.standard_normal(relative.shape, dtype=np.float32), 0.8, mode="reflect"
     )

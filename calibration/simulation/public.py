@@ -9,7 +9,7 @@ from calibration.simulation.activation import (
 from calibration.simulation.anatomy import HeadTemplate, load_template
 from calibration.simulation.deformation import AnatomySettings
 from calibration.simulation.design import RunDesign, write_events
-from calibration.simulation.dicom_writer import Vendor, write_dicom
+from calibration.simulation.dicom_files import Vendor, write_dicom
 from calibration.simulation.distortion import DistortionSettings
 from calibration.simulation.epi_protocol import EpiProtocol
 from calibration.simulation.haemodynamics import HaemodynamicSettings

@@ -32,7 +32,7 @@ from rtdecode.types import Float32, Float64, Identity, Motion, Volume
 
 GREY_INTENSITY = 750.0
 """Scanner intensity of grey matter at the coil's mean sensitivity."""
-LEAST_RESPONSE = 1e-6
+MIN_RESPONSE = 1e-6
 MAXIMUM = 4095
 """Siemens stores 12 bits."""
 _GHOST = 0.012
@@ -43,7 +43,7 @@ _REACH_VOXELS = 4
 
 @dataclass(frozen=True, eq=False)
 class SimulatedRun:
-    """A run and everything that is true about it; its volumes are made when asked for."""
+    """A run and its true state; its volumes are simulated on demand."""
 
     participant: Participant
     design: RunDesign
@@ -56,7 +56,7 @@ class SimulatedRun:
     responses: Float64
     """(volumes, states): BOLD response, 1 at the plateau of a long block of mean strength."""
     motion: tuple[Motion, ...]
-    """Of each volume against the head's nominal pose, about the centre of the volume."""
+    """Motion of each volume relative to the head's nominal pose, about the centre of the volume."""
     series_uid: str
     study_uid: str
 
@@ -151,7 +151,7 @@ def _images(run: SimulatedRun) -> Iterator[Float32]:
     times_s = np.arange(len(run), dtype=np.float64) * protocol.repetition_time_s
     noises = physiological_noise(settings, participant.noise, times_s, stream("physiology", *path))
     # A response's far tails are denormal numbers, with which processors take ten times as long.
-    responses = np.where(np.abs(run.responses) < LEAST_RESPONSE, 0, run.responses)
+    responses = np.where(np.abs(run.responses) < MIN_RESPONSE, 0, run.responses)
     responses = responses.astype(np.float32)
     change = np.zeros(DYNAMICS_GRID.shape, dtype=np.float32)
     for motion, response, noise, slices in zip(run.motion, responses, noises, history, strict=True):

@@ -47,7 +47,7 @@ def mosaics(run: SimulatedRun) -> Iterator[tuple[str, FileDataset]]:
 
 
 def tiles(slices: int) -> int:
-    """Return how many tiles a mosaic of so many slices has along each side."""
+    """Return the number of tiles along each side of a mosaic."""
     return int(np.ceil(np.sqrt(slices)))
 
 
@@ -73,7 +73,7 @@ def _corner(geometry: Slices, matrix: tuple[int, int, int]) -> Float64:
 
 
 def _private(dataset: Dataset, matrix: tuple[int, int, int], normal: Float64) -> None:
-    """Add what only Siemens says: how many slices the mosaic holds, and where they go."""
+    """Add the Siemens elements: number and positions of the slices in the mosaic."""
     width, height, slices = matrix
     header = encode(
         [

@@ -1,4 +1,4 @@
-"""Published and trained weights, read without ever trusting a pickle; importing is light."""
+"""Published and trained weights; pickles are never executed, and the import is fast."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is public when it is first asked for; the help of the commands needs none."""
+    """Import public names on first use; the help of the commands does not need them."""
     return getattr(import_module("calibration.weights.public"), name)

@@ -16,17 +16,15 @@ app = typer.Typer(
     "that others published: import a file that you have, or fetch it from its authors.",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("import")
 def import_command(
-    file: Annotated[
-        Path, typer.Argument(help="The file as its authors published it.", metavar="FILE")
-    ],
+    file: Annotated[Path, typer.Argument(help="The published file.", metavar="FILE")],
     as_json: AsJson = False,
 ) -> None:
-    """Check a published weights file by its SHA-256 and keep it in this user's cache.
+    """Check a published weights file by its SHA-256 and store it in this user's cache.
 
     The file is a pickle. It is read with an unpickler that admits numpy arrays and nothing else,
     and kept as safetensors, which hold no code.
@@ -43,13 +41,14 @@ def import_command(
 @app.command("fetch")
 def fetch_command(
     name: Annotated[
-        str, typer.Argument(help="Which: see `rtdecode weights list`.", metavar="NAME")
+        str,
+        typer.Argument(help="A name from `rtdecode weights list`.", metavar="NAME"),
     ] = DEEPLIGHT_2D.name,
     as_json: AsJson = False,
 ) -> None:
     """Download published weights from their authors' repository into this user's cache.
 
-    A download that was interrupted goes on where it ended, and the file is checked by its SHA-256.
+    An interrupted download is resumed, and the file is checked by its SHA-256.
     """
     from calibration.weights.download import fetch
 
@@ -58,7 +57,7 @@ def fetch_command(
 
 @app.command("list")
 def list_command(as_json: AsJson = False) -> None:
-    """List the weights that rtdecode knows: its own, and published ones if they are here."""
+    """List the weights: those shipped with rtdecode, and published ones with their local path."""
     from rich.console import Console
     from rich.table import Column, Table
 

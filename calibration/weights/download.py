@@ -1,4 +1,4 @@
-"""Fetch published weights from their authors, resuming where an earlier attempt ended."""
+"""Fetch published weights from their authors, resuming an interrupted download."""
 
 import hashlib
 import http.client
@@ -19,7 +19,7 @@ CHUNK_BYTES = 1 << 16
 
 
 def fetch(name: str, folder: Path | None = None) -> Path:
-    """Download published weights from their authors and keep them as safetensors in the cache.
+    """Download published weights from their authors and store them as safetensors in the cache.
 
     Says on standard error what licence they carry and how far the download is. Weights that are
     there already are not downloaded again.
@@ -45,7 +45,7 @@ def fetch(name: str, folder: Path | None = None) -> Path:
 
 
 def obtain(entry: Published, folder: Path) -> Path:
-    """Do what `fetch` does, for any entry, registered or not."""
+    """Fetch the weights of any entry, registered or not."""
     console = Console(stderr=True)
     console.print(entry.licence, highlight=False)
     target = folder / f"{entry.name}.safetensors"
@@ -113,7 +113,7 @@ def _receive(entry: Published, part: Path, there: int, report: Callable[[int], N
 
 def _by_hand(entry: Published, reason: str) -> str:
     return (
-        f"could not download {entry.name} ({reason}). Try again, which goes on where this attempt "
+        f"could not download {entry.name} ({reason}). Try again to resume the "
         f"ended; or, on a machine with a connection, download {entry.url} and run "
         "`rtdecode weights import FILE` with it here"
     )

@@ -14,7 +14,7 @@ from rtdecode.types import Float32
 
 
 class ForbiddenError(pickle.UnpicklingError):
-    """A pickle asks for more than numpy arrays need."""
+    """A pickle uses more than numpy arrays need."""
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -50,7 +50,7 @@ UNREADABLE = (
     ArithmeticError,
     MemoryError,
 )
-"""What damaged bytes may raise."""
+"""Errors that damaged bytes may raise."""
 
 NDARRAY = "numpy.ndarray"
 """Stands for the type, which numpy only names and never calls while it restores an array."""
@@ -63,14 +63,14 @@ ADMITTED: Mapping[tuple[str, str], Any] = MappingProxyType(
         ("_codecs", "encode"): _encode,
     }
 )
-"""Every name that the published file needs, and what stands for it here."""
+"""The admitted names of the published file, and their replacements."""
 
 
 class ArrayUnpickler(pickle.Unpickler):
     """An unpickler for which no name exists but the four that numpy arrays need."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """Return what stands for an admitted name.
+        """Return the replacement of an admitted name.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class ArrayUnpickler(pickle.Unpickler):
 
 
 def _refuse_buffers(body: bytes) -> None:
-    """Look at a pickle's instructions, without following them.
+    """Check a pickle's instructions without executing them.
 
     CPython's unpickler complains past every handler where a damaged file makes it read a bytearray
     that is cut short; numpy arrays need none.

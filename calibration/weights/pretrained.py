@@ -1,4 +1,4 @@
-"""Networks that know states of other people's brains."""
+"""Pretrained networks."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ class Pretrained:
     name: str
     network: DeepLight
     states: tuple[str, ...]
-    """What its outputs stand for, in order."""
+    """The states of the outputs, in order."""
     grid_affine: NDArray[np.float64]
-    """Its input grid: voxel to MNI millimetres, RAS+."""
+    """(4, 4) affine of the input grid: voxel to MNI millimetres, RAS+."""
     sha256: str
     layers: tuple[int, ...] = (10, 8, 12)
-    """After how many convolutions a person's head may read, 0 for the recurrent features; the first
-    is the default."""
+    """Numbers of convolutions after which a person's head may read, 0 for the recurrent features;
+    the first is the default."""
     smoothing_fwhm_mm: float = 3.0
-    """Of the volumes that it learnt from, and so of those that it is to read."""
+    """Smoothing of the training volumes, which input volumes must also have, mm."""
 
     @property
     def grid_shape(self) -> tuple[int, int, int]:
-        """(X, Y, Z) of its input."""
+        """(X, Y, Z) shape of the input."""
         return self.network.grid_shape
 
 

@@ -1,4 +1,4 @@
-"""The register of published weights: where they come from, what they are, how they are known."""
+"""The register of published weights: address, content and digest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from rtdecode.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Weights that somebody else published."""
+    """Weights published by others."""
 
     name: str
     grid_shape: tuple[int, int, int]
     affine: tuple[tuple[float, ...], ...]
     """Voxel to MNI152 millimetres, RAS+, (4, 4)."""
     states: tuple[str, ...]
-    """What the outputs stand for, in order, as task_state."""
+    """The states of the outputs, in order, as task_state."""
     url: str
     size_bytes: int
     sha256: str
     licence: str
-    """One sentence for whoever fetches or imports them."""
+    """Licence in one sentence, shown to the user."""
     citation: str
 
 

@@ -1,4 +1,4 @@
-"""Weights on disk: published pickles read once, safetensors ever after."""
+"""Weights on disk: published pickles are read once and stored as safetensors."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ FORMAT = "rtdecode-deeplight-1"
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a weights file says about itself."""
+    """The metadata of a weights file."""
 
     grid_shape: tuple[int, int, int]
     states: tuple[str, ...]
@@ -33,14 +33,14 @@ class Description:
     grid_affine: tuple[tuple[float, ...], ...] = DEEPLIGHT_2D.affine
     """Voxel of the grid to MNI millimetres, RAS+, (4, 4)."""
     layers: tuple[int, ...] = (10, 8, 12)
-    """After how many convolutions a person's head may read, 0 for the recurrent features; the first
-    is the default."""
+    """Numbers of convolutions after which a person's head may read, 0 for the recurrent features;
+    the first is the default."""
     smoothing_fwhm_mm: float = 3.0
-    """Of the volumes that it learnt from."""
+    """Smoothing of the training volumes, mm."""
 
 
 def cache_folder() -> Path:
-    """Return the folder of this user's cache where weights are kept."""
+    """Return the folder of this user's cache for weights."""
     return Path(platformdirs.user_cache_dir("rtdecode")) / "weights"
 
 
@@ -206,7 +206,7 @@ def save_deeplight(network: "DeepLight", path: Path, about: Description) -> None
 
 
 def describe(path: Path) -> Description:
-    """Return what a `.safetensors` of `save_deeplight` says about itself.
+    """Return the metadata of a `.safetensors` file of `save_deeplight`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From the authors' TensorFlow variables to our network."""
+"""Convert the authors' TensorFlow variables to our network."""
 
 from collections.abc import Mapping
 
@@ -33,7 +33,7 @@ def network_of(arrays: Mapping[str, Float32], grid_shape: tuple[int, int, int]) 
     try:
         state = _state(arrays)
     except KeyError as error:
-        raise ConfigError(f"the weights lack the variable {error}: another model's") from None
+        raise ConfigError(f"the weights lack {error}: they belong to another model") from None
     network = DeepLight(grid_shape, len(state["head.bias"]))
     try:
         network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})

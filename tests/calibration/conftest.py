@@ -14,7 +14,7 @@ from calibration.data.blocks import ClassSpec
 from calibration.data.labels import Labels, label_volumes
 from calibration.decoders.fit import FittingSettings
 from calibration.networks import DeepLight
-from calibration.recipe import Calibrated, CalibrationSettings, calibrate
+from calibration.recipe import CalibrationResult, CalibrationSettings, calibrate
 from calibration.simulation import (
     ActivationSettings,
     EpiProtocol,
@@ -174,8 +174,8 @@ class Calibrations:
     """What the fitted calibration was given."""
     pretrained: Pretrained
     events: Path
-    fitted: Calibrated
-    zero_shot: Calibrated
+    fitted: CalibrationResult
+    zero_shot: CalibrationResult
     told: list[tuple[str, int, int]]
     """Progress of the fitted calibration."""
     second: SimulatedRun

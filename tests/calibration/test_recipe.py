@@ -11,17 +11,16 @@ import pytest
 import torch
 
 from calibration.budget import Budget
-from calibration.data.calibration_data import Kept
-from calibration.data.prepared_runs import walk
+from calibration.bundling.assemble_decoder import assemble_fitted, assemble_zero_shot
+from calibration.data.calibration_data import CalibrationData
+from calibration.data.prepared_runs import prepare_run
 from calibration.decoders.fit import FittingSettings
 from calibration.networks import DeepLight
 from calibration.progress import silent
 from calibration.recipe import (
     CalibrationSettings,
     calibrate,
-    fitted_decoder,
-    preparing,
-    zero_shot_decoder,
+    start_preparation,
 )
 from calibration.simulation import (
     ActivationSettings,
@@ -175,11 +174,11 @@ def _decided_by_torch(made, which: str) -> Iterator[tuple[Prepared, np.ndarray]]
         for name, array in bundle.initial_state.items()
         if name.startswith("preparation/")
     }
-    prepared, _ = walk(stages, initial, run, silent, "")
+    prepared, _ = prepare_run(stages, initial, run, silent, "")
     if which == "fitted":
-        decoder = fitted_decoder(calibrated.fitted, made.pretrained, bundle.space, 2.0)
+        decoder = assemble_fitted(calibrated.fitted, made.pretrained, bundle.space, 2.0)
     else:
-        decoder = zero_shot_decoder(made.pretrained, bundle.space, 2.0)
+        decoder = assemble_zero_shot(made.pretrained, bundle.space, 2.0)
     state = [torch.from_numpy(array) for array in decoder.initial_state().values()]
     before = prepared[0].index - 1
     for one in prepared:
@@ -226,11 +225,16 @@ def test_served_run_is_ready_after_four_volumes(made) -> None:
 def test_volumes_prepared_as_they_came_make_the_same_bundle(made, quick, tmp_path) -> None:
     """Registered and walked through while the run was acquired, nothing changes but the time."""
     whole = calibrate([made.volumes], made.pretrained, [made.events], tmp_path / "whole", quick)
-    begun = preparing(made.pretrained, quick, len(made.volumes))
+    preparation = start_preparation(made.pretrained, quick, len(made.volumes))
     for volume in made.volumes:
-        begun.add(volume)
+        preparation.add(volume)
     live = calibrate(
-        [begun.volumes], made.pretrained, [made.events], tmp_path / "live", quick, begun=begun
+        [preparation.volumes],
+        made.pretrained,
+        [made.events],
+        tmp_path / "live",
+        quick,
+        preparation=preparation,
     )
     assert live.bundle.decoder == whole.bundle.decoder
     for name, array in whole.bundle.initial_state.items():
@@ -312,14 +316,14 @@ def test_recalibration_forgets_nothing(made, quick, tmp_path) -> None:
     assert manifest.metrics.accuracy.block > 0.8
     assert both.registration is None
     np.testing.assert_array_equal(both.bundle.space.mask, first.space.mask)
-    kept, before = Kept.load(both.bundle), Kept.load(first)
+    kept, before = CalibrationData.load(both.bundle), CalibrationData.load(first)
     n = len(before.run)
     np.testing.assert_array_equal(kept.prepared[:n], before.prepared)
     assert [len(blocks) for blocks in kept.blocks] == [8, 8]
     # Kept in half precision, the second run is what was learnt from, to rounding.
     assert np.isfinite(kept.prepared).all()
     with pytest.raises(ConfigError, match="holds no calibration data"):
-        Kept.load(made.zero_shot.bundle)
+        CalibrationData.load(made.zero_shot.bundle)
 
 
 def test_a_run_is_given_once(made, quick, tmp_path) -> None:

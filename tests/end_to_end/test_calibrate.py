@@ -74,7 +74,7 @@ def test_wrong_events_do_not_cost_the_run(scanned, tmp_path, capsys) -> None:
     assert main(command) != 0
     told = " ".join(capsys.readouterr().err.split())
     assert "lies outside the run" in told
-    assert "the run itself is safe" in told
+    assert "the run itself is recorded" in told
     assert (tmp_path / "b-session").is_dir()
     assert not (tmp_path / "b").exists()
 

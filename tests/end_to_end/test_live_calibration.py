@@ -58,7 +58,7 @@ def test_a_run_that_was_cut_short_is_gone_on_with(taking, export, scanner) -> No
     while len(came) < 2:
         assert not running.done()
     stop.set()
-    with pytest.raises(RunError, match="the same command goes on with it"):
+    with pytest.raises(RunError, match="repeat the same command to continue"):
         running.result(timeout=60)
 
     running, again, _ = taking(4)
@@ -80,8 +80,8 @@ def test_a_volume_that_never_came_is_a_gap_in_the_run(taking, settings, export, 
 
 
 def test_what_is_no_run_is_named(tmp_path) -> None:
-    """A path that is not there, and a folder without images."""
-    with pytest.raises(ConfigError, match=r"--run .*nowhere: is not there"):
+    """A path that does not exist, and a folder without images."""
+    with pytest.raises(ConfigError, match=r"--run .*nowhere: does not exist"):
         read_run(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="there are no MR images here"):
         read_run(tmp_path)

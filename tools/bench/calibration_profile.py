@@ -18,7 +18,7 @@ from rich.table import Table
 from calibration.data.acquire import acquire, read_run
 from calibration.demo.scan import ScanSettings, scan, write
 from calibration.progress import silent
-from calibration.recipe import Announcements, CalibrationSettings, calibrate, preparing
+from calibration.recipe import Announcements, CalibrationSettings, calibrate, start_preparation
 from calibration.simulation import load_template
 from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode.player import play
@@ -111,7 +111,7 @@ def live(
     settings = CalibrationSettings("live")
     service = ServiceSettings(folder / "session", f"folder:{incoming}", volumes=count)
     last_s = [0.0]
-    with preparing(pretrained, settings, count) as prepared_run:
+    with start_preparation(pretrained, settings, count) as prepared_run:
 
         def add(volume: Volume) -> None:
             last_s[0] = time.perf_counter() - watch.zero_s
@@ -125,7 +125,7 @@ def live(
             folder / "live",
             settings,
             watch.progress,
-            begun=prepared_run,
+            preparation=prepared_run,
             announce=watch.announcements(),
         )
     watch.progress(COMPLETE)

@@ -25,7 +25,7 @@ from rich.console import Console
 
 from calibration.compute import best_device
 from calibration.pretraining.grid import SMOOTHING_FWHM_MM, grid_affine
-from calibration.pretraining.learn import LearningSettings, Lesson, learn
+from calibration.pretraining.learn import LearningSettings, TrainingStep, learn
 from calibration.pretraining.training_cohort import CohortExamples, PretrainingCohort, scan_cohort
 from calibration.progress import bars
 from calibration.weights import Description, save_deeplight
@@ -64,10 +64,10 @@ def main() -> int:
         with log.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["step", "mixed", "loss", "accuracy", "seconds"])
-            recent: list[Lesson] = []
+            recent: list[TrainingStep] = []
             start_s = time.monotonic()
 
-            def log_lesson(lesson: Lesson) -> None:
+            def log_lesson(lesson: TrainingStep) -> None:
                 recent.append(lesson)
                 progress("learn", lesson.step, settings.steps)
                 if lesson.step % LOG_STEPS == 0:

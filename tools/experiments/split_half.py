@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from calibration.bundling.assemble_decoder import ZERO_SHOT_WINDOW_S
 from calibration.bundling.compile import export_decoder
 from calibration.compute import one_thread
 from calibration.data.blocks import find_blocks, parse_classes
-from calibration.data.calibration_data import Kept
+from calibration.data.calibration_data import CalibrationData
 from calibration.data.labels import MIN_BLOCKS_PER_CLASS, Labels, label_volumes
-from calibration.data.prepared_runs import PREPARATION, walk
+from calibration.data.prepared_runs import PREPARATION, prepare_run
 from calibration.decoders.baselines import fast_baselines
 from calibration.decoders.evaluate import accuracy, log_loss
 from calibration.decoders.fit import VOXELS
@@ -36,7 +37,7 @@ from calibration.demo.service_process import serve_and_play
 from calibration.networks import LayerEvidence, LinearReadOut, ReadOutSettings, StreamingDecoder
 from calibration.networks.features import RECURRENT, network_features
 from calibration.progress import Progress, bars
-from calibration.recipe import ZERO_SHOT_WINDOW_S, CalibrationSettings, calibrate
+from calibration.recipe import CalibrationSettings, calibrate
 from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode import bundle as bundles
 from rtdecode import dicom
@@ -144,14 +145,14 @@ def calibrate_half(
     blocks = find_blocks(read_events(events), events, np.inf)
     spec = parse_classes(classes, [block.trial_type for block in blocks])
     times = [np.array([v.acquired_s for v in volumes])]
-    labels = label_volumes([blocks], times, spec, DEFAULT_LAG_S, least_blocks=1)
+    labels = label_volumes([blocks], times, spec, DEFAULT_LAG_S, min_blocks=1)
     if np.bincount(labels.block_labels()).min() >= MIN_BLOCKS_PER_CLASS:
         calibration = calibrate(
             [volumes], pretrained, [events], folder / "bundle", settings, progress
         )
         if calibration.fitted is None:
             raise SystemExit("split_half: calibration with events fitted no decoder")
-        data = Kept.load(calibration.bundle)
+        data = CalibrationData.load(calibration.bundle)
         labels = calibration.fitted.labels
         return CalibratedDecoder(calibration.bundle, data.prepared, data.motion, labels)
     plain = calibrate([volumes], pretrained, [], folder / "plain", settings, progress).bundle
@@ -189,7 +190,7 @@ def prepare_as_served(
         for name, array in bundle.initial_state.items()
         if name.startswith(PREPARATION)
     }
-    prepared, _ = walk(stages, initial, volumes, progress, "prepare as served")
+    prepared, _ = prepare_run(stages, initial, volumes, progress, "prepare as served")
     return tuple(prepared)
 
 

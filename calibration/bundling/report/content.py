@@ -9,10 +9,10 @@ from calibration.budget import Budget
 from calibration.bundling.relevance import explained, relevance
 from calibration.bundling.report import comparison_charts as charts
 from calibration.bundling.report import pictures
-from calibration.data.calibration_data import Kept
+from calibration.data.calibration_data import CalibrationData
 from calibration.decoders.compare import Learning
 from calibration.decoders.evaluate import verdict
-from calibration.decoders.fit import Fitted
+from calibration.decoders.fit import FittedDecoder
 from calibration.networks import StreamingDecoder
 from calibration.progress import Progress
 from calibration.registration import Registration
@@ -33,9 +33,9 @@ def report(
     registration: Registration | None,
     prepared: Sequence[Sequence[Prepared]],
     decoder: StreamingDecoder,
-    fitted: Fitted | None,
+    fitted: FittedDecoder | None,
     learning: Learning,
-    kept: Kept | None,
+    kept: CalibrationData | None,
     parity: Callable[[], Mapping[str, float]],
     budget: Budget,
     progress: Progress,
@@ -86,7 +86,7 @@ def report(
     return kit.page(manifest.name, "Calibration report of rtdecode", parts)
 
 
-def _headline(manifest: Manifest, fitted: Fitted | None) -> str:
+def _headline(manifest: Manifest, fitted: FittedDecoder | None) -> str:
     if fitted is None:
         return kit.verdict(
             f"{len(manifest.classes)} states of other people's brains, as published: nothing was "
@@ -99,7 +99,9 @@ def _headline(manifest: Manifest, fitted: Fitted | None) -> str:
     return kit.verdict(found.sentence, found.outcome.upper(), kind)
 
 
-def _figures(fitted: Fitted, metrics: Metrics, learning: Learning, kept: Kept) -> list[str]:
+def _figures(
+    fitted: FittedDecoder, metrics: Metrics, learning: Learning, kept: CalibrationData
+) -> list[str]:
     labels, classes = fitted.labels, fitted.labels.classes
     rows = (decoder_row(metrics), *metrics.comparison)
     compared = charts.accuracies(rows, fitted.chosen.parts, metrics.chance)
@@ -156,7 +158,7 @@ def _learning(learning: Learning, metrics: Metrics) -> str:
     return kit.section("Would more blocks help?", note, body)
 
 
-def _numbers(fitted: Fitted, metrics: Metrics) -> list[tuple[str, str]]:
+def _numbers(fitted: FittedDecoder, metrics: Metrics) -> list[tuple[str, str]]:
     accuracy, read_outs = metrics.accuracy, fitted.read_outs
     read_out = read_outs.chosen
 
@@ -190,7 +192,7 @@ def _numbers(fitted: Fitted, metrics: Metrics) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _read_outs(fitted: Fitted, metrics: Metrics) -> str:
+def _read_outs(fitted: FittedDecoder, metrics: Metrics) -> str:
     """Return a table of window and filter, the compiled one in bold."""
     head = ("read-out", "right at each volume", "log-loss", "onset to a stable right decision")
     rows = [
@@ -248,8 +250,8 @@ def _last(quality: Sequence[object]) -> float:
 
 
 def _relevance(
-    fitted: Fitted,
-    kept: Kept,
+    fitted: FittedDecoder,
+    kept: CalibrationData,
     space: Space,
     decoder: StreamingDecoder,
     budget: Budget,
@@ -283,7 +285,7 @@ def _relevance(
     )
 
 
-def _examples(fitted: Fitted, c: int) -> list[int]:
+def _examples(fitted: FittedDecoder, c: int) -> list[int]:
     """Return the middle volume of some of a class's blocks."""
     labels = fitted.labels
     numbers = np.unique(labels.block[labels.label == c])[:MOST_VOLUMES]

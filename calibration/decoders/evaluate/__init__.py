@@ -1,4 +1,4 @@
-"""How well a decoder does on blocks that it was not fitted to."""
+"""Held-out performance of a decoder."""
 
 from calibration.decoders.evaluate.figures import (
     accuracy,

@@ -1,4 +1,4 @@
-"""What held-out evidence is worth, in figures."""
+"""Performance figures of held-out evidence."""
 
 from collections.abc import Sequence
 
@@ -11,24 +11,24 @@ from rtdecode.metrics import LEVEL, Accuracy, Metrics, ReadOutFigures, ReadOutKi
 from rtdecode.types import Bool, Float64
 
 DRAWS = 2000
-"""Of the bootstrap."""
+"""Samples of the bootstrap."""
 IN_A_ROW = 3
-"""Right decisions that make a stable one."""
+"""Consecutive correct decisions that count as stable."""
 BINS = 10
 
 
 def accuracy(evidence: Float64, served: Float64, labels: Labels) -> Accuracy:
-    """Return balanced accuracy at three grains.
+    """Return balanced accuracy of volumes, decisions and blocks.
 
-    Intervals of volumes and decisions: bootstrap over blocks, within classes (percentiles). Of
-    blocks: Wilson's, which does not collapse when all of a few blocks are right.
+    The intervals of volumes and decisions are bootstrap percentiles over blocks, within classes.
+    That of blocks is Wilson's, which does not collapse when all of a few blocks are correct.
 
     Parameters
     ----------
     evidence
         (n, K) held-out log-probabilities of all volumes.
     served
-        (n, K) what the decision read-out makes of them.
+        (n, K) log-probabilities of the decision read-out.
     labels
         Of the same volumes.
     """
@@ -55,18 +55,18 @@ def metrics(
     none_threshold: float,
     split: str,
 ) -> Metrics:
-    """Return all figures of held-out evidence; the permutation test is another's.
+    """Return all figures of held-out evidence, without the permutation test.
 
     Parameters
     ----------
     evidence
         (n, K) held-out log-probabilities of all volumes.
     served
-        (n, K) what the decision read-out makes of them.
+        (n, K) log-probabilities of the decision read-out.
     labels, usable
         Of the same volumes.
     none_threshold
-        Of the decision read-out.
+        Threshold of the decision read-out.
     split
         How the data were held out, in words.
     """
@@ -101,7 +101,7 @@ def metrics(
 def read_out_figures(
     name: str, kind: ReadOutKind, served: Float64, labels: Labels, none_threshold: float
 ) -> ReadOutFigures:
-    """Return what one way of reading evidence out is worth.
+    """Return the held-out performance of one read-out.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def read_out_figures(
     labels
         Of the same volumes.
     none_threshold
-        What the largest probability must reach.
+        Minimum of the largest probability.
     """
     share, interval = _bootstrap(served, labels)
     latencies_s = _latencies_s(served, labels, none_threshold)
@@ -128,15 +128,15 @@ def read_out_figures(
 
 
 def log_loss(log_probabilities: Float64, labels: Labels) -> float:
-    """Return the mean negative log-probability of what was shown, over examples."""
+    """Return the mean negative log-probability of the true class over examples."""
     rows = np.flatnonzero(labels.chosen)
     return -float(log_probabilities[rows, labels.label[rows]].mean())
 
 
 def least_right(n_blocks: int, n_classes: int) -> int | None:
-    """Return how many of so many blocks must be right for p < 0.05 (binomial, one-sided).
+    """Return the number of correct blocks needed for p < 0.05 (binomial, one-sided).
 
-    `None` where not even all of them would do.
+    `None` if even all blocks are not enough.
     """
     for right in range(n_blocks + 1):
         if binom.sf(right - 1, n_blocks, 1 / n_classes) < LEVEL:
@@ -163,7 +163,7 @@ def _notes(n_blocks: int, right: int, n_classes: int) -> tuple[str, ...]:
 
 
 def _blocks(evidence: Float64, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return what each block was and what it was decoded as."""
+    """Return the true and the decoded class of each block."""
     rows = np.flatnonzero(labels.chosen)
     numbers, place = np.unique(labels.block[rows], return_inverse=True)
     total = np.zeros((len(numbers), labels.n_classes))
@@ -202,7 +202,7 @@ def _calibration_error(probabilities: Float64, label: NDArray[np.int64]) -> floa
 
 
 def _latencies_s(served: Float64, labels: Labels, threshold: float) -> list[float]:
-    """Return the time from onset to a stable right decision, of blocks that have one."""
+    """Return the time from onset to a stable correct decision, of blocks that have one."""
     decided = np.exp(served.max(axis=1)) >= threshold
     found = []
     of = labels.block_labels()

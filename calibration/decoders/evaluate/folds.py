@@ -1,4 +1,4 @@
-"""Which blocks are held out together."""
+"""Cross-validation folds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,23 +14,23 @@ from rtdecode.types import Bool, Float64
 
 GUARD_S = 8.0
 """Training volumes closer than this to a held-out example are left out: neighbours share noise."""
-MOST_FOLDS = 5
+MAX_FOLDS = 5
 
 
 class Fold(NamedTuple):
-    """Rows on either side of one split."""
+    """The test and training rows of one split."""
 
     test: Bool
-    """(n,) Every row is on the test side of exactly one fold."""
+    """(n,) test rows; every row is tested in exactly one fold."""
     train: Bool
-    """(n,)"""
+    """(n,) training rows."""
 
 
 def folds(labels: Labels) -> tuple[Fold, ...]:
-    """Split by runs where each holds every class, else by blocks.
+    """Split by runs if each contains every class, otherwise by blocks.
 
-    Blocks are held out one of each class at a time (several, where there are more than five); a
-    volume between blocks goes with the nearest one. Neighbouring volumes are never split apart.
+    Each fold holds out one block of each class, or several if there are more than five. A volume
+    between blocks belongs to the nearest block. Neighbouring volumes stay together.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def folds(labels: Labels) -> tuple[Fold, ...]:
 
 
 def describe(labels: Labels, parts: Sequence[Fold]) -> str:
-    """Say in words how the folds were made."""
+    """Describe the folds in words."""
     runs = len(np.unique(labels.run))
     how = "run" if _by_run(labels) else "block of each class"
     return (
@@ -77,7 +77,7 @@ def describe(labels: Labels, parts: Sequence[Fold]) -> str:
 def held_out(
     candidate: Candidate, labels: Labels, parts: Sequence[Fold], progress: Progress = silent
 ) -> Float64:
-    """Return (n, K) log-probabilities, each volume's from a fit without its fold."""
+    """Return (n, K) held-out log-probabilities: each volume's fit excludes its fold."""
     result = np.full((len(labels.label), labels.n_classes), np.nan)
     for done, fold in enumerate(parts, start=1):
         train = fold.train & (labels.chosen | labels.rest)
@@ -102,7 +102,7 @@ def _groups(labels: Labels) -> NDArray[np.int64]:
     shown = np.unique(labels.block[labels.chosen])
     of = labels.block_labels()
     most = max(int((of[shown] == c).sum()) for c in range(labels.n_classes))
-    n_folds = min(MOST_FOLDS, most)
+    n_folds = min(MAX_FOLDS, most)
     fold_of = np.zeros(len(labels.blocks), dtype=np.int64)
     for c in range(labels.n_classes):
         mine = shown[of[shown] == c]

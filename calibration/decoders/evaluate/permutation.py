@@ -1,6 +1,6 @@
-"""Could it be chance? The blocks' classes are permuted before everything else.
+"""Permutation test of the whole procedure: classes are permuted over blocks before every choice.
 
-How many permutations there are is fixed. The same data and seed give the same p on every machine.
+The number of permutations is fixed, so the same data and seed give the same p on every machine.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,20 +17,20 @@ from calibration.progress import Progress, silent
 from rtdecode.types import Float64
 
 BATCH = 100
-"""Arrangements that the pipeline is given at a time."""
+"""Arrangements that the pipeline processes at a time."""
 
 Pipeline = Callable[[Arrangements], Float64]
-"""From the classes of the blocks in each arrangement (P, blocks) to held-out evidence (P, n, K)."""
+"""Returns held-out evidence (P, n, K) for arrangements of classes over blocks, (P, blocks)."""
 
 
 class PermutationTest(NamedTuple):
-    """How often chance did as well."""
+    """The result of a permutation test."""
 
     p_value: float | None
-    """`None` where the test was cancelled: fewer permutations would be another test."""
+    """`None` if the test was cancelled, because fewer permutations would be another test."""
     permutations: int
     exact: bool
-    """Whether every arrangement was tried, and not a sample."""
+    """Whether every arrangement was tested, not a sample."""
 
 
 def permutation_test(

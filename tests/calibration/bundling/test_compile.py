@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from calibration.bundling.compile import ExportReport, export_decoder, parity
+from calibration.bundling.compile import ExportReport, export_decoder
+from calibration.bundling.parity import parity
 from calibration.networks import DeepLight, NetworkEvidence, ReadOutSettings, StreamingDecoder
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.types import Motion, Prepared, Quality, Stamps

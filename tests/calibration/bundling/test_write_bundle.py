@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.bundling.write_bundle import Made, rehearse, whole_run_check, write_bundle
-from calibration.data.calibration_data import Kept
-from calibration.data.prepared_runs import PREPARATION, Ready, walk
+from calibration.bundling.assemble_decoder import assemble_fitted
+from calibration.bundling.bundle_content import BundleContent
+from calibration.bundling.check_decoder import check_training_accuracy
+from calibration.bundling.write_bundle import check_whole_run, write_bundle
+from calibration.data.calibration_data import CalibrationData
+from calibration.data.prepared_runs import PREPARATION, PreparedRuns, prepare_run
 from calibration.networks import StreamingDecoder
 from calibration.progress import silent
-from calibration.recipe import fitted_decoder
 from rtdecode import bundle as bundles
 from rtdecode.engine import Engine
 from rtdecode.errors import RunError
@@ -20,7 +22,7 @@ from rtdecode.stages import Preparation
 def test_a_decoder_that_decides_what_it_was_fitted_to_passes(made) -> None:
     """As the calibration's own does."""
     labels = made.fitted.fitted.labels
-    rehearse(made.fitted.fitted, labels.label, np.arange(len(labels.label)))
+    check_training_accuracy(made.fitted.fitted, labels.label, np.arange(len(labels.label)))
 
 
 @pytest.mark.parametrize("decided", [-1, 2])
@@ -28,8 +30,8 @@ def test_a_decoder_that_decides_none_of_it_is_refused(made, decided) -> None:
     """Whether it never decides or always wrongly: both figures are told."""
     labels = made.fitted.fitted.labels
     silent = np.full(len(labels.label), decided)
-    with pytest.raises(RunError, match="decides 0% of the volumes that it was fitted to"):
-        rehearse(made.fitted.fitted, silent, np.arange(len(silent)))
+    with pytest.raises(RunError, match="decodes 0% of the volumes that it was fitted to"):
+        check_training_accuracy(made.fitted.fitted, silent, np.arange(len(silent)))
 
 
 @pytest.fixture
@@ -43,14 +45,14 @@ def draft(made, tmp_path):
         for name, array in calibrated.bundle.initial_state.items()
         if name.startswith(PREPARATION)
     }
-    prepared, _ = walk(stages, initial, made.with_gap, silent, "")
-    ready = Ready(
+    prepared, _ = prepare_run(stages, initial, made.with_gap, silent, "")
+    ready = PreparedRuns(
         stages, space, initial, calibrated.registration, "", 1.0, (tuple(prepared),), {}, None
     )
-    decoder = fitted_decoder(calibrated.fitted, made.pretrained, space, 2.0)
-    parts = Made(
+    decoder = assemble_fitted(calibrated.fitted, made.pretrained, space, 2.0)
+    parts = BundleContent(
         decoder, made.pretrained, [made.with_gap], ready, calibrated.fitted,
-        Kept.load(calibrated.bundle),
+        CalibrationData.load(calibrated.bundle),
     )  # fmt: skip
     return write_bundle(parts, tmp_path / "out", "draft", 0, silent), parts
 
@@ -74,7 +76,7 @@ def test_a_bundle_that_fails_the_whole_run_is_withdrawn(draft) -> None:
     spoilt = replace(written, export=replace(written.export, decoder=other))
     with (
         pytest.raises(RunError, match=r"differs from torch.*withdrawn.*out\.withdrawn"),
-        whole_run_check(spoilt, parts, silent),
+        check_whole_run(spoilt, parts, silent),
     ):
         pass
     assert not written.bundle.path.exists()
@@ -84,6 +86,6 @@ def test_a_bundle_that_fails_the_whole_run_is_withdrawn(draft) -> None:
 def test_what_fails_meanwhile_is_told_and_leaves_the_bundle(draft) -> None:
     """A full disk while the report is written costs the report only."""
     written, parts = draft
-    with pytest.raises(OSError, match="full"), whole_run_check(written, parts, silent):
+    with pytest.raises(OSError, match="full"), check_whole_run(written, parts, silent):
         raise OSError("full")
     assert bundles.load(written.bundle.path).digest == written.bundle.digest

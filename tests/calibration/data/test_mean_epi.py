@@ -77,7 +77,7 @@ def test_place_of_a_volume_counts_not_its_grid() -> None:
 MEAN = """
 import sys
 import numpy as np
-from calibration.reference import mean_epi
+from calibration.data.mean_epi import mean_epi
 from rtdecode.types import Identity, Volume
 with np.load(sys.argv[1], allow_pickle=False) as run:
     volumes = [

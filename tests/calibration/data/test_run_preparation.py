@@ -7,7 +7,7 @@ import pytest
 
 from calibration.data.mean_epi import N_VOLUMES
 from calibration.data.prepared_runs import pooled_spread, spread_volumes
-from calibration.data.run_preparation import Preparing
+from calibration.data.run_preparation import RunPreparation
 from calibration.progress import silent
 from calibration.registration import Registration
 from rtdecode.errors import ConfigError, RunError
@@ -46,10 +46,10 @@ def locate(made):
 
 def _begun(made, locate, volumes, expected=None):
     grid = made.pretrained.grid_affine
-    with Preparing(locate, grid, 3.0, expected) as begun:
+    with RunPreparation(locate, grid, 3.0, expected) as preparation:
         for volume in volumes:
-            begun.add(volume)
-        _, located, spread = begun.learn_spread(silent)
+            preparation.add(volume)
+        _, located, spread = preparation.learn_spread(silent)
         return located.space, located.registration, spread
 
 
@@ -120,10 +120,10 @@ def test_what_is_done_as_volumes_come_is_what_is_done_at_the_end(made, locate, e
     grid = made.pretrained.grid_affine
     found = []
     for length in (expected, None):
-        with Preparing(locate, grid, 3.0, length, _first_values) as begun:
+        with RunPreparation(locate, grid, 3.0, length, _first_values) as preparation:
             for volume in volumes:
-                begun.add(volume)
-            found.append(begun.finish(silent))
+                preparation.add(volume)
+            found.append(preparation.finish(silent))
     live, later = found
     for one, other in zip(live.prepared[0], later.prepared[0], strict=True):
         np.testing.assert_array_equal(one.data, other.data)
@@ -142,13 +142,13 @@ def test_most_is_done_before_the_last_volume(made, locate) -> None:
     """While a run of known length is acquired, its volumes are prepared as they will be served."""
     volumes = made.volumes[:60]
     steps = []
-    with Preparing(locate, made.pretrained.grid_affine, 3.0, 60, _first_values) as begun:
+    with RunPreparation(locate, made.pretrained.grid_affine, 3.0, 60, _first_values) as preparation:
         for volume in volumes[:30]:
-            begun.add(volume)
-        begun._located.result()
+            preparation.add(volume)
+        preparation._location.result()
         for volume in volumes[30:]:
-            begun.add(volume)
-        begun.finish(lambda step, *_: steps.append(step))
+            preparation.add(volume)
+        preparation.finish(lambda step, *_: steps.append(step))
     assert steps.count("learn the voxels' spread") == 0
     assert steps.count("prepare as served") < 20
 

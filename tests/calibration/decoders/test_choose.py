@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from calibration.decoders.choose import Nested
+from calibration.decoders.choose import NestedCrossValidation
 from calibration.decoders.evaluate import folds, held_out, permutation_test
 from calibration.decoders.lda import Candidate, fit_lda
 from rtdecode.errors import ConfigError
@@ -30,7 +30,7 @@ def labels(make_labels):
 def test_the_default_stays_where_nothing_is_better(labels, rng):
     """A candidate as good as the default does not replace it."""
     first = candidate("first", "deep", labels, rng, 2.0)
-    nested = Nested([first, candidate("other", "deep", labels, rng, 2.0)], labels)
+    nested = NestedCrossValidation([first, candidate("other", "deep", labels, rng, 2.0)], labels)
 
     assert nested.choose().name == "first"
     assert nested.nested
@@ -39,7 +39,7 @@ def test_the_default_stays_where_nothing_is_better(labels, rng):
 def test_a_clearly_better_candidate_is_taken(labels, rng):
     """The reason says by how much."""
     weak = candidate("weak", "deep", labels, rng, 0.1)
-    nested = Nested([weak, candidate("strong", "linear", labels, rng, 2.0)], labels)
+    nested = NestedCrossValidation([weak, candidate("strong", "linear", labels, rng, 2.0)], labels)
 
     chosen = nested.choose()
 
@@ -60,11 +60,11 @@ def test_two_halves_of_the_truth_are_stacked(make_labels, rng):
             x[labels.label == c, 3 * (c % 2) : 3 * (c % 2) + 3] += 1.2
         halves.append(Candidate(kind, kind, x, fit_lda))
 
-    chosen = Nested(halves, labels, "stack").choose()
+    chosen = NestedCrossValidation(halves, labels, "stack").choose()
 
     assert chosen.parts == ("deep", "linear")
     assert min(chosen.shares) > 0
-    evidence = Nested(halves, labels).evidence()
+    evidence = NestedCrossValidation(halves, labels).evidence()
     stacked = chosen.combine(evidence)[labels.chosen].argmax(axis=1)
     alone = [e[labels.chosen].argmax(axis=1) for e in evidence.values()]
     truth = labels.label[labels.chosen]
@@ -86,8 +86,9 @@ def test_folds_that_choose_differently_speak_at_one_scale(labels, rng, strength)
         made.append(Candidate(kind, kind, x.astype(np.float32), fit_lda))
     truth = labels.block_labels()[None]
     scales = [
-        np.sqrt((Nested(made, labels, kind).held_out(truth)[0, labels.chosen] ** 2).mean())
+        np.sqrt((validation.held_out(truth)[0, labels.chosen] ** 2).mean())
         for kind in ("deep", "linear", "stack")
+        for validation in [NestedCrossValidation(made, labels, kind)]
     ]
 
     assert max(scales) < 2 * min(scales)
@@ -101,13 +102,13 @@ def test_a_kind_asked_for_is_given(labels, rng, preference):
     kinds = {"deep": 0.1, "linear": 0.1, preference: 0.05}
     made = [candidate(kind, kind, labels, rng, strength) for kind, strength in kinds.items()]
 
-    assert Nested(made, labels, preference).choose().name == preference
+    assert NestedCrossValidation(made, labels, preference).choose().name == preference
 
 
 def test_a_kind_that_is_not_there_is_refused(labels, rng):
     """With the option's name."""
     with pytest.raises(ConfigError, match="--decoder linear"):
-        Nested([candidate("deep", "deep", labels, rng, 1.0)], labels, "linear")
+        NestedCrossValidation([candidate("deep", "deep", labels, rng, 1.0)], labels, "linear")
 
 
 @pytest.mark.parametrize("preference", ["best", "stack"])
@@ -115,7 +116,7 @@ def test_too_few_blocks_to_choose_by_leave_the_default(make_labels, rng, prefere
     """Two blocks of a class cannot be nested; figures are then those of what is compiled."""
     labels = make_labels(["abba"])
     made = [candidate(kind, kind, labels, rng, 2.0) for kind in ("deep", "linear")]
-    nested = Nested(made, labels, preference)
+    nested = NestedCrossValidation(made, labels, preference)
 
     chosen = nested.choose()
 
@@ -131,7 +132,7 @@ def test_choosing_among_noise_is_not_rewarded(make_labels, rng):
     for _ in range(6):
         labels = make_labels(["abbaabab" * 2], pause_s=12.0)
         noise = [candidate(f"{n}", "deep", labels, rng, 0.0) for n in range(20)]
-        decided = Nested(noise, labels).true_evidence().argmax(axis=1)
+        decided = NestedCrossValidation(noise, labels).true_evidence().argmax(axis=1)
         right.append((decided == labels.label)[labels.chosen].mean())
 
     assert 0.38 < np.mean(right) < 0.6
@@ -212,7 +213,7 @@ def test_all_arrangements_together_are_each_one_alone(make_labels, rng, preferen
     truth = labels.block_labels()
     arrangements = np.stack([truth, *(rng.permutation(truth) for _ in range(8))])
 
-    found = Nested(made, labels, preference).held_out(arrangements)
+    found = NestedCrossValidation(made, labels, preference).held_out(arrangements)
 
     compared = 0
     for arrangement, evidence in zip(arrangements, found, strict=True):
@@ -247,7 +248,7 @@ def test_permutations_that_unbalance_the_folds_are_at_chance(make_labels, rng):
     for _ in range(12):
         labels = make_labels(["abbaabab"], pause_s=12.0)
         x = rng.standard_normal((len(labels.label), 300)).astype(np.float32)
-        nested = Nested([Candidate("noise", "deep", x, fit_lda, 100)], labels)
+        nested = NestedCrossValidation([Candidate("noise", "deep", x, fit_lda, 100)], labels)
         orders = [order for order in product((0, 1), repeat=8) if sum(order) == 4]
         rows = np.flatnonzero(labels.chosen)
         right = nested.held_out(np.array(orders))[:, rows].argmax(axis=2)
@@ -276,7 +277,7 @@ def test_p_is_uniform_where_classes_mean_nothing(make_labels, rng):
             Candidate(kind, kind, x.astype(np.float32), fit_lda, 30)
             for kind, x in zip(("deep", "linear"), noise, strict=True)
         ]
-        nested = Nested(made, labels)
+        nested = NestedCrossValidation(made, labels)
         found.append(permutation_test(nested.held_out, labels, 1000, seed).p_value)
 
     # Of 60 p-values that are uniform on 2/70, 4/70 ...: 1.7, 15 and 30 expected, 3 standard errors.

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from calibration.bundling.compile import export_decoder, parity
+from calibration.bundling.compile import export_decoder
+from calibration.bundling.parity import parity
 from calibration.decoders.lda import Head, log_softmax
 from calibration.networks import (
     LayerEvidence,
