@@ -13,7 +13,7 @@ from calibration.pretraining.grid import (
 )
 from calibration.registration.image_geometry import voxel_centres_mm
 from calibration.simulation import EpiProtocol, Participant, SimulatedRun
-from calibration.simulation.epi_protocol import transformed
+from calibration.simulation.epi_protocol import apply_transform
 from rtdecode.events import Block, Event
 from rtdecode.stages import Preparation, PreparationSettings, Space, dilate
 from rtdecode.types import Bool, Float32
@@ -65,7 +65,7 @@ def true_coordinates(participant: Participant, mask: Bool) -> Float32:
     """Return where each voxel of `dilate(mask)` truly lies, scanner millimetres, (n, 3)."""
     mni_mm = voxel_centres_mm(mask.shape, grid_affine())[dilate(mask).ravel()]
     head_mm = participant.deformation.from_mni(np.ascontiguousarray(mni_mm.T))
-    return transformed(participant.pose, head_mm).T.astype(np.float32)
+    return apply_transform(participant.pose, head_mm).T.astype(np.float32)
 
 
 def blocks(events: tuple[Event, ...]) -> tuple[Block, ...]:

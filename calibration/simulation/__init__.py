@@ -1,4 +1,4 @@
-"""Simulated participants, and runs of theirs that look like a scanner's.
+"""Simulated participants, and their runs in the formats that scanners write.
 
     template = load_template()
     participant = make_participant(template, ParticipantSettings(), seed=1)
@@ -7,7 +7,7 @@
     write_dicom(run, folder, "siemens")
     write_events(run.events, folder / "events.tsv")
 
-Everything follows from two seeds, the participant's and the run's. No download, no torch.
+Two seeds determine all data: the participant's and the run's. It needs no download and no torch.
 """
 
 from importlib import import_module
@@ -18,5 +18,5 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is public when it is first asked for; the help of the commands needs none."""
+    """Import the public names at their first use; the help of the commands needs none of them."""
     return getattr(import_module("calibration.simulation.public"), name)

@@ -1,4 +1,4 @@
-"""Where in the brain each state shows, in the group and in one participant."""
+"""The pattern of activity of each state, in the group and in one participant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from calibration.simulation.seeds import lognormal
 from rtdecode.types import Float32, Float64
 
 MIN_CHANGE = 1e-9
-"""Smaller changes of the signal are none."""
+"""Smaller changes of the signal are set to zero."""
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,16 @@ class Focus:
 
     region: str
     centre_mm: tuple[float, float, float]
-    """MNI millimetres; negative x is left."""
+    """The centre in MNI millimetres; negative x is left."""
     gain: float = 1.0
-    """Height against the participant's BOLD amplitude; negative where activity falls."""
+    """Height relative to the participant's BOLD amplitude; negative if activity decreases."""
     radius_mm: float = 7.5
-    """Standard deviation of its Gaussian profile."""
+    """Standard deviation of the Gaussian profile."""
 
 
 @dataclass(frozen=True)
 class TaskState:
-    """A state that the participant can be in, and the group's pattern of activity for it."""
+    """A state of the participant, and the group's pattern of activity for it."""
 
     trial_type: str
     foci: tuple[Focus, ...]
@@ -41,15 +41,15 @@ class ActivationSettings:
     bold_percent: float = 1.8
     """Signal change at the centre of a focus of gain 1, in a long block, in grey matter."""
     sharing: float = 0.6
-    """Share of the pattern's variance that everybody has in common: 0 unrelated, 1 clones."""
+    """Share of the pattern's variance that all people have in common: 0 for none, 1 for all."""
     focus_jitter_mm: float = 4.0
-    """Standard deviation of each focus's place along each axis."""
+    """Standard deviation of each focus's position along each axis."""
     gain_spread: float = 0.3
     """Standard deviation of the logarithm of each focus's gain."""
     person_spread: float = 0.2
-    """The same for the participant's amplitude as a whole."""
+    """Standard deviation of the logarithm of the participant's amplitude."""
     block_spread: float = 0.3
-    """The same from block to block."""
+    """Standard deviation of the logarithm of each block's amplitude."""
 
 
 _CUE = (
@@ -74,7 +74,7 @@ def _hand(side: str) -> tuple[Focus, ...]:
 
 
 def default_states() -> tuple[TaskState, ...]:
-    """Return four states that scanners often see: two hands, and two kinds of picture.
+    """Return four states of common experiments: two hands, and two kinds of picture.
 
     Centres are typical of the literature: the hand area and its somatotopic partners (Mayka et al.
     2006), fusiform and occipital face areas and the posterior superior temporal sulcus (Kanwisher
@@ -114,7 +114,7 @@ def paint(foci: Sequence[Focus], mni_mm: Float64, grey: Float32) -> Float64:
     for focus in foci:
         distance = np.sum((mni_mm - np.array(focus.centre_mm)[:, None]) ** 2, axis=0)
         activity += focus.gain * np.exp(-distance / (2 * focus.radius_mm**2))
-    # Most 4 mm voxels of the cortex hold other tissue too, and answer in full all the same.
+    # Most 4 mm voxels of the cortex contain other tissue too, but respond fully.
     return activity * np.minimum(1.0, 1.5 * grey)
 
 
@@ -128,22 +128,22 @@ def draw_patterns(
 ) -> Float32:
     """Draw one participant's pattern for every state.
 
-    Each is sqrt(sharing) x the group's (its foci moved and scaled) + sqrt(1 - sharing) x one of
-    the participant's own (as many foci of the same gains, anywhere in grey matter), both of the
-    group pattern's energy.
+    It is sqrt(sharing) x the group's pattern (with its foci moved and scaled) + sqrt(1 - sharing) x
+    a private pattern (the same number of foci with the same gains, anywhere in grey matter). The
+    private pattern is scaled to the energy of the group's.
 
     Parameters
     ----------
     states
-        States with the group's foci.
+        The states with the group's foci.
     settings
-        Spread between people.
+        The variation between people.
     template
-        Where grey matter is, for the participant's own foci.
+        The map of grey matter, for the private foci.
     mni_mm
         MNI millimetres of the participant's voxels, (3, voxels).
     grey
-        Grey matter of those voxels, (voxels,).
+        Share of grey matter in these voxels, (voxels,).
     rng
         Source of randomness.
 
@@ -152,26 +152,26 @@ def draw_patterns(
     (states, voxels), signal change as a fraction of the signal.
     """
     amplitude = settings.bold_percent / 100 * float(lognormal(rng, settings.person_spread))
-    somewhere = np.argwhere(template.grey > 0.6)
+    grey_voxels = np.argwhere(template.grey > 0.6)
     patterns = []
     for state in states:
         group = paint(state.foci, mni_mm, grey)
         energy = np.linalg.norm(group)
-        moved = [_vary(focus, focus.centre_mm, settings, rng) for focus in state.foci]
-        own = []
+        group_foci = [_vary(focus, focus.centre_mm, settings, rng) for focus in state.foci]
+        private_foci = []
         for focus in state.foci:
-            voxel = somewhere[rng.integers(len(somewhere))]
+            voxel = grey_voxels[rng.integers(len(grey_voxels))]
             centre = template.affine[:3, :3] @ voxel + template.affine[:3, 3]
-            own.append(_vary(focus, tuple(centre), settings, rng))
-        mixed = np.sqrt(settings.sharing) * paint(moved, mni_mm, grey)
-        private = paint(own, mni_mm, grey)
+            private_foci.append(_vary(focus, tuple(centre), settings, rng))
+        pattern = np.sqrt(settings.sharing) * paint(group_foci, mni_mm, grey)
+        private = paint(private_foci, mni_mm, grey)
         norm = np.linalg.norm(private)
         if norm > 0:
-            mixed += np.sqrt(1.0 - settings.sharing) * energy / norm * private
-        patterns.append(amplitude * mixed)
-    found = np.array(patterns)
-    # Far tails are denormal numbers, with which processors take ten times as long.
-    return np.where(np.abs(found) < MIN_CHANGE, 0, found).astype(np.float32)
+            pattern += np.sqrt(1.0 - settings.sharing) * energy / norm * private
+        patterns.append(amplitude * pattern)
+    changes = np.array(patterns)
+    # The far tails are denormal numbers, which processors handle ten times more slowly.
+    return np.where(np.abs(changes) < MIN_CHANGE, 0, changes).astype(np.float32)
 
 
 def _vary(
@@ -180,7 +180,7 @@ def _vary(
     settings: ActivationSettings,
     rng: np.random.Generator,
 ) -> Focus:
-    """Return `focus` as one participant has it, near `centre_mm`."""
+    """Return one participant's variant of `focus`, near `centre_mm`."""
     x, y, z = np.array(centre_mm) + settings.focus_jitter_mm * rng.standard_normal(3)
     gain = focus.gain * float(lognormal(rng, settings.gain_spread))
     return Focus(focus.region, (float(x), float(y), float(z)), gain, focus.radius_mm)

@@ -1,8 +1,8 @@
-"""The head that all simulated participants deform: MNI152 with EPI contrast.
+"""The template head of all simulated participants: MNI152 with EPI contrast.
 
-Tissue maps are those that nilearn ships inside its package (ICBM152 2009a, non-linear asymmetric;
-Fonov et al. 2011), so nothing is downloaded. They show the brain only; skull, scalp and eyes are
-added around it because realignment and brain masks have to cope with them.
+The tissue maps are part of the nilearn package (ICBM152 2009a, non-linear asymmetric;
+Fonov et al. 2011), so nothing is downloaded. They show the brain only. Skull,
+scalp and eyes are added, because realignment and brain masks must work in their presence.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class HeadTemplate:
     white: Float32
     csf: Float32
     signal: Float32
-    """EPI signal relative to grey matter, susceptibility losses included."""
+    """EPI signal relative to grey matter, including susceptibility losses."""
 
     def sample(self, name: str, points_mm: Float64) -> Float32:
         """Interpolate the map called `name` linearly at MNI millimetres (3, n); 0 outside."""
@@ -49,10 +49,10 @@ def load_template() -> HeadTemplate:
     )
 
     image = load_mni152_template(resolution=1)
-    # 2 mm blocks of the 1 mm maps, with room around the brain for skull, scalp and eyes.
-    room = ((22, 22), (20, 26), (22, 22))
+    # 2 mm blocks of the 1 mm maps, with a margin around the brain for skull, scalp and eyes.
+    margin = ((22, 22), (20, 26), (22, 22))
     maps = [
-        _blocks(np.pad(np.asarray(each.dataobj, dtype=np.float32), room))
+        _blocks(np.pad(np.asarray(each.dataobj, dtype=np.float32), margin))
         for each in (
             load_mni152_gm_template(resolution=1),
             load_mni152_wm_template(resolution=1),
@@ -60,7 +60,7 @@ def load_template() -> HeadTemplate:
         )
     ]
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
-    affine[:3, 3] = image.affine[:3, 3] - [low for low, _ in room] + 0.5
+    affine[:3, 3] = image.affine[:3, 3] - [low for low, _ in margin] + 0.5
     grey, white, t1 = maps
     tissue = np.maximum(grey + white, 1.0)
     grey, white = grey / tissue, white / tissue
@@ -79,12 +79,12 @@ def _blocks(volume: Float32) -> Float32:
 def _signal(
     affine: Float64, grey: Float32, white: Float32, csf: Float32, brain: np.ndarray
 ) -> Float32:
-    """Give every tissue its EPI signal and take away what susceptibility destroys."""
+    """Return the EPI signal of all tissues, without the part that susceptibility destroys."""
     x, y, z = (
         affine[axis, 3] + 2.0 * index
         for axis, index in enumerate(np.ogrid[tuple(slice(size) for size in grey.shape)])
     )
-    # Falx and superior sagittal sinus: dark blood and dura where a T1 map shows only "not brain".
+    # Falx and superior sagittal sinus: dark blood and dura where a T1 map shows no brain.
     dural = 0.75 * np.exp(-((x / 2.5) ** 2)) * ((z > 20) | (y > 25) | ((y < -60) & (z > -5)))
     signal = GREY * grey + WHITE * white + CSF * csf * (1 - dural)
     outside = ndimage.distance_transform_edt(~brain, sampling=2.0)
@@ -103,7 +103,7 @@ def _signal(
 
 def _dropout(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Return the fraction of signal lost above the sphenoid sinus and the ear canals (0 to 1)."""
-    lost = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape))
+    loss = np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape))
     for centre, radius, depth in (
         ((0.0, 36.0, -27.0), (20.0, 17.0, 11.0), 0.97),
         ((-54.0, -26.0, -36.0), (12.0, 15.0, 10.0), 0.85),
@@ -112,5 +112,5 @@ def _dropout(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         distance = sum(
             ((axis - c) / r) ** 2 for axis, c, r in zip((x, y, z), centre, radius, strict=True)
         )
-        lost = np.maximum(lost, depth * np.exp(-(np.asarray(distance) ** 1.5)))
-    return lost
+        loss = np.maximum(loss, depth * np.exp(-(np.asarray(distance) ** 1.5)))
+    return loss

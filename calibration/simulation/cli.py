@@ -1,4 +1,4 @@
-"""`rtdecode simulate`: people who were never scanned, as DICOM files and BIDS events."""
+"""`rtdecode simulate`: simulated people, as DICOM files and BIDS events."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ class Design(StrEnum):
 
 
 class VendorChoice(StrEnum):
-    """Whose files to write."""
+    """The manufacturer whose file format is written."""
 
     SIEMENS = "siemens"
     SIEMENS_XA = "siemens-xa"
@@ -24,34 +24,36 @@ class VendorChoice(StrEnum):
 
 
 def simulate(
-    out: Annotated[Path, typer.Option(help="Folder to write; new or empty.")],
-    subjects: Annotated[int, typer.Option(help="How many people.", min=1)] = 5,
+    out: Annotated[Path, typer.Option(help="Output folder, new or empty.")],
+    subjects: Annotated[int, typer.Option(help="Number of people.", min=1)] = 5,
     states: Annotated[
         int,
         typer.Option(
-            help="How many states each can be in: up to 4 are left_hand, right_hand, faces and "
-            "places; more are drawn from a dictionary of regions.",
+            help="Number of states. Up to 4 they are left_hand, right_hand, faces and places; "
+            "further ones are drawn from a dictionary of regions.",
             min=1,
         ),
     ] = 4,
-    minutes: Annotated[float, typer.Option(help="Length of each run, at most.")] = 6.0,
-    runs: Annotated[int, typer.Option(help="Runs of each person.", min=1)] = 2,
+    minutes: Annotated[float, typer.Option(help="Maximum length of each run.")] = 6.0,
+    runs: Annotated[int, typer.Option(help="Number of runs of each person.", min=1)] = 2,
     tr: Annotated[float, typer.Option(help="Repetition time, seconds.")] = 1.0,
     design: Annotated[
-        Design, typer.Option(help="block: 12 s each; event: 2 s each, 6 to 12 s apart.")
+        Design, typer.Option(help="block: 12 s each; event: 2 s each, with pauses of 6 to 12 s.")
     ] = Design.BLOCK,
     vendor: Annotated[
         VendorChoice,
         typer.Option(
-            help="siemens: mosaics; siemens-xa: enhanced objects; ge, philips: a file a slice."
+            help="siemens: mosaics; siemens-xa: enhanced objects; ge, philips: one file per slice."
         ),
     ] = VendorChoice.SIEMENS,
-    seed: Annotated[int, typer.Option(help="Other people, other noise.", min=0)] = 1,
+    seed: Annotated[
+        int, typer.Option(help="A different seed simulates different people and noise.", min=0)
+    ] = 1,
 ) -> None:
     """Write sessions of simulated people: DICOM as a scanner exports it, and BIDS events.
 
-    Each person has individual anatomy, activity, haemodynamics, noise and movements; all
-    follow from one seed, and simulation.json says what was drawn from what.
+    Each person has individual anatomy, activity, haemodynamics, noise and movements. One seed
+    determines all of them; simulation.json records the settings.
 
     Example: rtdecode simulate --out cohort --subjects 1
     then: rtdecode calibrate --run cohort/sub-01/run-1/dicom --events cohort/sub-01/run-1/events.tsv
@@ -65,10 +67,10 @@ def simulate(
     settings = CohortSettings(subjects, states, minutes, runs, tr, design.value, vendor.value, seed)
     console = Console(stderr=True)
     with bars(console) as progress:
-        written = write_cohort(settings, out, progress)
-    first = written[0]
+        cohort = write_cohort(settings, out, progress)
+    first = cohort[0]
     console.print(
-        f"{out}: {len(written)} runs of {first.volumes} volumes, {subjects} people, {states} states"
+        f"{out}: {len(cohort)} runs of {first.volumes} volumes, {subjects} people, {states} states"
     )
     console.print(
         f"next: rtdecode calibrate --run {first.dicom} --events {first.events} "

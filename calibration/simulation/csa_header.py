@@ -1,6 +1,6 @@
-"""The Siemens CSA image header (0029,1010), as far as readers of mosaics need it.
+"""The part of the Siemens CSA image header (0029,1010) that readers of mosaics need.
 
-Layout "SV10", as nibabel documents it (https://nipy.org/nibabel/dicom/siemens_csa.html).
+The layout is "SV10", as documented by nibabel (https://nipy.org/nibabel/dicom/siemens_csa.html).
 """
 
 import struct
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 _CHECK = 77
 _ITEMS = 6
-"""Scanners reserve room for this many values of every element, used or not."""
+"""Scanners reserve space for this number of values in every element."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class CsaElement:
 
 
 _VR_CODES = {"FD": 4, "IS": 6, "DS": 3, "US": 9, "LO": 19, "SH": 20}
-"""Siemens' own number (syngo DT) for each value representation used here."""
+"""Siemens' number (syngo DT) of each value representation."""
 
 
 def encode(elements: Sequence[CsaElement]) -> bytes:
-    """Return the header that holds `elements`."""
+    """Return the header with `elements`."""
     parts = [b"SV10\x04\x03\x02\x01", struct.pack("<2I", len(elements), _CHECK)]
     for element in elements:
         count = max(_ITEMS, len(element.values))

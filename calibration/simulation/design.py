@@ -22,15 +22,15 @@ class RunDesign:
     blocks_per_state: int = 4
     block_s: float = 12.0
     rest_s: float = 8.0
-    """After every block, at least."""
+    """Minimum rest after every block."""
     lead_in_s: float = 24.0
     """Rest before the first block: online statistics need about 20 s."""
     series_number: int = 5
     """DICOM SeriesNumber of the run."""
     protocol: EpiProtocol = field(default_factory=EpiProtocol)
     jitter_s: float = 0.0
-    """Most that is added to a rest. Rests are then drawn so that a run's length does not depend on
-    the draw; blocks of a second or two with some jitter are a slow event-related design."""
+    """Maximum time added to a rest. The rests are drawn so that the length of a run is fixed. Short
+    blocks of 1 to 2 s with jitter are a slow event-related design."""
 
     def __post_init__(self) -> None:
         problems = [
@@ -49,23 +49,23 @@ class RunDesign:
             raise ConfigError(problems)
 
     def duration_s(self, states: int) -> float:
-        """Return how long a run with this many states lasts."""
-        each_s = self.block_s + self.rest_s + self.jitter_s / 2
-        return self.lead_in_s + states * self.blocks_per_state * each_s
+        """Return the length of a run with this number of states, seconds."""
+        block_and_rest_s = self.block_s + self.rest_s + self.jitter_s / 2
+        return self.lead_in_s + states * self.blocks_per_state * block_and_rest_s
 
     def volumes(self, states: int) -> int:
-        """Return how many volumes such a run has."""
+        """Return the number of volumes of a run with this number of states."""
         return int(np.ceil(self.duration_s(states) / self.protocol.repetition_time_s - 1e-9))
 
 
 def schedule(
     design: RunDesign, states: Sequence[str], rng: np.random.Generator
 ) -> tuple[Event, ...]:
-    """Draw the order of blocks: balanced, random within each round."""
+    """Draw the order of blocks, random within each round, and return their events."""
     order = [
         states[i] for _ in range(design.blocks_per_state) for i in rng.permutation(len(states))
     ]
-    # Evenly spread waits in random order: their sum is always the same.
+    # The waits are evenly spread and in random order, so that their sum is always the same.
     waits = (np.arange(len(order)) + 0.5) / len(order) * design.jitter_s
     steps = design.block_s + design.rest_s + (rng.permutation(waits) if design.jitter_s else waits)
     onsets = design.lead_in_s + np.concatenate([[0.0], np.cumsum(steps)[:-1]])

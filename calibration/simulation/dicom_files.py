@@ -1,4 +1,4 @@
-"""Simulated runs as the DICOM files of one vendor's scanner or another's."""
+"""Write simulated runs as the DICOM files of one vendor's scanner."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,14 +33,14 @@ def write_dicom(
     Parameters
     ----------
     run
-        From `session.simulate_run`.
+        From `simulate_run`.
     folder
-        Made where it is missing; it must hold no ``.dcm`` file yet, so that runs never mix.
+        It is created if it is missing. It must hold no ``.dcm`` file, so that runs never mix.
     vendor
         ``siemens``: a mosaic for each volume; ``siemens-xa``: an enhanced multi-frame object for
-        each; ``ge`` and ``philips``: a classic object for each slice.
+        each volume; ``ge`` and ``philips``: a classic object for each slice.
     progress
-        Called after each volume with the number of volumes written and to be written.
+        Called after each volume with the number of written volumes and their total.
 
     Returns
     -------
@@ -55,12 +55,12 @@ def write_dicom(
     if any(folder.glob("*.dcm")):
         raise ConfigError(f"{folder} already holds .dcm files; name an empty folder for this run")
     slices = run.design.protocol.matrix[2]
-    each = slices if vendor in {"ge", "philips"} else 1
+    files_per_volume = slices if vendor in {"ge", "philips"} else 1
     paths: list[Path] = []
     for name, dataset in _OBJECTS[vendor](run):
         path = folder / name
         dataset.save_as(path, enforce_file_format=True)
         paths.append(path)
-        if progress is not None and len(paths) % each == 0:
-            progress(len(paths) // each, len(run))
+        if progress is not None and len(paths) % files_per_volume == 0:
+            progress(len(paths) // files_per_volume, len(run))
     return paths

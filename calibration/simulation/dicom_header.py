@@ -1,4 +1,4 @@
-"""What the DICOM objects of all simulated scanners have in common."""
+"""The common elements of the DICOM objects of all simulated scanners."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from rtdecode.types import Float64
 
 DATE = "20000101"
 START_S = 10 * 3600.0
-"""The first volume is acquired at ten o'clock."""
+"""Start of the acquisition, seconds after midnight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
-    """The manufacturer of the scanner, and names in its objects."""
+    """A scanner, by the names in its objects."""
 
     manufacturer: str
     software: str
@@ -30,13 +30,13 @@ class Slices:
     """Positions of the slices in DICOM's patient coordinates (LPS)."""
 
     positions: Float64
-    """(slices, 3): centre of each one's first stored pixel, millimetres."""
+    """Centre of each slice's first stored pixel, (slices, 3), millimetres."""
     cosines: Float64
-    """(6,): directions of rows and columns."""
+    """Directions of rows and columns, (6,)."""
     normal: Float64
-    """(3,): from one slice to the next, a unit vector."""
+    """Unit vector from one slice to the next, (3,)."""
     step: Float64
-    """(3, 3): millimetres along a row, along a column and from slice to slice, as columns."""
+    """Steps along a row, a column and from slice to slice, as columns, (3, 3), millimetres."""
 
 
 def slices_of(run: SimulatedRun) -> Slices:
@@ -91,7 +91,7 @@ def series(run: SimulatedRun, scanner: Scanner) -> FileDataset:
 
 
 def classic(dataset: FileDataset, run: SimulatedRun) -> None:
-    """Add the scan's parameters where classic objects have them."""
+    """Add the elements of classic objects: the parameters of the scan."""
     protocol = run.design.protocol
     width, height, _ = protocol.matrix
     dataset.ScanningSequence = "EP"
@@ -111,7 +111,7 @@ def classic(dataset: FileDataset, run: SimulatedRun) -> None:
 
 
 def identify(dataset: FileDataset, run: SimulatedRun, instance: int, acquired_s: float) -> None:
-    """Turn `dataset` into the object of this number, acquired so long after the run's start."""
+    """Set the number of the object and its time of acquisition after the run's start."""
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[run.series_uid, str(instance)])
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.InstanceNumber = instance

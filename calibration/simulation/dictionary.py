@@ -1,8 +1,8 @@
-"""A dictionary of regions that tasks draw on, and states that are drawn from it.
+"""A dictionary of brain regions, and states that are drawn from it.
 
-Tasks differ less in which regions the brain has than in which of them they use, and how much
-(Poldrack & Yarkoni 2016). A state is a handful of entries with gains of its own, so that what is
-learnt from many states (positions and appearance of regions) can help with a new state.
+Tasks differ in which regions they use and how strongly (Poldrack & Yarkoni 2016). A state is a few
+entries, each with a gain. A network that learns the positions and shapes of regions from many
+states can therefore transfer them to a new state.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ REGIONS = (
     ("supplementary motor area", (4.0, -4.0, 60.0), 7.5),
     ("putamen", (26.0, -4.0, 4.0), 6.0),
     ("cerebellum V", (18.0, -52.0, -22.0), 7.5),
-    # Seeing: Kanwisher et al. 1997, Epstein & Kanwisher 1998, Dilks et al. 2013, Malach et al.
+    # Vision: Kanwisher et al. 1997, Epstein & Kanwisher 1998, Dilks et al. 2013, Malach et al.
     # 1995, Downing et al. 2001, Dumoulin et al. 2000.
     ("fusiform face area", (40.0, -53.0, -19.0), 7.5),
     ("occipital face area", (39.0, -80.0, -8.0), 7.5),
@@ -52,11 +52,11 @@ REGIONS = (
     ("amygdala", (20.0, -6.0, -16.0), 6.0),
     ("nucleus accumbens", (11.0, 11.0, -4.0), 5.0),
 )
-"""Name, right-hand MNI millimetres, and radius; each is also found on the left."""
-FEWEST, MOST = 4, 7
-"""Regions of a state."""
-DROPS = 0.2
-"""Share of regions whose activity falls."""
+"""Name, right-hand MNI millimetres, and radius. Each region exists on the left too."""
+MIN_REGIONS, MAX_REGIONS = 4, 7
+"""Limits of the number of regions of a state."""
+NEGATIVE_SHARE = 0.2
+"""Share of regions whose activity decreases."""
 BOTH_SIDES = 0.5
 """Share of regions that a state uses on both sides."""
 
@@ -69,19 +69,19 @@ def draw_states(
     Parameters
     ----------
     count
-        How many, at least one.
+        Number of states, at least one.
     rng
         Source of randomness.
     prefix
-        Of their names.
+        Prefix of their names.
 
     Raises
     ------
     ConfigError
-        None is asked for.
+        `count` is less than one.
     """
     if count < 1:
-        raise ConfigError(f"{count} states are none; ask for at least one")
+        raise ConfigError(f"{count} states: give 1 or more")
     return tuple(
         TaskState(f"{prefix}_{number:02d}", tuple(_foci(rng))) for number in range(1, count + 1)
     )
@@ -90,9 +90,9 @@ def draw_states(
 def _foci(rng: np.random.Generator) -> Sequence[Focus]:
     """Draw one state's regions."""
     foci = []
-    for place in rng.permutation(len(REGIONS))[: int(rng.integers(FEWEST, MOST + 1))]:
+    for place in rng.permutation(len(REGIONS))[: int(rng.integers(MIN_REGIONS, MAX_REGIONS + 1))]:
         name, (x, y, z), radius_mm = REGIONS[place]
-        gain = float(lognormal(rng, 0.3)) * (-0.4 if rng.random() < DROPS else 1.0)
+        gain = float(lognormal(rng, 0.3)) * (-0.4 if rng.random() < NEGATIVE_SHARE else 1.0)
         side = 1.0 if rng.random() < 0.5 else -1.0
         sides = (side, -side) if rng.random() < BOTH_SIDES else (side,)
         foci += [

@@ -1,8 +1,8 @@
-"""Where an EPI shows tissue in the wrong place: susceptibility shifts along the phase encoding.
+"""Distortion of an EPI: susceptibility shifts tissue along the phase encoding.
 
-Air in the sphenoid sinus and the ear canals bends the field, and a slow read-out along y turns that
-into a shift of millimetres (Jezzard & Balaban 1995). The signal is squeezed or stretched with it.
-The maps that follow from the images are still a little wrong there, as real ones are.
+Air in the sphenoid sinus and the ear canals distorts the field, and the slow read-out along y turns
+this into a shift of millimetres (Jezzard & Balaban 1995), which compresses or stretches the signal.
+Registration does not correct it, so that maps are slightly wrong there, as in real data.
 """
 
 from dataclasses import dataclass
@@ -17,27 +17,27 @@ SITES = (
     ((-52.0, -26.0, -30.0), (18.0, 20.0, 16.0), 0.6),
     ((52.0, -26.0, -30.0), (18.0, 20.0, 16.0), 0.6),
 )
-"""Centre and radii in MNI millimetres, and how strong against the strongest."""
+"""Centre and radii in MNI millimetres, and strength relative to the strongest."""
 _STEP_MM = 0.5
 
 
 @dataclass(frozen=True)
 class DistortionSettings:
-    """Size of the shift: 2 to 6 mm are usual at 3 T without a field map."""
+    """Size of the shift; 2 to 6 mm are usual at 3 T without a field map."""
 
     peak_mm: float = 4.0
-    """Mean of the largest shift, towards the front."""
+    """Mean over people of the maximum shift, which is to anterior."""
     peak_spread: float = 0.25
-    """Standard deviation of its logarithm between people."""
+    """Standard deviation over people of the logarithm of the maximum shift."""
 
 
 def draw_peak_mm(settings: DistortionSettings, rng: np.random.Generator) -> float:
-    """Draw one participant's largest shift."""
+    """Draw one participant's maximum shift."""
     return settings.peak_mm * float(lognormal(rng, settings.peak_spread))
 
 
 def shift_mm(mni_mm: Float64, peak_mm: float) -> Float64:
-    """Return how far in front of a point (3, n) the tissue lies that is shown there, (n,)."""
+    """Return the shift (n,) from points of the image (3, n) to their tissue, to anterior."""
     shift = np.zeros(mni_mm.shape[1])
     for centre, radii, strength in SITES:
         away = (mni_mm - np.array(centre)[:, None]) / np.array(radii)[:, None]
@@ -45,29 +45,29 @@ def shift_mm(mni_mm: Float64, peak_mm: float) -> Float64:
     return shift
 
 
-def distorted(
+def displaced_tissue(
     points_mm: Float64, forward: Float64, to_mni: Float64, peak_mm: float
 ) -> tuple[Float64, Float64]:
-    """Return where the tissue lies that an image shows, and how much brighter it is there.
+    """Return the true position of the tissue that an image shows, and its relative brightness.
 
     Parameters
     ----------
     points_mm
-        Where the image shows it, (3, n).
+        Positions in the image, (3, n).
     forward
         Unit vector of the phase encoding, (3,).
     to_mni
-        (4, 4), affine from these points to MNI millimetres; the shift is so smooth that no more is
-        needed.
+        Affine from these points to MNI millimetres, (4, 4); the shift is so smooth that an affine
+        is sufficient.
     peak_mm
-        The participant's largest shift.
+        The participant's maximum shift.
 
     Returns
     -------
     tissue_mm : ndarray
-        (3, n)
+        True positions, (3, n).
     brightness : ndarray
-        (n,): signal of a stretch of tissue over that of the stretch of image showing it.
+        Ratio of a length of tissue to the length of the image that shows it, (n,).
     """
     along = forward[:, None]
 

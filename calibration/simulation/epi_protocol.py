@@ -1,4 +1,4 @@
-"""Grids, rigid transforms, and where the operator places the slab of slices."""
+"""Grids, rigid transforms, and the slices that the operator plans."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from rtdecode.types import Float32, Float64
 
 @dataclass(frozen=True)
 class Grid:
-    """Isotropic sampling grid along the axes of the head."""
+    """An isotropic sampling grid along the axes of the head."""
 
     shape: tuple[int, int, int]
     origin_mm: tuple[float, float, float]
-    """Centre of the first voxel."""
+    """The centre of the first voxel."""
     spacing_mm: float
 
     def voxels(self, points_mm: Float64) -> Float64:
@@ -28,9 +28,9 @@ class Grid:
 
 
 ANATOMY_GRID = Grid((98, 118, 94), (-97.0, -131.0, -85.0), 2.0)
-"""Head millimetres on which a participant's anatomy is stored."""
+"""The grid of a participant's anatomy, in head millimetres."""
 DYNAMICS_GRID = Grid((49, 59, 47), (-96.0, -130.0, -84.0), 4.0)
-"""Head millimetres at which activation and physiological noise are simulated; twice as coarse."""
+"""The grid of activation and physiological noise, twice as coarse, in head millimetres."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,15 @@ def rigid(parameters: Float64, centre_mm: Float64) -> Float64:
 
 
 def place_slab(protocol: EpiProtocol, pose: Float64, top_mm: float) -> Float64:
-    """Return the EPI affine after a careful, not perfect operator planned the slices.
+    """Return the affine of an EPI whose slices an operator planned with usual precision.
 
-    The operator turns the slab along the head by whole degrees, centres it on the head, and puts
+    The operator rotates the slab with the head in whole degrees, centres it on the head, and places
     its upper edge just above the brain.
 
     Parameters
     ----------
     protocol
-        Matrix and voxel size.
+        The matrix and voxel size.
     pose
         Head millimetres to scanner millimetres, (4, 4).
     top_mm
@@ -107,14 +107,14 @@ def place_slab(protocol: EpiProtocol, pose: Float64, top_mm: float) -> Float64:
         -np.arcsin(pose[2, 0]),
         np.arctan2(pose[1, 0], pose[0, 0]),
     )
-    planned = np.deg2rad(np.round(np.rad2deg(angles)))
-    axes = rotation(*planned) @ np.diag([-1.0, 1.0, 1.0])
+    slab_angles = np.deg2rad(np.round(np.rad2deg(angles)))
+    axes = rotation(*slab_angles) @ np.diag([-1.0, 1.0, 1.0])
     height = protocol.matrix[2] * protocol.voxel_mm[2]
     centre = pose @ np.array([0.0, -18.0, top_mm + 5.0 - height / 2, 1.0])
     affine = np.eye(4)
     affine[:3, :3] = axes * np.array(protocol.voxel_mm)
     middle = (np.array(protocol.matrix) - 1) / 2
-    # A console shows, and plans in, tenths of a millimetre.
+    # The scanner's console plans in tenths of a millimetre.
     affine[:3, 3] = np.round(centre[:3], 1) - affine[:3, :3] @ middle
     return affine
 
@@ -130,6 +130,6 @@ def inverse(transform: Float64) -> Float64:
     return np.asarray(np.linalg.inv(transform), dtype=np.float64)
 
 
-def transformed(transform: Float64, points_mm: Float64 | Float32) -> Float64:
+def apply_transform(transform: Float64, points_mm: Float64 | Float32) -> Float64:
     """Apply a (4, 4) transform to points (3, n)."""
     return transform[:3, :3] @ points_mm + transform[:3, 3:]

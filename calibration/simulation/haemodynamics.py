@@ -1,4 +1,4 @@
-"""From a block of stimulation to the blood's answer."""
+"""The haemodynamic response to blocks of stimulation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class HaemodynamicSettings:
     peak_spread_s: float = 0.6
     """Standard deviation of the time to peak between people."""
     undershoot: float = 0.16
-    """Mean height of the undershoot over that of the peak."""
+    """Mean ratio of the undershoot's weight to the peak's."""
     undershoot_spread: float = 0.04
 
 
@@ -34,7 +34,7 @@ class Haemodynamics:
     undershoot_s: float
     """Time of the undershoot's lowest point."""
     undershoot: float
-    """Its weight against the peak's."""
+    """Weight of the undershoot relative to the peak."""
 
     def response(self, times_s: Float64) -> Float64:
         """Return the response to a brief event at `times_s` after it; its integral is 1 per s."""
@@ -66,11 +66,11 @@ def block_responses(
     states
         The states, in the order of the result's columns.
     amplitudes
-        How strong each block is, (events,); 1 gives a plateau of 1 in a long block.
+        Strength of each block, (events,); 1 gives a plateau of 1 in a long block.
     haemodynamics
         The participant's response.
     times_s
-        When volumes are acquired, (volumes,).
+        Acquisition times of the volumes, (volumes,).
 
     Returns
     -------

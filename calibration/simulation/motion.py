@@ -1,4 +1,4 @@
-"""Rigid head motion: a slow drift, small jitters, breathing, and now and then a start."""
+"""Rigid head motion: slow drift, jitter, breathing and sudden movements."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from rtdecode.types import Float64
 
 @dataclass(frozen=True)
 class MotionSettings:
-    """Strength of head motion; a compliant adult by default.
+    """Amount of head motion; the default is a cooperative adult.
 
-    Each figure is one standard deviation, for translations along and rotations about each axis.
+    Each value is a standard deviation, of translations along and rotations about each axis.
     """
 
     between_runs_mm: float = 0.4
@@ -43,18 +43,18 @@ def draw_motion(
     Parameters
     ----------
     settings
-        How restless the head is.
+        The amount of motion.
     times_s
-        When volumes are acquired, (volumes,).
+        Acquisition times of the volumes, (volumes,).
     quiet_s
-        No start before this time.
+        There is no sudden movement before this time.
     rng
         Source of randomness.
 
     Returns
     -------
-    (volumes, 6): trans_x, trans_y, trans_z in mm, rot_x, rot_y, rot_z in radians, against the
-    head's nominal pose, in the convention of `rtdecode.types.Motion`.
+    (volumes, 6): trans_x, trans_y, trans_z in mm, rot_x, rot_y, rot_z in radians, relative to
+    the head's nominal pose, in the convention of `rtdecode.types.Motion`.
     """
     volumes = len(times_s)
     degree = np.deg2rad(1.0)
@@ -81,7 +81,7 @@ def draw_motion(
 
 
 def _drift(volumes: int, times_s: Float64, rng: np.random.Generator) -> Float64:
-    """Return six slow curves from 0, (volumes, 6), of about unit size at the run's end."""
+    """Return six slow curves that start at 0 and end at about unit size, (volumes, 6)."""
     linear = np.linspace(0.0, 1.0, volumes)[:, None] * rng.standard_normal(6)
     walk = np.cumsum(rng.standard_normal((volumes, 6)), axis=0) / np.sqrt(volumes)
     step_s = float(times_s[1] - times_s[0]) if volumes > 1 else 1.0

@@ -1,9 +1,9 @@
-"""What makes a voxel fluctuate besides the task.
+"""Noise of the voxels: physiological and thermal.
 
 Physiological noise scales with the signal and moves with the head; thermal noise does neither
-(Krüger & Glover 2001). The physiological part has few-mode components (drift, resting networks,
-global fluctuation, heart and breath) and a full-rank, spatially smooth, autoregressive one, so that
-no decoder can project it out.
+(Krüger & Glover 2001). The physiological noise has components of few modes (drift, resting
+networks, global fluctuation, heart and breath) and one of full rank, spatially smooth and
+autoregressive, so that no decoder can project it out.
 """
 
 from collections.abc import Iterator
@@ -18,31 +18,31 @@ from rtdecode.types import Bool, Float32, Float64
 
 @dataclass(frozen=True)
 class NoiseSettings:
-    """Size of each component; percentages are standard deviations, of the signal in grey matter."""
+    """Size of each component. Percentages are standard deviations over grey matter's signal."""
 
     person_spread: float = 0.2
-    """Standard deviation of the logarithm of how noisy a person's scans are, all in all."""
+    """Standard deviation of the logarithm of a person's noise level."""
     place_spread: float = 0.3
-    """The same from place to place in one brain."""
+    """Standard deviation of the logarithm of the noise level over the places of one brain."""
 
     thermal_snr: float = 110.0
-    """Signal of grey matter over the thermal noise's standard deviation, in one volume."""
+    """Ratio of grey matter's signal to the thermal noise's standard deviation, in one volume."""
     smooth_percent: float = 0.60
-    """Spatially smooth, autoregressive noise."""
+    """Amount of spatially smooth, autoregressive noise."""
     smooth_fwhm_mm: float = 8.0
     autoregression: float = 0.35
-    """Its correlation from one second to the next."""
+    """Correlation of the smooth noise from one second to the next."""
     networks: int = 8
-    """Resting networks: fixed maps of the participant with slow time courses."""
+    """Number of resting networks, which are fixed maps with slow time courses."""
     network_percent: float = 0.30
-    """Each network's."""
+    """Amount of noise of each network."""
     network_memory_s: float = 8.0
-    """Time after which a network's activity has forgotten itself (1/e)."""
+    """Time in which the autocorrelation of a network's activity falls to 1/e."""
     global_percent: float = 0.15
     drift_percent: float = 0.6
     """Drift of the scanner and the head over a run."""
     cardiac_percent: float = 0.5
-    """Amplitude in fluid, where pulsation is strongest; it is much smaller elsewhere."""
+    """Amplitude in fluid, where pulsation is strongest."""
     cardiac_hz: float = 1.1
     breathing_percent: float = 0.2
     breathing_hz: float = 0.27
@@ -53,15 +53,15 @@ class NoiseMaps:
     """Spatial maps of one participant's noise sources, for the voxels of `mask`."""
 
     mask: Bool
-    """The brain on `geometry.DYNAMICS_GRID`."""
+    """The brain on `epi_protocol.DYNAMICS_GRID`."""
     weight: Float32
-    """(voxels,): about 1 in grey matter, less in white, more in fluid."""
+    """Relative noise, (voxels,): about 1 in grey matter, less in white matter, more in fluid."""
     fluid: Float32
-    """(voxels,): share of cerebrospinal fluid."""
+    """Share of cerebrospinal fluid, (voxels,)."""
     networks: Float32
-    """(networks, voxels), unit root mean square in grey matter."""
+    """Maps of the networks, (networks, voxels), with unit root mean square in grey matter."""
     level: float
-    """Noise level of this person; 1 is the population median."""
+    """Noise level of the person; 1 is the population's median."""
 
 
 def draw_weight(
@@ -70,7 +70,7 @@ def draw_weight(
     settings: NoiseSettings,
     rng: np.random.Generator,
 ) -> Float32:
-    """Draw how much a voxel fluctuates, (voxels,), from its grey and white matter and fluid."""
+    """Draw the noise of each voxel, (voxels,), from its grey matter, white matter and fluid."""
     grey, white, csf = tissues
     place = np.exp(settings.place_spread * _smooth_map(mask, 20.0, rng))
     return np.asarray((grey + 0.6 * white + 1.3 * csf) * place, dtype=np.float32)
@@ -103,7 +103,7 @@ def _memory(volumes: int, correlation: float, rng: np.random.Generator) -> Float
 
 
 def _oscillation(times_s: Float64, hertz: float, rng: np.random.Generator) -> Float64:
-    """Return a rhythm's sine and cosine (2, volumes) at unit variance; its rate wanders by 5 %."""
+    """Return the sine and cosine (2, volumes), of unit variance, of a rate that varies by 5 %."""
     step_s = np.diff(times_s, prepend=times_s[0])
     wander = np.cumsum(rng.standard_normal(len(times_s))) * 0.05 * np.sqrt(step_s.max())
     phase = 2 * np.pi * (hertz * times_s + rng.uniform()) + 2 * np.pi * hertz * wander
@@ -113,7 +113,7 @@ def _oscillation(times_s: Float64, hertz: float, rng: np.random.Generator) -> Fl
 def _components(
     settings: NoiseSettings, maps: NoiseMaps, times_s: Float64, rng: np.random.Generator
 ) -> tuple[Float32, Float32]:
-    """Return the few-mode part as time courses (volumes, modes) and maps (modes, voxels)."""
+    """Return the components of few modes: courses (volumes, modes) and maps (modes, voxels)."""
     volumes = len(times_s)
     step_s = float(times_s[1] - times_s[0]) if volumes > 1 else 1.0
     courses: list[Float64] = []
@@ -146,16 +146,16 @@ def _components(
 def physiological_noise(
     settings: NoiseSettings, maps: NoiseMaps, times_s: Float64, rng: np.random.Generator
 ) -> Iterator[Float32]:
-    """Yield, volume by volume, the noise (voxels of the mask,) as a fraction of the signal.
+    """Yield each volume's noise (voxels of the mask,) as a fraction of the signal.
 
     Parameters
     ----------
     settings
         Size of each component.
     maps
-        Where it arises.
+        Spatial maps of the noise sources.
     times_s
-        When volumes are acquired, (volumes,), evenly spaced.
+        Acquisition times of the volumes, (volumes,), evenly spaced.
     rng
         Source of randomness.
     """

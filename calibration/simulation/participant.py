@@ -1,4 +1,4 @@
-"""One simulated participant: a head, a brain and its habits."""
+"""One simulated participant: anatomy, activity, noise and motion."""
 
 from dataclasses import dataclass, field
 
@@ -18,10 +18,10 @@ from calibration.simulation.epi_protocol import (
     ANATOMY_GRID,
     DYNAMICS_GRID,
     EpiProtocol,
+    apply_transform,
     inverse,
     place_slab,
     rotation,
-    transformed,
 )
 from calibration.simulation.haemodynamics import (
     Haemodynamics,
@@ -35,12 +35,12 @@ from rtdecode.errors import ConfigError
 from rtdecode.types import Float32, Float64
 
 TOP_MM = 80.0
-"""Height of the top of the MNI152 brain."""
+"""Height of the top of the MNI152 brain, MNI millimetres."""
 
 
 @dataclass(frozen=True)
 class ParticipantSettings:
-    """The population that participants are drawn from."""
+    """The population of the participants."""
 
     states: tuple[TaskState, ...] = field(default_factory=default_states)
     activation: ActivationSettings = field(default_factory=ActivationSettings)
@@ -67,22 +67,22 @@ class ParticipantSettings:
 
 @dataclass(frozen=True, eq=False)
 class Participant:
-    """One simulated participant, in the scanner."""
+    """One simulated participant in the scanner."""
 
     seed: int
     settings: ParticipantSettings
     deformation: Deformation
-    """Head millimetres to MNI millimetres."""
+    """The map from head millimetres to MNI millimetres."""
     pose: Float64
-    """Head millimetres to scanner RAS+ millimetres, (4, 4)."""
+    """Affine from head millimetres to scanner RAS+ millimetres, (4, 4)."""
     coil: Float64
-    """(4,): how much brighter the coil makes the rim, and its slopes along x, y, z per 100 mm."""
+    """The coil's gain at the rim, and its slopes along x, y and z per 100 mm, (4,)."""
     distortion_mm: float
-    """The largest shift of tissue along the phase encoding."""
+    """Maximum shift of tissue along the phase encoding."""
     signal: Float32
-    """Signal relative to grey matter, on `geometry.ANATOMY_GRID`."""
+    """Signal relative to grey matter, on `epi_protocol.ANATOMY_GRID`."""
     patterns: Float32
-    """(states, voxels of `noise.mask`): BOLD of each state, a fraction of the signal."""
+    """BOLD change of each state as a fraction of the signal, (states, voxels of `noise.mask`)."""
     noise: NoiseMaps
     haemodynamics: Haemodynamics
 
@@ -93,7 +93,7 @@ class Participant:
 
     def to_mni(self, scanner_mm: Float64) -> Float64:
         """Return the true MNI millimetres (3, n) of scanner millimetres (3, n) at zero motion."""
-        return self.deformation.to_mni(transformed(inverse(self.pose), scanner_mm))
+        return self.deformation.to_mni(apply_transform(inverse(self.pose), scanner_mm))
 
     def epi_affine(self, protocol: EpiProtocol) -> Float64:
         """Return the affine (4, 4) of the slices that the operator planned for this head."""
@@ -109,14 +109,14 @@ def make_participant(
     Parameters
     ----------
     template
-        From `anatomy.load_template`; one serves any number of participants.
+        From `anatomy.load_template`.
     settings
         The population.
     seed
-        Not negative.
+        Seed of the participant, not negative.
     """
     if seed < 0:
-        raise ConfigError(f"The seed of a simulated participant must not be negative: {seed}")
+        raise ConfigError(f"The seed of a simulated participant must be 0 or more: {seed}")
     deformation = draw_deformation(settings.anatomy, stream("shape", seed))
     mni_mm = deformation.to_mni(ANATOMY_GRID.points_mm())
     grey, white, csf, relative = (
@@ -125,12 +125,12 @@ def make_participant(
     )
     coarse_grey, coarse_white, coarse_csf = (_halve(each) for each in (grey, white, csf))
     mask = coarse_grey + coarse_white + coarse_csf > 0.3
-    in_mask = deformation.to_mni(DYNAMICS_GRID.points_mm()[:, mask.ravel()])
+    mask_mni_mm = deformation.to_mni(DYNAMICS_GRID.points_mm()[:, mask.ravel()])
     patterns = draw_patterns(
         settings.states,
         settings.activation,
         template,
-        in_mask,
+        mask_mni_mm,
         coarse_grey[mask],
         stream("activation", seed),
     )
@@ -161,13 +161,13 @@ def make_participant(
 
 
 def _halve(volume: Float32) -> Float32:
-    """Average blocks of 2 x 2 x 2 voxels of the anatomy's grid onto the dynamics' grid."""
+    """Average blocks of 2 x 2 x 2 voxels: from `ANATOMY_GRID` to `DYNAMICS_GRID`."""
     x, y, z = DYNAMICS_GRID.shape
     return volume.reshape(x, 2, y, 2, z, 2).mean(axis=(1, 3, 5))
 
 
 def _individual(relative: Float32, grey: Float32, rng: np.random.Generator) -> Float32:
-    """Add individual folds to the average brain, and blur it as an EPI read-out does."""
+    """Return the signal with individual folds, blurred as by an EPI read-out."""
     texture = ndimage.gaussian_filter(
         rng.standard_normal(relative.shape, dtype=np.float32), 0.8, mode="reflect"
     )
@@ -176,7 +176,7 @@ def _individual(relative: Float32, grey: Float32, rng: np.random.Generator) -> F
 
 
 def _draw_pose(rng: np.random.Generator) -> Float64:
-    """Draw how the head lies: chin up or down most, turned and tilted a little, off the centre."""
+    """Draw the head's position: mostly pitch, little rotation about other axes, off-centre."""
     pose = np.eye(4)
     pose[:3, :3] = rotation(*np.deg2rad([7.0, 1.5, 2.0] * rng.standard_normal(3)))
     pose[:3, 3] = [0.0, 5.0, -5.0] + np.array([2.0, 8.0, 12.0]) * rng.standard_normal(3)

@@ -1,4 +1,4 @@
-"""What `calibration.simulation` offers."""
+"""The public names of `calibration.simulation`."""
 
 from calibration.simulation.activation import (
     ActivationSettings,

@@ -8,18 +8,18 @@ from rtdecode.types import Float32
 
 @njit(cache=True, nogil=True)
 def trilinear(volume: Float32, to_voxels: Float32, points: Float32, out: Float32) -> None:
-    """Write into `out` (n,) what `volume` (X, Y, Z) holds at `points`; 0 outside the volume.
+    """Write the values of `volume` (X, Y, Z) at `points` into `out` (n,); 0 outside the volume.
 
     Parameters
     ----------
     volume
-        What is sampled.
+        The volume to sample.
     to_voxels
-        (3, 4), from the frame of `points` to fractional voxels of `volume`.
+        Affine from the frame of `points` to fractional voxels of `volume`, (3, 4).
     points
-        (3, n).
+        The positions, (3, n).
     out
-        (n,), overwritten.
+        The result, (n,), overwritten.
     """
     width, depth, height = volume.shape
     a = to_voxels

@@ -1,4 +1,4 @@
-"""One tree of random numbers for everything that is simulated."""
+"""One tree of random number generators for the simulation."""
 
 import hashlib
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 def stream(name: str, *seeds: int) -> np.random.Generator:
-    """Return the generator of one factor, independent of every other factor's.
+    """Return the random number generator of one factor, independent of all others.
 
-    Streams are named, so that a factor added later leaves all existing ones as they are.
+    Streams have names, so that a new factor does not change the existing ones.
 
     Parameters
     ----------
     name
-        What is drawn, for example ``"anatomy"``.
+        Name of the factor, for example ``"anatomy"``.
     *seeds
         The path in the tree: the participant's seed, then the run's.
     """

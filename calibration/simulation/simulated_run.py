@@ -1,4 +1,4 @@
-"""One simulated run: its truth, and its volumes as a scanner would reconstruct them."""
+"""One simulated run: its true states, and its volumes as a scanner reconstructs them."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from pydicom.uid import generate_uid
 from scipy import ndimage
 
 from calibration.simulation.design import RunDesign, schedule, states_at
-from calibration.simulation.distortion import distorted
+from calibration.simulation.distortion import displaced_tissue
 from calibration.simulation.epi_protocol import (
     ANATOMY_GRID,
     DYNAMICS_GRID,
     Grid,
+    apply_transform,
     epi_points_mm,
     inverse,
     rigid,
-    transformed,
 )
 from calibration.simulation.haemodynamics import block_responses
 from calibration.simulation.motion import draw_motion
@@ -34,11 +34,11 @@ GREY_INTENSITY = 750.0
 """Scanner intensity of grey matter at the coil's mean sensitivity."""
 MIN_RESPONSE = 1e-6
 MAXIMUM = 4095
-"""Siemens stores 12 bits."""
+"""Maximum intensity; Siemens stores 12 bits."""
 _GHOST = 0.012
-"""Share of the image that appears again half a field of view away (N/2 ghost)."""
-_REACH_VOXELS = 4
-"""How far beyond the head, in anatomy voxels, motion may carry it."""
+"""Intensity of the N/2 ghost, half a field of view away, as a share of the image."""
+_MARGIN_VOXELS = 4
+"""Margin around the head for its motion, in voxels of the anatomy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +52,11 @@ class SimulatedRun:
     """Voxel to scanner RAS+ millimetres, (4, 4)."""
     events: tuple[Event, ...]
     truth: tuple[str, ...]
-    """The state of the participant at each volume, '' at rest; no haemodynamic lag."""
+    """The state of the participant at each volume, without haemodynamic lag; '' at rest."""
     responses: Float64
-    """(volumes, states): BOLD response, 1 at the plateau of a long block of mean strength."""
+    """BOLD responses, (volumes, states); 1 at the plateau of a long block of mean strength."""
     motion: tuple[Motion, ...]
-    """Motion of each volume relative to the head's nominal pose, about the centre of the volume."""
+    """Motion of each volume relative to the head's nominal pose, about the volume's centre."""
     series_uid: str
     study_uid: str
 
@@ -66,7 +66,7 @@ class SimulatedRun:
 
     @property
     def centre_mm(self) -> Float64:
-        """Centre of the volume in scanner millimetres, about which `motion` rotates."""
+        """The centre of rotation of `motion`: the volume's centre, scanner millimetres."""
         middle = (np.array(self.design.protocol.matrix) - 1) / 2
         return self.affine[:3, :3] @ middle + self.affine[:3, 3]
 
@@ -93,16 +93,16 @@ def simulate_run(participant: Participant, design: RunDesign, seed: int) -> Simu
     participant
         From `participant.make_participant`.
     design
-        Blocks and scan.
+        The blocks and the acquisition.
     seed
-        Of this run, not negative; it joins the participant's own.
+        Seed of this run, not negative; it is combined with the participant's.
     """
     if seed < 0:
-        raise ConfigError(f"The seed of a simulated run must not be negative: {seed}")
+        raise ConfigError(f"The seed of a simulated run must be 0 or more: {seed}")
     settings = participant.settings
     path = (participant.seed, seed)
     events = schedule(design, participant.states, stream("order", *path))
-    # Slices share the volume's middle as their time: no slice timing is simulated or claimed.
+    # The time of all slices is the middle of the volume: slice timing is not simulated.
     volumes = design.volumes(len(participant.states))
     times_s = (np.arange(volumes, dtype=np.float64) + 0.5) * design.protocol.repetition_time_s
     amplitudes = lognormal(stream("blocks", *path), settings.activation.block_spread, len(events))
@@ -126,13 +126,13 @@ def simulate_run(participant: Participant, design: RunDesign, seed: int) -> Simu
 
 
 def _images(run: SimulatedRun) -> Iterator[Float32]:
-    """Yield the intensities of each volume, whole numbers in 0..`MAXIMUM`."""
+    """Yield the intensities of each volume, integers in 0..`MAXIMUM`."""
     participant, protocol = run.participant, run.design.protocol
     settings, path = participant.settings.noise, (participant.seed, run.seed)
     points = epi_points_mm(protocol, run.affine)
     from_scanner = inverse(participant.pose)
-    near = _near_head(participant, transformed(from_scanner, points))
-    tissue, brightness = distorted(
+    near = _near_head(participant, apply_transform(from_scanner, points))
+    tissue, brightness = displaced_tissue(
         points[:, near],
         run.affine[:3, 1] / np.linalg.norm(run.affine[:3, 1]),
         participant.deformation.affine @ from_scanner,
@@ -140,33 +140,37 @@ def _images(run: SimulatedRun) -> Iterator[Float32]:
     )
     head = np.ascontiguousarray(tissue, dtype=np.float32)
     coil = GREY_INTENSITY * _coil(participant, points, run.centre_mm)[near]
-    seen = (brightness * coil).astype(np.float32)
+    sensitivity = (brightness * coil).astype(np.float32)
     history = slice_brightness(run.motion, run.affine, run.centre_mm, protocol).astype(np.float32)
     of_slice = np.flatnonzero(near) % protocol.matrix[2]
     still = np.zeros(protocol.matrix, dtype=np.float32)
-    still.reshape(-1)[near] = seen * _sample(participant.signal, ANATOMY_GRID, from_scanner, head)
+    still.reshape(-1)[near] = sensitivity * _sample(
+        participant.signal, ANATOMY_GRID, from_scanner, head
+    )
     ghost = _GHOST * np.roll(still, protocol.matrix[1] // 2, axis=1)
     sigma = np.float32(participant.noise.level * GREY_INTENSITY / settings.thermal_snr)
     thermal = stream("thermal", *path)
     times_s = np.arange(len(run), dtype=np.float64) * protocol.repetition_time_s
     noises = physiological_noise(settings, participant.noise, times_s, stream("physiology", *path))
-    # A response's far tails are denormal numbers, with which processors take ten times as long.
+    # A response's far tails are denormal numbers, which processors handle ten times more slowly.
     responses = np.where(np.abs(run.responses) < MIN_RESPONSE, 0, run.responses)
     responses = responses.astype(np.float32)
     change = np.zeros(DYNAMICS_GRID.shape, dtype=np.float32)
     for motion, response, noise, slices in zip(run.motion, responses, noises, history, strict=True):
-        moved = rigid(motion.as_array(), run.centre_mm)
-        to_head = from_scanner @ inverse(moved)
+        head_motion = rigid(motion.as_array(), run.centre_mm)
+        to_head = from_scanner @ inverse(head_motion)
         change[participant.noise.mask] = response @ participant.patterns + noise
         bright = _sample(participant.signal, ANATOMY_GRID, to_head, head)
-        bright *= seen * slices[of_slice] * (1 + _sample(change, DYNAMICS_GRID, to_head, head))
+        bright *= (
+            sensitivity * slices[of_slice] * (1 + _sample(change, DYNAMICS_GRID, to_head, head))
+        )
         image = ghost.copy()
         image.reshape(-1)[near] += bright
         yield _rician(image, sigma, thermal)
 
 
 def _sample(volume: Float32, grid: Grid, to_head: Float64, scanner_mm: Float32) -> Float32:
-    """Interpolate `volume`, which lies on `grid` in the head, at scanner millimetres (3, n)."""
+    """Interpolate `volume`, on `grid` in the head, at scanner millimetres (3, n)."""
     to_voxels = to_head[:3] / grid.spacing_mm
     to_voxels[:, 3] -= np.array(grid.origin_mm) / grid.spacing_mm
     sampled = np.empty(scanner_mm.shape[1], dtype=np.float32)
@@ -175,15 +179,17 @@ def _sample(volume: Float32, grid: Grid, to_head: Float64, scanner_mm: Float32) 
 
 
 def _near_head(participant: Participant, head_mm: Float64) -> np.ndarray:
-    """Return which points (3, n) lie in the head or so close that motion may bring it there."""
-    reach = ndimage.binary_dilation(participant.signal > 0, iterations=_REACH_VOXELS)
+    """Return which points (3, n) lie in the head or in the margin for its motion."""
+    head_and_margin = ndimage.binary_dilation(participant.signal > 0, iterations=_MARGIN_VOXELS)
     voxels = ANATOMY_GRID.voxels(head_mm)
-    near: np.ndarray = ndimage.map_coordinates(reach.astype(np.float32), voxels, order=0) > 0
+    near: np.ndarray = (
+        ndimage.map_coordinates(head_and_margin.astype(np.float32), voxels, order=0) > 0
+    )
     return near
 
 
 def _coil(participant: Participant, points_mm: Float64, centre_mm: Float64) -> Float64:
-    """Return the coil's sensitivity (n,) at scanner points: brighter at the rim, sloping."""
+    """Return the coil's sensitivity (n,) at scanner points: higher at the rim, with slopes."""
     away = (points_mm - centre_mm[:, None]) / 100.0
     rim, slopes = participant.coil[0], participant.coil[1:]
     sensitivity: Float64 = 0.85 + rim * np.sum(away**2, axis=0) + slopes @ away
@@ -191,7 +197,7 @@ def _coil(participant: Participant, points_mm: Float64, centre_mm: Float64) -> F
 
 
 def _rician(image: Float32, sigma: np.float32, rng: np.random.Generator) -> Float32:
-    """Return the magnitude of `image` with complex thermal noise, in whole numbers."""
+    """Return the magnitude of `image` with complex thermal noise, as integers."""
     real = rng.standard_normal(image.shape, dtype=np.float32)
     real *= sigma
     real += image

@@ -1,4 +1,4 @@
-"""Simulated volumes as a Siemens scanner exports them while it scans: one mosaic each."""
+"""Simulated volumes in the format of Siemens' real-time export: one mosaic each."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ SIEMENS = Scanner(
 
 
 def mosaics(run: SimulatedRun) -> Iterator[tuple[str, FileDataset]]:
-    """Yield each volume's file name, as Siemens' real-time export gives it, and its object."""
+    """Yield each volume's file name, in the form of Siemens' export, and its object."""
     width, height, slices = run.design.protocol.matrix
     side = tiles(slices)
     geometry = slices_of(run)
@@ -52,7 +52,7 @@ def tiles(slices: int) -> int:
 
 
 def mosaic_pixels(data: Float32) -> np.ndarray:
-    """Lay the slices of a volume (X, Y, Z) out as a mosaic (rows, columns) of uint16."""
+    """Return the slices of a volume (X, Y, Z) as a mosaic (rows, columns) of uint16."""
     width, height, slices = data.shape
     side = tiles(slices)
     mosaic = np.zeros((side, height, side, width), dtype="<u2")
@@ -63,7 +63,7 @@ def mosaic_pixels(data: Float32) -> np.ndarray:
 
 
 def _corner(geometry: Slices, matrix: tuple[int, int, int]) -> Float64:
-    """Return the mosaic's position: that of one slice as large as the whole, centred alike."""
+    """Return the mosaic's position: that of one slice of its size with the same centre."""
     rest = (tiles(matrix[2]) - 1) / 2
     step = geometry.step
     corner: Float64 = geometry.positions[0] - rest * (

@@ -1,4 +1,4 @@
-"""Simulated volumes as a Siemens XA scanner exports them: one enhanced object each."""
+"""Simulated volumes in the format of a Siemens XA scanner: one enhanced object each."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def enhanced(run: SimulatedRun) -> Iterator[tuple[str, FileDataset]]:
     dataset = series(run, SIEMENS_XA)
     _describe_frames(dataset)
     dataset.NumberOfFrames = run.design.protocol.matrix[2]
-    dataset.SharedFunctionalGroupsSequence = Sequence([_shared(run)])
+    dataset.SharedFunctionalGroupsSequence = Sequence([_shared_groups(run)])
     _dimensions(dataset, run)
     for volume in run.volumes():
         number = volume.identity.acquisition
@@ -48,8 +48,8 @@ def enhanced(run: SimulatedRun) -> Iterator[tuple[str, FileDataset]]:
         yield f"001_{volume.identity.series_number:06d}_{number:06d}.dcm", dataset
 
 
-def _shared(run: SimulatedRun) -> Dataset:
-    """Return the functional groups that Siemens gives once."""
+def _shared_groups(run: SimulatedRun) -> Dataset:
+    """Return the functional groups that Siemens writes once per object."""
     protocol = run.design.protocol
     timing = Dataset()
     timing.RepetitionTime = numbers(np.array([protocol.repetition_time_s * 1e3]))[0]
@@ -60,8 +60,8 @@ def _shared(run: SimulatedRun) -> Dataset:
     return shared
 
 
-def _repeated(run: SimulatedRun, geometry: Slices) -> Dataset:
-    """Return what Siemens repeats in every frame: dcm2niix expects it there."""
+def _common_groups(run: SimulatedRun, geometry: Slices) -> Dataset:
+    """Return the groups that Siemens repeats in every frame, where dcm2niix expects them."""
     protocol = run.design.protocol
     measures = Dataset()
     measures.PixelSpacing = numbers(np.array([protocol.voxel_mm[1], protocol.voxel_mm[0]]))
@@ -86,7 +86,7 @@ def _repeated(run: SimulatedRun, geometry: Slices) -> Dataset:
 
 
 def _describe_frames(dataset: Dataset) -> None:
-    """Say what kind of pixels they are, as the object and each frame must."""
+    """Add the description of the pixels, which the object and each frame must have."""
     dataset.PixelPresentation = "MONOCHROME"
     dataset.VolumetricProperties = "VOLUME"
     dataset.VolumeBasedCalculationTechnique = "NONE"
@@ -95,7 +95,7 @@ def _describe_frames(dataset: Dataset) -> None:
 
 
 def _dimensions(dataset: FileDataset, run: SimulatedRun) -> None:
-    """Say by what frames are ordered: stack, place in it, time."""
+    """Add the dimensions that order the frames: stack, position in the stack, time."""
     organisation = Dataset()
     organisation.DimensionOrganizationUID = generate_uid(
         entropy_srcs=[run.series_uid, "dimensions"]
@@ -124,7 +124,7 @@ def _frame(run: SimulatedRun, volume: Volume, place: int, geometry: Slices) -> D
     content.DimensionIndexValues = [1, place + 1, volume.index + 1]
     position = Dataset()
     position.ImagePositionPatient = numbers(geometry.positions[place])
-    groups = _repeated(run, geometry)
+    groups = _common_groups(run, geometry)
     groups.FrameContentSequence = Sequence([content])
     groups.PlanePositionSequence = Sequence([position])
     return groups

@@ -1,4 +1,4 @@
-"""Simulated volumes as GE and Philips scanners export them: a classic object for each slice."""
+"""Simulated volumes in the formats of GE and Philips: a classic object for each slice."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ PHILIPS = Scanner(
 
 
 def ge_slices(run: SimulatedRun) -> Iterator[tuple[str, FileDataset]]:
-    """Yield file names and objects; GE gives slices their place in the run, volumes no number."""
+    """Yield file names and objects; GE numbers the slices of a run, not the volumes."""
     slices = run.design.protocol.matrix[2]
     dataset = series(run, GE)
     classic(dataset, run)
@@ -33,32 +33,32 @@ def ge_slices(run: SimulatedRun) -> Iterator[tuple[str, FileDataset]]:
     relation.add_new(0x4F, "SS", slices)
     parameters = dataset.private_block(0x0043, "GEMS_PARM_01", create=True)
     parameters.add_new(0x2F, "SS", 0)  # magnitude
-    for instance, _, _ in _filled(dataset, run):
+    for instance, _, _ in _number_slices(dataset, run):
         yield f"i{instance:06d}.MRDC.{instance}.dcm", dataset
 
 
 def philips_slices(run: SimulatedRun) -> Iterator[tuple[str, FileDataset]]:
-    """Yield file names and objects; Philips numbers the volumes, and counts their slices."""
+    """Yield file names and objects; Philips numbers the volumes and their slices."""
     slices = run.design.protocol.matrix[2]
     dataset = series(run, PHILIPS)
     classic(dataset, run)
     dataset.AcquisitionNumber = run.design.series_number
     dataset.NumberOfTemporalPositions = len(run)
-    # Stored values are the reported ones: displayed = stored, and the private scale slope is 1.
+    # Stored values need no scaling: the rescale slope and the private scale slope are 1.
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = "0", "1", "normalized"
     imaging = dataset.private_block(0x2001, "Philips Imaging DD 001", create=True)
     imaging.add_new(0x18, "SL", slices)
     scale = dataset.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
     scale.add_new(0x0D, "FL", 0.0)
     scale.add_new(0x0E, "FL", 1.0)
-    for instance, volume, place in _filled(dataset, run):
+    for instance, volume, place in _number_slices(dataset, run):
         dataset.TemporalPositionIdentifier = volume + 1
         imaging.add_new(0x0A, "IS", place + 1)
         yield f"IM_{instance:06d}.dcm", dataset
 
 
-def _filled(dataset: FileDataset, run: SimulatedRun) -> Iterator[tuple[int, int, int]]:
-    """Turn `dataset` into one slice after the other; yield its instance, volume and place."""
+def _number_slices(dataset: FileDataset, run: SimulatedRun) -> Iterator[tuple[int, int, int]]:
+    """Set `dataset` to each slice in turn; yield the instance, the volume and the place."""
     geometry = slices_of(run)
     for volume in run.volumes():
         for place, position in enumerate(geometry.positions):

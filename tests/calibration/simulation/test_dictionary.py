@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calibration.simulation.dictionary import FEWEST, MOST, REGIONS, draw_states
+from calibration.simulation.dictionary import MAX_REGIONS, MIN_REGIONS, REGIONS, draw_states
 from rtdecode.errors import ConfigError
 
 
@@ -17,7 +17,7 @@ def test_states_share_regions_and_differ() -> None:
     used = []
     for state in states:
         places = {(abs(f.centre_mm[0]), *f.centre_mm[1:]) for f in state.foci}
-        assert FEWEST <= len(places) <= MOST
+        assert MIN_REGIONS <= len(places) <= MAX_REGIONS
         assert places <= known
         used += places
     assert set(used) == known

@@ -57,5 +57,5 @@ def test_impossible_populations_are_refused(template):
     twice = ParticipantSettings().states[:1] * 2
     with pytest.raises(ConfigError, match="distinct"):
         dataclasses.replace(ParticipantSettings(), states=twice)
-    with pytest.raises(ConfigError, match="negative"):
+    with pytest.raises(ConfigError, match="must be 0 or more"):
         make_participant(template, ParticipantSettings(), -1)

@@ -63,7 +63,7 @@ def test_same_seed_same_run(participant, short_run):
     assert np.array_equal(next(again.volumes()).data, first.data)
     assert not np.array_equal(next(other.volumes()).data, first.data)
     assert again.truth == short_run.truth
-    with pytest.raises(ConfigError, match="negative"):
+    with pytest.raises(ConfigError, match="must be 0 or more"):
         simulate_run(participant, short_run.design, -1)
 
 
