@@ -1,4 +1,4 @@
-"""2D-DeepLight: convolutions over axial slices, then a bidirectional LSTM from slice to slice."""
+"""2D-DeepLight: convolutions over axial slices, then a bidirectional LSTM over the slices."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ KERNEL = 3
 UNITS = 64
 """LSTM units per direction."""
 SEQUENCE_KEEP = 0.5
+"""Probability that a recurrent feature is not dropped in training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Convolution:
     channels: int
     stride: int
     keep: float
-    """Probability that a channel survives while training."""
+    """Probability that a channel is not dropped in training."""
 
 
 CONVOLUTIONS = (
@@ -44,10 +45,10 @@ CONVOLUTIONS = (
 
 
 def same_padding(size: int, stride: int) -> tuple[int, int]:
-    """Return how many zeros TensorFlow's SAME adds before and after an axis of `size`.
+    """Return the number of zeros that TensorFlow's SAME adds before and after an axis of `size`.
 
-    An odd total puts the extra zero after the axis, which is where PyTorch's own symmetric padding
-    would differ: a stride of 2 over an even size takes (0, 1).
+    If the total is odd, the extra zero is after the axis. PyTorch's symmetric padding differs
+    there: a stride of 2 over an even size needs (0, 1).
     """
     outputs = -(-size // stride)
     total = max((outputs - 1) * stride + KERNEL - size, 0)
@@ -55,19 +56,19 @@ def same_padding(size: int, stride: int) -> tuple[int, int]:
 
 
 class DeepLight(nn.Module):
-    """2D-DeepLight of Thomas et al. 2021 (arXiv:1907.01953), exact to the published TensorFlow.
+    """2D-DeepLight of Thomas et al. 2021 (arXiv:1907.01953), equal to the published TensorFlow.
 
-    A volume is read as a sequence of axial slices, bottom to top. Twelve convolutions turn each
-    slice into a vector; a bidirectional LSTM reads the vectors; the two directions' last outputs
-    are its 128 features, and a linear head turns these into logits.
+    A volume is a sequence of axial slices, bottom to top. Twelve convolutions map each slice to a
+    vector. A bidirectional LSTM reads the vectors; the last outputs of its two directions are the
+    128 features, and a linear head maps these to logits.
 
     Parameters
     ----------
     grid_shape
-        (X, Y, Z) of the volumes. The published weights want (91, 109, 91) in the voxel order of
-        FSL's MNI152 2 mm grid, whose first axis runs from right to left.
+        Shape of the volumes, (X, Y, Z). The published weights need (91, 109, 91) in the voxel order
+        of FSL's MNI152 2 mm grid, whose first axis runs from right to left.
     n_states
-        Outputs of the head.
+        Number of outputs of the head.
     """
 
     def __init__(
@@ -82,8 +83,8 @@ class DeepLight(nn.Module):
         for layer, (before, after) in zip(CONVOLUTIONS, pairwise(channels), strict=True):
             row_pads = same_padding(rows, layer.stride)
             column_pads = same_padding(columns, layer.stride)
-            # What SAME adds on both sides is the convolution's own padding; the zero that it adds
-            # at one end only is the overhang, padded before the convolution.
+            # The zeros that SAME adds on both sides are the convolution's padding. The zero that it
+            # adds at one end only is the overhang, which is padded before the convolution.
             self.convolutions.append(
                 nn.Conv2d(
                     before, after, KERNEL, layer.stride, padding=(row_pads[0], column_pads[0])
@@ -99,11 +100,11 @@ class DeepLight(nn.Module):
         self._initialise()
 
     def convolution(self, index: int) -> nn.Conv2d:
-        """Return one of the twelve, by its number from 0."""
+        """Return one of the twelve convolutions by its index."""
         return cast("nn.Conv2d", self.convolutions[index])
 
     def _initialise(self) -> None:
-        """Draw weights as the authors do: Glorot normal, no bias, the forget gates open."""
+        """Draw weights as the authors do: Glorot normal, zero biases, open forget gates."""
         for name, parameter in self.named_parameters():
             if parameter.ndim > 1:
                 nn.init.xavier_normal_(parameter)
@@ -123,8 +124,8 @@ class DeepLight(nn.Module):
         """
         if tuple(volume.shape[1:]) != self.grid_shape:
             raise ConfigError(
-                f"volumes of shape {tuple(volume.shape)} do not fit this network: it reads "
-                f"(batch, {', '.join(map(str, self.grid_shape))}); resample them onto its grid"
+                f"volumes of shape {tuple(volume.shape)} do not fit this network: it needs "
+                f"(batch, {', '.join(map(str, self.grid_shape))}); resample them to its grid"
             )
         columns, rows, _ = self.grid_shape
         return volume.permute(0, 3, 2, 1).reshape(-1, 1, rows, columns)
@@ -137,7 +138,7 @@ class DeepLight(nn.Module):
         slices
             Axial slices (N, 1, Y, X).
         depth
-            How many of the twelve convolutions to run.
+            Number of convolutions to compute.
         """
         return self.run(slices, 0, depth)
 
@@ -163,12 +164,12 @@ class DeepLight(nn.Module):
             yield x
 
     def slice_vectors(self, slices: Tensor) -> Tensor:
-        """Return what the LSTM reads of each slice: (N, rows * columns * channels)."""
+        """Return the LSTM's input for each slice, (N, rows * columns * channels)."""
         return self.as_vectors(self.conv_features(slices))
 
     @staticmethod
     def as_vectors(activations: Tensor) -> Tensor:
-        """Return what the LSTM reads of the last activations (N, C, rows, columns)."""
+        """Return the LSTM's input for the last activations (N, C, rows, columns)."""
         # TensorFlow keeps channels last, and the LSTM's weights expect that order.
         return activations.permute(0, 2, 3, 1).flatten(1)
 

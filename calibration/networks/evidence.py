@@ -14,12 +14,13 @@ from rtdecode.types import Bool, Float32
 
 
 class NetworkEvidence(nn.Module):
-    """The whole network, its LSTM and its own head, published or fine-tuned.
+    """The whole network with its LSTM and head, published or fine-tuned.
 
     Parameters
     ----------
     network
-        It is copied, and the copy never trains. Its head may be any module from (B, 128) to (B, K).
+        The network, which is copied; the copy is not trained. Its head may be any module from
+        (B, 128) to (B, K).
     mask
         The voxels that a prepared volume holds, on the network's grid, (X, Y, Z).
 
@@ -36,7 +37,7 @@ class NetworkEvidence(nn.Module):
     def __init__(self, network: DeepLight, mask: Bool) -> None:
         super().__init__()
         _check(network, mask)
-        self.network = _still(network)
+        self.network = _frozen_copy(network)
         self.slices = MaskedSlices(mask)
         self.sequence = SliceSequence(self.network, self.slices)
         self.voxels = self.slices.voxels
@@ -50,16 +51,17 @@ class NetworkEvidence(nn.Module):
 
 
 class LayerEvidence(nn.Module):
-    """A linear head on the output of some of the convolutions.
+    """A linear head on the output of one of the convolutions.
 
-    On few data it beats the recurrent features by far (`docs/decisions/0006-read-out-layer.md`).
+    With few data it is much better than the recurrent features
+    (`docs/decisions/0006-read-out-layer.md`).
 
     Parameters
     ----------
     network, mask
         As for `NetworkEvidence`.
     read_out
-        The head.
+        The linear head.
     """
 
     network: DeepLight
@@ -69,7 +71,7 @@ class LayerEvidence(nn.Module):
     def __init__(self, network: DeepLight, mask: Bool, read_out: LinearReadOut) -> None:
         super().__init__()
         _check(network, mask)
-        self.network = _still(network)
+        self.network = _frozen_copy(network)
         self.slices = MaskedSlices(mask)
         self.read_out = read_out
         self.voxels = self.slices.voxels
@@ -81,14 +83,14 @@ class LayerEvidence(nn.Module):
 
 
 class VoxelEvidence(nn.Module):
-    """A linear head on the voxels themselves: no network at all.
+    """A linear head on the voxels, without a network.
 
     Parameters
     ----------
     weight
-        (K, V)
+        Weights of the voxels, (K, V).
     bias
-        (K,)
+        Biases, (K,).
     """
 
     weight: Tensor
@@ -111,14 +113,14 @@ Part = NetworkEvidence | LayerEvidence | VoxelEvidence
 
 
 class StackedEvidence(nn.Module):
-    """Two kinds of evidence together: a weighted sum of their log-probabilities.
+    """A weighted sum of the log-probabilities of two kinds of evidence.
 
     Parameters
     ----------
     first, second
-        Of the same volumes and classes.
+        The two kinds of evidence, on the same voxels and classes.
     weights
-        What each one's log-probabilities are multiplied by.
+        Factor of each one's log-probabilities.
     """
 
     classes: int
@@ -132,9 +134,7 @@ class StackedEvidence(nn.Module):
     ) -> None:
         super().__init__()
         if first.classes != second.classes or first.voxels != second.voxels:
-            raise ConfigError(
-                "stacked decoders must read the same voxels and know the same classes"
-            )
+            raise ConfigError("stacked decoders must have the same voxels and the same classes")
         self.first, self.second, self.weights = first, second, weights
         self.classes, self.voxels = first.classes, first.voxels
 
@@ -147,7 +147,7 @@ class StackedEvidence(nn.Module):
 Evidence = Part | StackedEvidence
 
 
-def _still(network: DeepLight) -> DeepLight:
+def _frozen_copy(network: DeepLight) -> DeepLight:
     return copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
 
 
@@ -159,6 +159,6 @@ def _check(network: DeepLight, mask: Bool) -> None:
             "resample the mask onto that grid"
         )
     if not mask.any():
-        problems.append("the mask is empty: no voxel would reach the network")
+        problems.append("the mask is empty: the network needs at least one voxel")
     if problems:
         raise ConfigError(problems)

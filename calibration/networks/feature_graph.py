@@ -1,6 +1,6 @@
-"""A network's convolutions and LSTM as an ONNX graph that gives several layers' features at once.
+"""A network's convolutions and LSTM as an ONNX graph with the features of several layers.
 
-The graph is written node by node: that takes a tenth of a second, and torch's exporter five.
+The graph is built node by node. This takes 0.1 s; torch's exporter takes 5 s.
 """
 
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ from rtdecode.types import Bool
 
 OPSET = 18
 IR_VERSION = 8
-"""The oldest that goes with the opset: every ONNX Runtime since 1.14 reads both."""
+"""The oldest version for this opset; every ONNX Runtime since 1.14 reads both."""
 VOLUME = "volume"
 RECURRENT_OUTPUT = "recurrent"
 
 
 def output_name(layer: int) -> str:
-    """Return what the graph calls the features after `layer` convolutions."""
+    """Return the graph's name of the features after `layer` convolutions."""
     return f"convolution_{layer}"
 
 
@@ -38,13 +38,13 @@ def feature_graph(
     Parameters
     ----------
     network
-        Whose weights are copied.
+        The network; its weights are copied.
     mask
         The voxels that a prepared volume holds, (X, Y, Z).
     layers
-        After how many convolutions.
+        Layers, as the number of convolutions before the features.
     recurrent
-        Whether the 128 recurrent features are wanted, too.
+        Whether the graph also computes the 128 recurrent features.
     """
     slices = MaskedSlices(mask)
     parts = _GraphParts()
@@ -58,8 +58,10 @@ def feature_graph(
         parts.flat(_add_recurrence(parts, network, slices, activations), RECURRENT_OUTPUT)
         outputs.append(RECURRENT_OUTPUT)
     volume = helper.make_tensor_value_info(VOLUME, TensorProto.FLOAT, [slices.voxels])
-    answers = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["features"]) for n in outputs]
-    graph = helper.make_graph(parts.nodes, "features", [volume], answers, parts.constants)
+    graph_outputs = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["features"]) for n in outputs
+    ]
+    graph = helper.make_graph(parts.nodes, "features", [volume], graph_outputs, parts.constants)
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
     onnx.checker.check_model(model)
@@ -67,7 +69,7 @@ def feature_graph(
 
 
 class _GraphParts:
-    """Nodes and constants of a graph in the making."""
+    """The nodes and constants of a graph that is being built."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -85,17 +87,17 @@ class _GraphParts:
         return name
 
     def integers(self, name: str, values: Sequence[int]) -> str:
-        """Add a constant of whole numbers and return its name."""
+        """Add a constant of integers and return its name."""
         return self.tensor(name, np.array(values, np.int64))
 
     def flat(self, x: str, output: str) -> str:
-        """Add a node that makes one axis of all."""
+        """Add a node that flattens `x` to one axis."""
         shape = self.integers(f"{output}_shape", [-1])
         return self.add(helper.make_node("Reshape", [x, shape], [output]))
 
 
 def _add_slices(parts: _GraphParts, slices: MaskedSlices) -> str:
-    """Lay the volume out as slices, as `MaskedSlices` does."""
+    """Add the arrangement of the volume as slices, as in `MaskedSlices`."""
     zero = parts.tensor("zero", np.zeros(1, np.float32))
     padded = parts.add(helper.make_node("Concat", [VOLUME, zero], ["padded"], axis=0))
     pixels = parts.tensor("pixels", slices.pixels)
@@ -105,12 +107,12 @@ def _add_slices(parts: _GraphParts, slices: MaskedSlices) -> str:
 
 
 def _add_convolution(parts: _GraphParts, network: DeepLight, index: int, x: str) -> str:
-    """Add a convolution with its padding, and the ReLU."""
+    """Add a convolution with its padding, and its ReLU."""
     layer = network.convolution(index)
     state = dict(layer.named_parameters())
     above, left = (int(size) for size in cast("tuple[int, int]", layer.padding))
     rows, columns = network.overhang[index]
-    convolved = helper.make_node(
+    convolution = helper.make_node(
         "Conv",
         [x, *(parts.tensor(f"{name}_{index}", state[name]) for name in ("weight", "bias"))],
         [f"convolved_{index}"],
@@ -118,11 +120,11 @@ def _add_convolution(parts: _GraphParts, network: DeepLight, index: int, x: str)
         # ONNX pads each side separately, so that asymmetric padding needs no node.
         pads=[above, left, above + rows, left + columns],
     )
-    return parts.add(helper.make_node("Relu", [parts.add(convolved)], [f"rectified_{index}"]))
+    return parts.add(helper.make_node("Relu", [parts.add(convolution)], [f"rectified_{index}"]))
 
 
 def _add_recurrence(parts: _GraphParts, network: DeepLight, slices: MaskedSlices, x: str) -> str:
-    """Add the sequence of all slices and the LSTM, and return its directions' last outputs."""
+    """Add the sequence of all slices and the LSTM; return the last outputs of its directions."""
     sequence = SliceSequence(network, slices)
     x = parts.add(helper.make_node("Transpose", [x], ["channels_last"], perm=[0, 2, 3, 1]))
     shape = parts.integers("vectors_shape", [len(slices.present), -1])

@@ -1,4 +1,4 @@
-"""Features of prepared volumes that a decoder can read."""
+"""Features of prepared volumes, the input of a decoder."""
 
 import copy
 import os
@@ -23,7 +23,7 @@ from rtdecode.types import Bool, Float32, Float64
 COARSE_MM = 8.0
 PARCELS = 400
 RECURRENT = 0
-"""Layer number that stands for the recurrent features."""
+"""Layer number of the recurrent features."""
 HALF_ABOVE = 300_000
 """Layers with more features than this are stored in half precision."""
 
@@ -40,15 +40,15 @@ class FeatureExtractor:
     Parameters
     ----------
     network
-        Not changed.
+        The network, which is not changed.
     mask
         The voxels that a prepared volume holds, (X, Y, Z).
     layers
-        After how many convolutions; `RECURRENT` for the 128 recurrent features.
+        Layers, as the number of convolutions; `RECURRENT` for the 128 recurrent features.
     device
-        `cpu`, or where torch computes.
+        `cpu`, or the device of torch.
     threads
-        On the CPU.
+        Number of threads on the CPU.
     """
 
     def __init__(
@@ -72,31 +72,31 @@ class FeatureExtractor:
         Layers of more than `HALF_ABOVE` features are in half precision.
         """
         return {
-            layer: found.astype(np.float16 if found.size > HALF_ABOVE else np.float32, copy=False)
-            for layer, found in self._features(volume).items()
+            layer: values.astype(np.float16 if values.size > HALF_ABOVE else np.float32, copy=False)
+            for layer, values in self._features(volume).items()
         }
 
 
 class FeatureTable:
-    """Features of the volumes of a run, filled volume by volume."""
+    """The features of the volumes of a run, set volume by volume."""
 
     def __init__(self) -> None:
         self.arrays: dict[int, Float32] = {}
-        """For each layer (n, F)."""
+        """Features of each layer, (n, F)."""
 
-    def put(self, row: int, rows: int, found: dict[int, Float32]) -> None:
+    def put(self, row: int, rows: int, features: dict[int, Float32]) -> None:
         """Set one volume's features.
 
         Parameters
         ----------
         row
-            The volume's place.
+            Index of the volume.
         rows
             Total number of volumes.
-        found
+        features
             From `FeatureExtractor.step`.
         """
-        for layer, values in found.items():
+        for layer, values in features.items():
             if layer not in self.arrays:
                 self.arrays[layer] = np.empty((rows, values.size), values.dtype)
             self.arrays[layer][row] = values
@@ -118,9 +118,9 @@ def network_features(
     network, mask, layers, device, threads
         As for `FeatureExtractor`; `threads` is every core by default.
     prepared
-        (n, V)
+        Prepared volumes, (n, V).
     progress
-        Called with the number of volumes done.
+        Called with the number of computed volumes.
 
     Returns
     -------
@@ -128,18 +128,18 @@ def network_features(
     """
     extractor = FeatureExtractor(network, mask, layers, device, threads or os.cpu_count() or 1)
     table = FeatureTable()
-    for done, volume in enumerate(prepared):
-        table.put(done, len(prepared), extractor.step(volume))
-        progress("network's features", done + 1, len(prepared))
+    for row, volume in enumerate(prepared):
+        table.put(row, len(prepared), extractor.step(volume))
+        progress("network's features", row + 1, len(prepared))
     return table.arrays
 
 
 def with_runtime(network: DeepLight, mask: Bool, layers: Sequence[int], threads: int) -> Extractor:
-    """Return what gives a volume's features by ONNX Runtime on the CPU; `network` is there."""
+    """Return the extractor that uses ONNX Runtime on the CPU, where `network` is."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.use_deterministic_compute = True
-    # Threads that wait in a loop take cores from other processes.
+    # Waiting threads must not use the cores of other processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     convolutions = sorted(set(layers) - {RECURRENT})
     with one_thread():  # the result for an empty slice must not depend on the number of threads
@@ -150,31 +150,31 @@ def with_runtime(network: DeepLight, mask: Bool, layers: Sequence[int], threads:
         names[RECURRENT] = RECURRENT_OUTPUT
 
     def step(volume: Float32) -> dict[int, Float32]:
-        found: list[Float32] = session.run(
+        features: list[Float32] = session.run(
             list(names.values()), {VOLUME: np.ascontiguousarray(volume)}
         )
-        return dict(zip(names, found, strict=True))
+        return dict(zip(names, features, strict=True))
 
     return step
 
 
 def with_torch(network: DeepLight, mask: Bool, layers: Sequence[int], device: str) -> Extractor:
-    """Return what gives a volume's features by torch on `device`; `network` is there."""
+    """Return the extractor that uses torch on `device`, where `network` is."""
     slices = MaskedSlices(mask).to(device)
     sequence = SliceSequence(network, slices)
-    wanted = set(layers)
-    depth = len(network.convolutions) if RECURRENT in wanted else max(wanted)
+    requested = set(layers)
+    depth = len(network.convolutions) if RECURRENT in requested else max(requested)
 
     def step(volume: Float32) -> dict[int, Float32]:
-        found: dict[int, torch.Tensor] = {}
+        features: dict[int, torch.Tensor] = {}
         with torch.inference_mode():
             x = slices(torch.from_numpy(np.array(volume)).to(device))
             for layer, activations in enumerate(network.stepwise(x, depth), start=1):
-                if layer in wanted:
-                    found[layer] = activations.reshape(-1)
-            if RECURRENT in wanted:
-                found[RECURRENT] = network.sequence_features(sequence(activations))[0]
-        return {layer: values.cpu().numpy() for layer, values in found.items()}
+                if layer in requested:
+                    features[layer] = activations.reshape(-1)
+            if RECURRENT in requested:
+                features[RECURRENT] = network.sequence_features(sequence(activations))[0]
+        return {layer: values.cpu().numpy() for layer, values in features.items()}
 
     return step
 
@@ -193,9 +193,9 @@ def coarse_voxels(prepared: Float32, mask: Bool, grid_affine: Float64) -> Float3
 
 
 def parcels(prepared: Float32, mask: Bool, grid_affine: Float64, seed: int = 0) -> Float32:
-    """Average prepared volumes over `PARCELS` compact parcels: k-means of the voxels' places.
+    """Average prepared volumes over `PARCELS` compact parcels: k-means of voxel positions.
 
-    No atlas is needed, and none is meant: these are pieces of equal size, not areas.
+    The parcels are pieces of similar size, not areas of an atlas.
 
     Returns
     -------
@@ -205,8 +205,10 @@ def parcels(prepared: Float32, mask: Bool, grid_affine: Float64, seed: int = 0) 
     places_mm = np.argwhere(mask) * voxel_mm
     rng = np.random.default_rng(seed)
     sample = places_mm[rng.permutation(len(places_mm))[: 20 * PARCELS]]
-    found = KMeans(min(PARCELS, len(sample)), n_init=1, max_iter=20, random_state=seed).fit(sample)
-    return _averages(prepared, found.predict(places_mm))
+    clusters = KMeans(min(PARCELS, len(sample)), n_init=1, max_iter=20, random_state=seed).fit(
+        sample
+    )
+    return _averages(prepared, clusters.predict(places_mm))
 
 
 def motion_features(motion: Float64) -> Float32:

@@ -1,4 +1,4 @@
-"""A linear output layer on the features after some of the convolutions."""
+"""A linear output layer on the features after one of the convolutions."""
 
 import torch
 from torch import Tensor, nn
@@ -9,18 +9,19 @@ from rtdecode.types import Float32
 
 
 class LinearReadOut(nn.Module):
-    """Logits straight from a convolution's output, all slices side by side.
+    """Logits directly from a convolution's output for all slices.
 
-    On few data it beats the recurrent features by far (`docs/decisions/0006-read-out-layer.md`).
+    With few data it is much better than the recurrent features
+    (`docs/decisions/0006-read-out-layer.md`).
 
     Parameters
     ----------
     layer
-        How many of the twelve convolutions run first.
+        Number of convolutions before the read-out.
     weight
-        (K, features): features in C order of (slices, channels, rows, columns).
+        Weights, (K, features); features in C order of (slices, channels, rows, columns).
     bias
-        (K,)
+        Biases, (K,).
     """
 
     weight: Tensor
@@ -29,7 +30,7 @@ class LinearReadOut(nn.Module):
     def __init__(self, layer: int, weight: Float32, bias: Float32) -> None:
         super().__init__()
         if not 1 <= layer <= len(CONVOLUTIONS):
-            raise ConfigError(f"read-out layer {layer}: must be 1 to {len(CONVOLUTIONS)}")
+            raise ConfigError(f"read-out layer {layer}: it must be 1 to {len(CONVOLUTIONS)}")
         self.layer = layer
         self.classes = len(bias)
         self.register_buffer("weight", torch.from_numpy(weight))

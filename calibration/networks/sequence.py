@@ -1,4 +1,4 @@
-"""From the slices that hold voxels to the sequence of all slices that the LSTM reads."""
+"""Complete the slices with voxels to the sequence of all slices, which the LSTM reads."""
 
 import numpy as np
 import torch
@@ -9,17 +9,17 @@ from calibration.networks.slice_layout import MaskedSlices
 
 
 class SliceSequence(nn.Module):
-    """Puts the vectors of the slices that hold a voxel into their places among all slices.
+    """Places the vectors of the slices with voxels among those of all slices.
 
-    Every other slice is all zero, so that its vector is the same at each volume; it is computed
-    once, here.
+    All other slices are zero, so that their vector is the same at each volume. It is computed once,
+    when the object is created.
 
     Parameters
     ----------
     network
         The network of the activations.
     slices
-        Which slices there are.
+        The slices with voxels.
     """
 
     order: Tensor
@@ -41,26 +41,26 @@ class SliceSequence(nn.Module):
 
 
 def batch_sequences(network: DeepLight, slices: MaskedSlices, activations: Tensor) -> Tensor:
-    """Return the sequences (B, Z, D) of several volumes, in one graph for learning.
+    """Return the sequences (B, Z, D) of several volumes, in one graph for training.
 
     Parameters
     ----------
     network
         The network of the activations; the output of an empty slice is computed again.
     slices
-        Which slices there are, S of them.
+        The slices with voxels, S of them.
     activations
-        (B * S, C, rows, columns), volume by volume.
+        Last activations, (B * S, C, rows, columns), volume by volume.
     """
     vectors = DeepLight.as_vectors(activations).unflatten(0, (-1, len(slices.present)))
-    empty = torch.zeros(1, *slices.shape[1:], device=activations.device)
-    nothing = network.slice_vectors(empty).to(vectors.dtype)
-    every = torch.cat([vectors, nothing.expand(len(vectors), 1, -1)], dim=1)
-    return every.index_select(1, _order(network, slices).to(activations.device))
+    empty_slice = torch.zeros(1, *slices.shape[1:], device=activations.device)
+    empty = network.slice_vectors(empty_slice).to(vectors.dtype)
+    stacked = torch.cat([vectors, empty.expand(len(vectors), 1, -1)], dim=1)
+    return stacked.index_select(1, _order(network, slices).to(activations.device))
 
 
 def _order(network: DeepLight, slices: MaskedSlices) -> Tensor:
-    """Return which of the stacked vectors each slice takes, (Z,); the last is an empty slice's."""
+    """Return the index of each slice's vector, (Z,); the last vector is the empty slice's."""
     order = np.full(network.grid_shape[2], len(slices.present))
     order[slices.present] = np.arange(len(slices.present))
     return torch.from_numpy(order)

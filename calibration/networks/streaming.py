@@ -1,4 +1,4 @@
-"""The streaming decoder: a volume and the state in, two read-outs and the next state out."""
+"""The streaming decoder: from a volume and the state to two read-outs and the next state."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from calibration.networks.evidence import Evidence
-from calibration.networks.filter import filtered, switching
+from calibration.networks.filter import filter_step, switching_rate
 from calibration.networks.window import average, decide, leak, shift, slide
 from rtdecode.errors import ConfigError
 from rtdecode.types import State
@@ -19,29 +19,31 @@ class ReadOutSettings:
     """Settings of the read-outs, which turn evidence into probabilities and a decision."""
 
     window_volumes: int
-    """Over how many volumes L evidence counts: the length of the decision window. Of a filter: in
-    how many of the last volumes one must have been usable for its answer to be a decision."""
+    """Length L of the decision window, volumes. A filter gives a decision only if at least one of
+    the last L volumes was usable."""
     temperature: float = 1.0
     """Divisor of the logits before they become probabilities (Guo et al. 2017)."""
     fast_retention: float = 2 / 3
     """Share of a volume's weight that remains one volume later in the fast read-out: a memory of
     1 / (1 - retention) volumes."""
     none_threshold: float = 0.0
-    """The largest probability must reach it, or nothing is decided."""
+    """Minimum of the largest probability for a decision."""
     dwell_volumes: float | None = None
-    """Expected duration of a class in the filter, volumes; None: the window decides."""
+    """Expected duration of a class in the filter, volumes. None: the window is used instead."""
 
     def problems(self) -> list[str]:
-        """Return what is wrong with these settings, in words."""
+        """Return a description of each invalid setting."""
         problems = []
         if self.window_volumes < 1:
-            problems.append(f"window_volumes is {self.window_volumes}: at least 1 volume")
+            problems.append(f"window_volumes is {self.window_volumes}: it must be at least 1")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             problems.append(f"temperature is {self.temperature}: it must be positive and finite")
         if not 0 <= self.fast_retention < 1:
-            problems.append(f"fast_retention is {self.fast_retention}: from 0 to below 1")
+            problems.append(
+                f"fast_retention is {self.fast_retention}: it must be at least 0 and below 1"
+            )
         if not 0 <= self.none_threshold <= 1:
-            problems.append(f"none_threshold is {self.none_threshold}: from 0 to 1")
+            problems.append(f"none_threshold is {self.none_threshold}: it must be from 0 to 1")
         dwell = self.dwell_volumes
         if dwell is not None and not (math.isfinite(dwell) and dwell > 0):
             problems.append(f"dwell_volumes is {dwell}: it must be positive and finite")
@@ -54,14 +56,14 @@ class StreamingDecoder(nn.Module):
     Parameters
     ----------
     evidence
-        From a prepared volume (V,) to logits (K,): a module of `calibration.networks.evidence`.
+        A module of `calibration.networks.evidence`, from a prepared volume (V,) to logits (K,).
     settings
-        Of the two read-outs.
+        Settings of the two read-outs.
 
     Raises
     ------
     ConfigError
-        The settings make no sense.
+        A setting is not valid.
     """
 
     temperature: Tensor
@@ -82,7 +84,7 @@ class StreamingDecoder(nn.Module):
             ("temperature", settings.temperature),
             ("threshold", settings.none_threshold),
             ("retention", settings.fast_retention),
-            ("rate", 0.0 if dwell is None else switching(dwell, self.classes)),
+            ("rate", 0.0 if dwell is None else switching_rate(dwell, self.classes)),
         ):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
 
@@ -91,7 +93,7 @@ class StreamingDecoder(nn.Module):
 
         `evidence` (L, K) and `weight` (L,) are the window's, `fast_evidence` (K,) and
         `fast_weight` () the leaky sum's. A filter has `belief` (K,), its log-posterior, in place of
-        `evidence`. `weight` says which of the last L volumes were usable, in either case.
+        `evidence`. In both cases `weight` marks the usable ones of the last L volumes.
         """
         length = self.settings.window_volumes
         memory = (
@@ -116,42 +118,42 @@ class StreamingDecoder(nn.Module):
         fast_evidence: Tensor,
         fast_weight: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Decode one volume and move both read-outs on.
+        """Decode one volume and update both read-outs.
 
         Parameters
         ----------
         volume
             Prepared voxels in C order of the mask, (V,), float32.
         usable
-            1 where the volume counts as evidence, else 0; (), float32.
+            1 if the volume is usable as evidence, else 0; (), float32.
         elapsed
-            Its index minus the index of the volume before, at least 1; (), int64.
+            Difference of its index and the previous volume's, at least 1; (), int64.
         memory
             Log-probabilities in the window, newest last, (L, K), or the filter's log-posterior,
             (K,).
         weight
-            Which of the last L volumes were usable, (L,).
+            1 for each usable one of the last L volumes, else 0; (L,).
         fast_evidence
             The leaky sum of log-probabilities, (K,).
         fast_weight
-            The sum of its weights, ().
+            The sum of the weights, ().
 
         Returns
         -------
         probabilities (K,), fast_probabilities (K,), decided (), volume_log_probabilities (K,), and
-        the next of each state
+        the next values
+        of the state
         """
         newest = torch.log_softmax(self.evidence(volume) / self.temperature, dim=0)
         if self.settings.dwell_volumes is None:
             memory, weight = slide(memory, weight, newest, usable, elapsed)
             probabilities = decide(average(memory, weight), weight.sum())
         else:
-            probabilities, memory = filtered(memory, newest, usable, elapsed, self.rate)
+            probabilities, memory = filter_step(memory, newest, usable, elapsed, self.rate)
             weight = shift(weight, usable, elapsed)
-        kept = self.retention ** elapsed.to(torch.float32)
-        fast_evidence, fast_weight = leak(fast_evidence, fast_weight, newest, usable, kept)
+        retention = self.retention ** elapsed.to(torch.float32)
+        fast_evidence, fast_weight = leak(fast_evidence, fast_weight, newest, usable, retention)
         fast = decide(fast_evidence, fast_weight)
         decided = (probabilities.max() >= self.threshold).to(torch.float32)
-        return (
-            probabilities, fast, decided, newest, memory, weight, fast_evidence, fast_weight,
-        )  # fmt: skip
+        state = (memory, weight, fast_evidence, fast_weight)
+        return probabilities, fast, decided, newest, *state

@@ -7,27 +7,27 @@ from torch import Tensor
 def slide(
     evidence: Tensor, weight: Tensor, newest: Tensor, usable: Tensor, elapsed: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the window after one more volume, the newest last.
+    """Return the window after the next volume, the newest last.
 
-    Slots are volumes of the run, not volumes received: a gap takes its slots with weight 0, so the
-    window always spans the same time. A gap as long as the window clears it.
+    Each slot is a volume of the run. Missing volumes have slots with weight 0, so that the window
+    always spans the same time. A gap as long as the window clears it.
 
     Parameters
     ----------
     evidence
         Log-probabilities of the last volumes, (L, K).
     weight
-        How far each of them counts, (L,); 0 where there is no evidence.
+        Weight of each of them, (L,); 0 without evidence.
     newest
         Log-probabilities of this volume, (K,).
     usable
-        Its weight, (); 1 or 0.
+        Weight of this volume, (); 1 or 0.
     elapsed
-        Its index minus the index of the volume before, (), integer, at least 1.
+        Difference of its index and the previous volume's, (), integer, at least 1.
     """
-    # A volume that does not count may hold anything, also not-a-number: it must not enter a sum.
-    counted = torch.where(usable > 0, newest, torch.zeros_like(newest))
-    return shift(evidence, counted, elapsed), shift(weight, usable, elapsed)
+    # An unusable volume may contain NaN, so that it must not enter a sum.
+    evidence_or_zero = torch.where(usable > 0, newest, torch.zeros_like(newest))
+    return shift(evidence, evidence_or_zero, elapsed), shift(weight, usable, elapsed)
 
 
 def shift(slots: Tensor, newest: Tensor, elapsed: Tensor) -> Tensor:
@@ -36,37 +36,37 @@ def shift(slots: Tensor, newest: Tensor, elapsed: Tensor) -> Tensor:
     Parameters
     ----------
     slots
-        One for each of the last volumes of the run, the newest last.
+        Values of the last volumes of the run, the newest last.
     newest
-        What the last slot is to hold.
+        Value of the last slot.
     elapsed
-        By how many slots to move, (), integer, at least 1.
+        Number of slots to shift by, (), integer, at least 1.
     """
     length = slots.shape[0]
     source = torch.arange(length, device=slots.device) + elapsed.clamp(max=length)
-    kept = (source < length).to(slots.dtype).reshape(-1, *(1 for _ in slots.shape[1:]))
-    older = slots[source.clamp(max=length - 1)] * kept
+    present = (source < length).to(slots.dtype).reshape(-1, *(1 for _ in slots.shape[1:]))
+    older = slots[source.clamp(max=length - 1)] * present
     return torch.cat([older[:-1], newest.unsqueeze(0)])
 
 
 def leak(
-    total: Tensor, weight: Tensor, newest: Tensor, usable: Tensor, kept: Tensor
+    total: Tensor, weight: Tensor, newest: Tensor, usable: Tensor, retention: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return a leaky sum and its weight after one more volume.
+    """Return a leaky sum and its weight after the next volume.
 
     Parameters
     ----------
     total
-        Sum of log-probabilities so far, (K,).
+        Previous sum of log-probabilities, (K,).
     weight
-        Sum of their weights, ().
+        Previous sum of their weights, ().
     newest, usable
         As for `slide`.
-    kept
-        What is left of the past, ().
+    retention
+        Factor on the previous sums, ().
     """
-    counted = torch.where(usable > 0, newest, torch.zeros_like(newest))
-    return kept * total + counted, kept * weight + usable
+    evidence_or_zero = torch.where(usable > 0, newest, torch.zeros_like(newest))
+    return retention * total + evidence_or_zero, retention * weight + usable
 
 
 def average(evidence: Tensor, weight: Tensor) -> Tensor:
@@ -77,8 +77,8 @@ def average(evidence: Tensor, weight: Tensor) -> Tensor:
 def decide(total: Tensor, weight: Tensor) -> Tensor:
     """Return probabilities (K,): softmax of the weighted mean of log-probabilities.
 
-    Averaging logarithms multiplies probabilities, as independent observations of one state would
-    be combined. With no evidence the answer is uniform.
+    The mean of logarithms multiplies probabilities, as for independent observations of one state.
+    Without evidence the result is uniform.
 
     Parameters
     ----------

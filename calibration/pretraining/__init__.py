@@ -1,4 +1,4 @@
-"""Training of the weights that rtdecode ships: simulated people, many states, one small network.
+"""Train the small network that is part of rtdecode, on simulated people with many states.
 
-`tools/experiments/pretrain_simulated.py` is the recipe, from top to bottom.
+`tools/experiments/pretrain_simulated.py` is the complete recipe.
 """

@@ -1,4 +1,4 @@
-"""Train every layer of the network by gradient, with easy examples first."""
+"""Train every layer of the network by gradient descent, with easy examples first."""
 
 import math
 from collections.abc import Callable
@@ -28,13 +28,13 @@ class LearningSettings:
     then falls along a cosine."""
     weight_decay: float = 1e-4
     average_volumes: int = 8
-    """Largest number of neighbouring volumes of a block that are averaged to an example."""
+    """Maximum number of neighbouring volumes of a block that are averaged to an example."""
     mixed: int = 8
     """Number of blocks whose volumes are averaged to an example. It falls to one in the
     last quarter."""
     seed: int = 1
     bfloat16: bool = False
-    """Multiply in bfloat16, which halves the time on processors with AMX."""
+    """Whether to multiply in bfloat16, which halves the time on processors with AMX."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class TrainingStep:
     loss: float
     """Cross-entropy of this step's batch, before the update."""
     accuracy: float
-    """Share of the batch that was correct; these are training data."""
+    """Share of correct examples in the batch, which are training data."""
     mixed: int
 
 
@@ -64,9 +64,9 @@ def learn(
     Parameters
     ----------
     examples
-        Of a cohort, or of one person.
+        The examples of a cohort, or of one person.
     settings
-        See `LearningSettings`.
+        The settings of the training.
     on_step
         Called after every step.
     device
@@ -81,65 +81,67 @@ def learn(
 
     Returns
     -------
-    The network on the CPU, not training, one output for each of the examples' states.
+    The network on the CPU, in evaluation mode, with one output for each of the examples' states.
     """
     with torch.random.fork_rng(devices=[0] if device == "cuda" else []):
         torch.manual_seed(settings.seed)
         columns, rows, slices = examples.mask.shape
         network = initial_network((columns, rows, slices), len(examples.states), settings.seed)
         if start is not None:
-            known = {n: p for n, p in start.state_dict().items() if not n.startswith("head.")}
-            network.load_state_dict(known, strict=False)
-        trained = _TrainedNetwork(network, MaskedSlices(examples.mask)).to(device)
-        _learn(trained, examples, settings, on_step, device)
+            weights = {n: p for n, p in start.state_dict().items() if not n.startswith("head.")}
+            network.load_state_dict(weights, strict=False)
+        supervised = _DeepSupervision(network, MaskedSlices(examples.mask)).to(device)
+        _learn(supervised, examples, settings, on_step, device)
     return network.cpu().eval().requires_grad_(requires_grad=False)
 
 
 def _learn(
-    trained: "_TrainedNetwork",
+    supervised: "_DeepSupervision",
     examples: CohortExamples,
     settings: LearningSettings,
     on_step: OnStep,
     device: str,
 ) -> None:
     optimiser = torch.optim.AdamW(
-        trained.parameters(), settings.rate, weight_decay=settings.weight_decay
+        supervised.parameters(), settings.rate, weight_decay=settings.weight_decay
     )
     rng = np.random.default_rng(settings.seed)
-    drawn = batches(examples, settings.batch, settings.average_volumes, settings.mixed, rng)
-    inputs, states = next(drawn)
+    examples_by_step = batches(
+        examples, settings.batch, settings.average_volumes, settings.mixed, rng
+    )
+    inputs, states = next(examples_by_step)
     for step in range(settings.steps):
-        done = step / settings.steps
-        risen = min(1.0, (step + 1) / min(100, max(1, settings.steps // 5)))
-        rate = settings.rate * risen * (0.5 + 0.5 * math.cos(math.pi * done))
+        progress = step / settings.steps
+        warm_up = min(1.0, (step + 1) / min(100, max(1, settings.steps // 5)))
+        rate = settings.rate * warm_up * (0.5 + 0.5 * math.cos(math.pi * progress))
         for group in optimiser.param_groups:
             group["lr"] = rate
         label = torch.from_numpy(states).to(device)
         with torch.autocast(device, torch.bfloat16, enabled=settings.bfloat16):
-            logits, direct = trained(torch.from_numpy(inputs).to(device))
+            logits, direct = supervised(torch.from_numpy(inputs).to(device))
         loss = functional.cross_entropy(logits.float(), label)
-        both = loss + functional.cross_entropy(direct.float(), label)
+        total_loss = loss + functional.cross_entropy(direct.float(), label)
         optimiser.zero_grad()
-        both.backward()
-        if not torch.isfinite(nn.utils.clip_grad_norm_(trained.parameters(), 1.0)):
+        total_loss.backward()
+        if not torch.isfinite(nn.utils.clip_grad_norm_(supervised.parameters(), 1.0)):
             raise RunError(
                 f"step {step + 1}: the gradient is not finite; "
                 + ("try without bfloat16" if settings.bfloat16 else "try a lower rate")
             )
         optimiser.step()
         right = (logits.argmax(dim=1) == label).float().mean()
-        mixed = max(1, round(settings.mixed * (1 - 1.3 * done)))
+        mixed = max(1, round(settings.mixed * (1 - 1.3 * progress)))
         on_step(TrainingStep(step + 1, loss.item(), right.item(), mixed))
         if step + 1 < settings.steps:
-            inputs, states = drawn.send(mixed)
+            inputs, states = examples_by_step.send(mixed)
 
 
-class _TrainedNetwork(nn.Module):
+class _DeepSupervision(nn.Module):
     """The network with its temporary second output layer."""
 
     def __init__(self, network: DeepLight, slices: MaskedSlices) -> None:
         super().__init__()
-        self.network = network.eval()  # dropout does not pay in so few steps
+        self.network = network.eval()  # without dropout, which does not help in few steps
         self.slices = slices
         length = network.grid_shape[2] * network.lstm.input_size
         self.even = nn.LayerNorm(length)
@@ -148,8 +150,8 @@ class _TrainedNetwork(nn.Module):
 
     def forward(self, volumes: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits (B, K) of the network and of the second layer."""
-        laid = torch.cat([self.slices(volume) for volume in volumes])
-        sequence = batch_sequences(self.network, self.slices, self.network.conv_features(laid))
+        slices = torch.cat([self.slices(volume) for volume in volumes])
+        sequence = batch_sequences(self.network, self.slices, self.network.conv_features(slices))
         return self.network.head(self.network.sequence_features(sequence)), self.direct(
             self.even(sequence.flatten(1))
         )

@@ -1,4 +1,4 @@
-"""Simulated runs on the network's grid, by the stages that serving uses."""
+"""Simulated runs on the network's grid, prepared by the stages of the service."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from rtdecode.stages import Preparation, PreparationSettings, Space, dilate
 from rtdecode.types import Bool, Float32
 
 CHEAP = EpiProtocol(matrix=(48, 48, 28), voxel_mm=(4.5, 4.5, 4.5))
-"""A scan that takes a simulated scanner little time: 4.5 mm, one volume a second."""
+"""A protocol that is fast to simulate: 4.5 mm, one volume per second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,15 +27,15 @@ class Recording:
     """One person's run on the network's grid."""
 
     data: Float32
-    """(volumes, voxels in mask), detrended and z-scored as when serving."""
+    """Volumes, detrended and z-scored as in the service, (volumes, voxels in mask)."""
     labels: Labels
 
 
 def prepare(run: SimulatedRun, mask: Bool) -> Recording:
-    """Take a simulated run through the serving stages, onto the network's grid.
+    """Prepare a simulated run with the stages of the service, on the network's grid.
 
-    Its registration is the true one, but for the distortion of the EPI, which no registration
-    of the kind that calibration does would undo either.
+    The registration is the true one, except for the distortion of the EPI, which the registration
+    of a calibration does not correct either.
     """
     volumes = run.volumes()
     first = next(volumes)
@@ -55,19 +55,19 @@ def prepare(run: SimulatedRun, mask: Bool) -> Recording:
         state, prepared = stages.step(state, volume)
         data[volume.index] = prepared.data
     acquired_s = np.arange(len(run), dtype=np.float64) * step_s
-    shown = blocks(run.events)
-    spec = parse_classes(None, [block.trial_type for block in shown])
-    labels = label_volumes((shown,), (acquired_s,), spec, HAEMODYNAMIC_LAG_S, min_blocks=1)
+    run_blocks = blocks(run.events)
+    spec = parse_classes(None, [block.trial_type for block in run_blocks])
+    labels = label_volumes((run_blocks,), (acquired_s,), spec, HAEMODYNAMIC_LAG_S, min_blocks=1)
     return Recording(data, labels)
 
 
 def true_coordinates(participant: Participant, mask: Bool) -> Float32:
-    """Return where each voxel of `dilate(mask)` truly lies, scanner millimetres, (n, 3)."""
+    """Return the true position of each voxel of `dilate(mask)`, scanner millimetres, (n, 3)."""
     mni_mm = voxel_centres_mm(mask.shape, grid_affine())[dilate(mask).ravel()]
     head_mm = participant.deformation.from_mni(np.ascontiguousarray(mni_mm.T))
     return apply_transform(participant.pose, head_mm).T.astype(np.float32)
 
 
 def blocks(events: tuple[Event, ...]) -> tuple[Block, ...]:
-    """Return simulated events as the blocks that volumes are labelled by."""
+    """Return simulated events as blocks, for the labels of volumes."""
     return tuple(Block(e.trial_type, e.onset_s, e.end_s) for e in events)

@@ -1,4 +1,4 @@
-"""Whom the network learns from: people who each do some of many tasks."""
+"""The training data of the network: simulated people, each with some of many states."""
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,23 +24,23 @@ from calibration.simulation.seeds import stream
 from rtdecode.types import Bool, Float32
 
 FIRST_PERSON = 2_000_000
-"""Seeds from here on: no demo, test or `rtdecode simulate` draws these people."""
+"""First seed of these people; no demo, test or `rtdecode simulate` uses these seeds."""
 
 
 @dataclass(frozen=True, slots=True)
 class PretrainingCohort:
-    """Who is scanned, doing what."""
+    """The people and states of the cohort."""
 
     people: int = 60
     states: int = 48
-    """Drawn from the dictionary of regions."""
+    """Number of states, drawn from the dictionary of regions."""
     states_each: int = 24
-    """Of them, drawn for each person."""
+    """Number of these states that are drawn for each person."""
     blocks_per_state: int = 1
     sharing: float = 0.6
     """Share of a pattern that all people have in common."""
     bold_percent: float = 3.0
-    """Strong responses: what is learnt from them holds for weaker ones, and is learnt sooner."""
+    """Strong responses: a network learns faster from them, and is valid for weak ones too."""
     seed: int = 1
 
 
@@ -49,18 +49,18 @@ class CohortExamples:
     """Labelled volumes of many people."""
 
     volumes: NDArray[np.float16]
-    """(n, voxels in mask), possibly mapped from disk."""
+    """Volumes, (n, voxels in mask), possibly mapped from disk."""
     state: NDArray[np.int64]
-    """(n,)"""
+    """State of each volume as an index of `states`, (n,)."""
     person: NDArray[np.int64]
-    """(n,)"""
+    """Number of each volume's person, (n,)."""
     block: NDArray[np.int64]
-    """(n,) number of the block, unique over all people; the volumes of a block are neighbours."""
+    """Number of each volume's block, (n,), unique over all people; its volumes are neighbours."""
     states: tuple[str, ...]
     mask: Bool
 
     def save(self, folder: Path) -> None:
-        """Write to a folder, for `load`."""
+        """Write the examples to a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "volumes.npy", self.volumes)
         np.savez(
@@ -74,7 +74,7 @@ class CohortExamples:
 
     @classmethod
     def load(cls, folder: Path) -> "CohortExamples":
-        """Read what `save` wrote; volumes stay on disk until they are used."""
+        """Read the files of `save`; volumes stay on disk until they are used."""
         with np.load(folder / "labels.npz") as labels:
             return cls(
                 np.load(folder / "volumes.npy", mmap_mode="r"),
@@ -85,29 +85,29 @@ class CohortExamples:
                 labels["mask"],
             )
 
-    def permuted(self, seed: int) -> "CohortExamples":
-        """Return the same volumes with each person's states renamed at random.
+    def permute_states(self, seed: int) -> "CohortExamples":
+        """Return the same volumes with each person's states permuted at random.
 
-        Within a person nothing is lost; between people no name means the same. What is learnt from
-        these cannot be transfer.
+        The information within a person is unchanged, but a state has a different meaning in each
+        person. A benefit of weights trained on these examples is therefore not transfer.
         """
         rng = np.random.default_rng(seed)
         state = self.state.copy()
         for person in np.unique(self.person):
-            of = self.person == person
-            state[of] = rng.permutation(len(self.states))[self.state[of]]
+            rows = self.person == person
+            state[rows] = rng.permutation(len(self.states))[self.state[rows]]
         return CohortExamples(self.volumes, state, self.person, self.block, self.states, self.mask)
 
 
 def scan_cohort(settings: PretrainingCohort, progress: Progress) -> CohortExamples:
-    """Scan everybody, and keep the volumes that show a state.
+    """Scan all people, and return the volumes that show a state.
 
     Parameters
     ----------
     settings
-        See `PretrainingCohort`.
+        The settings of the cohort.
     progress
-        Told how many people are done.
+        Called with the number of scanned people.
     """
     template, mask = load_template(), brain_mask()
     states = draw_states(settings.states, stream("pretraining states", settings.seed))
@@ -118,21 +118,27 @@ def scan_cohort(settings: PretrainingCohort, progress: Progress) -> CohortExampl
     def scan(number: int) -> tuple[NDArray[np.float16], NDArray[np.int64], NDArray[np.int64]]:
         seed = FIRST_PERSON + 1000 * settings.seed + number
         order = stream("states of a person", seed).permutation(settings.states)
-        mine = tuple(states[n] for n in sorted(order[: settings.states_each]))
-        someone = make_participant(template, ParticipantSettings(mine, population), seed)
-        recording = prepare(simulate_run(someone, design, 1), mask)
+        person_states = tuple(states[n] for n in sorted(order[: settings.states_each]))
+        participant = make_participant(
+            template, ParticipantSettings(person_states, population), seed
+        )
+        recording = prepare(simulate_run(participant, design, 1), mask)
         labels = recording.labels
-        of = np.array([names.index(name) for name in labels.classes])
+        state_index = np.array([names.index(name) for name in labels.classes])
         rows = labels.chosen
-        return recording.data[rows].astype(np.float16), of[labels.label[rows]], labels.block[rows]
+        return (
+            recording.data[rows].astype(np.float16),
+            state_index[labels.label[rows]],
+            labels.block[rows],
+        )
 
-    found: list[tuple[NDArray[np.float16], NDArray[np.int64], NDArray[np.int64]]] = []
-    # Simulation and stages leave Python's lock alone for most of their time.
+    people: list[tuple[NDArray[np.float16], NDArray[np.int64], NDArray[np.int64]]] = []
+    # Simulation and stages run without Python's global lock for most of their time.
     with ThreadPoolExecutor(2, thread_name_prefix="cohort") as pool:
         for one in pool.map(scan, range(settings.people)):
-            found.append(one)
-            progress("scan simulated people", len(found), settings.people)
-    volumes, state, block = zip(*found, strict=True)
+            people.append(one)
+            progress("scan simulated people", len(people), settings.people)
+    volumes, state, block = zip(*people, strict=True)
     sizes = [len(each) for each in state]
     person = np.repeat(np.arange(settings.people), sizes)
     per_run = settings.blocks_per_state * settings.states_each
@@ -149,17 +155,18 @@ def scan_cohort(settings: PretrainingCohort, progress: Progress) -> CohortExampl
 def batches(
     examples: CohortExamples, size: int, average: int, mixed: int, rng: np.random.Generator
 ) -> Generator[tuple[Float32, NDArray[np.int64]], int | None, None]:
-    """Yield batches for ever: each example is a mean of volumes that show one state.
+    """Yield batches without end; each example is a mean of volumes that show one state.
 
-    Up to `average` neighbours of one block, and then one volume each of `mixed` - 1 other places of
-    any person: noise averages out, and what people have in common remains. So training begins with
-    easy examples; `mixed` = 1 gives single people. `mixed` may be changed by `send`.
+    An example combines the mean of up to `average` neighbouring volumes of one block with
+    `mixed` - 1 single volumes of any people. This reduces noise and retains the common pattern, so
+    that training starts with easy examples; `mixed` = 1 gives examples of one person. `send`
+    changes the value of `mixed`.
     """
     edges = np.flatnonzero(np.diff(examples.block, prepend=-1, append=-1))
     firsts, ends = edges[:-1], edges[1:]
     of_state = [np.flatnonzero(examples.state == n) for n in range(len(examples.states))]
     while True:
-        made, states = [], []
+        volumes, states = [], []
         for place in rng.integers(0, len(firsts), size):
             first, end = firsts[place], ends[place]
             length = int(rng.integers(1, min(average, end - first) + 1))
@@ -168,7 +175,7 @@ def batches(
             state = int(examples.state[first])
             for row in rng.choice(of_state[state], mixed - 1):
                 volume += examples.volumes[row]
-            made.append(volume / mixed)
+            volumes.append(volume / mixed)
             states.append(state)
-        changed = yield np.array(made, np.float32), np.array(states)
-        mixed = changed or mixed
+        new_mixed = yield np.array(volumes, np.float32), np.array(states)
+        mixed = new_mixed or mixed

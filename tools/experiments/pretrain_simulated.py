@@ -56,7 +56,7 @@ def main() -> int:
             f"{len(examples.state)} volumes of {people} people, {len(examples.states)} states"
         )
         if options.control == "permuted":
-            examples = examples.permuted(options.seed)
+            examples = examples.permute_states(options.seed)
         settings = LearningSettings(
             steps=options.steps, seed=options.seed, bfloat16=options.bfloat16
         )

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from calibration.data.labels import Labels
 from calibration.decoders.lda import log_softmax
-from calibration.networks.filter import switching
+from calibration.networks.filter import switching_rate
 from rtdecode.types import Bool, Float64
 
 
@@ -61,7 +61,7 @@ def filtered(evidence: Float64, labels: Labels, usable: Bool, dwell_volumes: flo
         How long a class is expected to last, in repetition times.
     """
     classes = evidence.shape[-1]
-    rate = switching(dwell_volumes, classes)
+    rate = switching_rate(dwell_volumes, classes)
     counted = np.where(usable[:, None], evidence, 0.0)
     elapsed = np.diff(_index(labels), prepend=0)
     begins = np.diff(labels.run, prepend=-1) != 0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
-from calibration.networks.filter import filtered, switching
+from calibration.networks.filter import filter_step, switching_rate
 
 events = st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=1, max_size=12)
 
@@ -24,12 +24,12 @@ def _play(likelihoods, steps, dwell_volumes) -> np.ndarray:
     classes = likelihoods.shape[1]
     belief, found = torch.zeros(classes), []
     for row, (elapsed, usable) in zip(likelihoods, steps, strict=True):
-        probabilities, belief = filtered(
+        probabilities, belief = filter_step(
             belief,
             torch.log(torch.from_numpy(row).float()),
             torch.tensor(float(usable)),
             torch.tensor(elapsed),
-            torch.tensor(switching(dwell_volumes, classes)),
+            torch.tensor(switching_rate(dwell_volumes, classes)),
         )
         found.append(probabilities.numpy())
     return np.array(found)
@@ -63,7 +63,7 @@ def test_the_posterior_is_the_forward_algorithms(steps, dwell_volumes, classes, 
 def test_the_chain_stays_as_long_as_it_is_said_to():
     """Its mean stay, summed over small steps, is the dwell time."""
     stays = np.diag(_matrix(8.0, 4))[0]
-    assert 1 / 4 + 3 / 4 * np.exp(-switching(8.0, 4)) == pytest.approx(stays)
+    assert 1 / 4 + 3 / 4 * np.exp(-switching_rate(8.0, 4)) == pytest.approx(stays)
     leaves = 1 - np.diag(_matrix(8000.0, 4))[0]
     assert 1 / leaves / 1000 == pytest.approx(8.0, rel=1e-3)
 
@@ -81,9 +81,9 @@ def test_without_evidence_it_forgets():
 def test_impossible_evidence_leaves_finite_numbers():
     """Log-probabilities of minus a million, against all that was believed, do not overflow."""
     belief = torch.zeros(2)
-    rate = torch.tensor(switching(1e30, 2))
+    rate = torch.tensor(switching_rate(1e30, 2))
     for newest in ([0.0, -1e6], [-1e6, 0.0], [0.0, -1e6]):
-        probabilities, belief = filtered(
+        probabilities, belief = filter_step(
             belief, torch.tensor(newest), torch.tensor(1.0), torch.tensor(1), rate
         )
         assert belief.isfinite().all()
@@ -93,9 +93,9 @@ def test_impossible_evidence_leaves_finite_numbers():
 
 def test_unusable_volume_cannot_poison_the_posterior():
     """A volume that does not count only moves time on, even if it was not a number."""
-    belief, rate = torch.log(torch.tensor([0.7, 0.2, 0.1])), torch.tensor(switching(5.0, 3))
+    belief, rate = torch.log(torch.tensor([0.7, 0.2, 0.1])), torch.tensor(switching_rate(5.0, 3))
     found = [
-        filtered(belief, torch.full((3,), value), torch.tensor(0.0), torch.tensor(2), rate)
+        filter_step(belief, torch.full((3,), value), torch.tensor(0.0), torch.tensor(2), rate)
         for value in (torch.nan, 0.0)
     ]
     for bad, good in zip(*found, strict=True):

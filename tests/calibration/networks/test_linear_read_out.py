@@ -53,5 +53,5 @@ def test_one_pass_keeps_every_layer_that_is_asked_for(network, mask, prepared) -
 @pytest.mark.parametrize("layer", [0, 13, -1])
 def test_layer_that_is_not_there_is_refused(layer) -> None:
     """Only one of the twelve convolutions can be read."""
-    with pytest.raises(ConfigError, match=f"read-out layer {layer}: must be 1 to 12"):
+    with pytest.raises(ConfigError, match=f"read-out layer {layer}: it must be 1 to 12"):
         LinearReadOut(layer, np.zeros((2, 4), np.float32), np.zeros(2, np.float32))

@@ -48,7 +48,7 @@ def test_examples_come_back_from_disk(examples, tmp_path):
 
 def test_permuting_renames_within_a_person(examples):
     """Two blocks of one state still share a name, and the volumes stay; the names are mixed."""
-    permuted = [examples.permuted(seed) for seed in range(6)]
+    permuted = [examples.permute_states(seed) for seed in range(6)]
     for each in permuted:
         for block in np.unique(each.block):
             assert len(np.unique(each.state[each.block == block])) == 1

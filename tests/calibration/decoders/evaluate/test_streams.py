@@ -60,10 +60,10 @@ def test_the_filter_is_the_graphs(steps, dwell_volumes, seed):
 
     found = filtered(evidence, labels, usable, dwell_volumes)
 
-    belief, rate = torch.zeros(3), torch.tensor(graph.switching(dwell_volumes, 3))
+    belief, rate = torch.zeros(3), torch.tensor(graph.switching_rate(dwell_volumes, 3))
     for row, newest in enumerate(torch.from_numpy(evidence).float()):
         counts, passed = torch.tensor(float(usable[row])), torch.tensor(int(elapsed[row]))
-        expected, belief = graph.filtered(belief, newest, counts, passed, rate)
+        expected, belief = graph.filter_step(belief, newest, counts, passed, rate)
         assert np.exp(found[row]) == pytest.approx(expected.numpy(), abs=1e-5)
         assert found[row] == pytest.approx(belief.numpy(), abs=1e-3)
 
