@@ -1,8 +1,8 @@
-"""antspyx, the registration library, held at arm's length.
+"""Registration by antspyx in a separate process.
 
-It runs in a process of its own (`worker.py`): ITK reads its thread count once, prints to the
-process's own standard output and leaves its transforms in the temporary folder, and none of the
-three can be undone from inside.
+The process runs `worker.py`. ITK reads its thread count once, prints to the standard output of the
+process and leaves its transforms in the temporary folder. A caller in the same process could not
+undo this.
 """
 
 import os
@@ -23,29 +23,29 @@ from rtdecode.types import Bool, Float64
 WORKER = Path(__file__).with_name("worker.py")
 
 ITK_THREADS = 1
-"""With one thread the sums inside the metric have one order, so the answer is the same each time;
-two threads would save a third of the time."""
+"""With one thread the sums of the metric have a fixed order, so that the result is always the same.
+Two threads would save a third of the time."""
 
 TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MappedPoints:
-    """Points of the fixed image carried to the moving one, (n, 3) RAS+ millimetres."""
+    """Points of the fixed image mapped to the moving image, (n, 3) RAS+ millimetres."""
 
     final_mm: Float64
-    """By the whole transform."""
+    """The points mapped by the whole transform."""
     linear_mm: Float64
-    """By the linear search that it began with: SyN bends anything to fit, an affine cannot."""
+    """The points mapped by the linear step. SyN can fit any image; an affine cannot."""
 
 
 def library() -> str:
-    """Return the library and its version, for a record of method."""
+    """Return the library and its version, for the description of the method."""
     return f"antspyx {version('antspyx')}"
 
 
 def repeats() -> str:
-    """Return how far the library repeats its answer, for a record of method."""
+    """Return the library's reproducibility, for the description of the method."""
     here = f"{platform.system()} {platform.machine()}"
     return f"repeats to the bit with these versions on {here}, to about 1 mm on other systems"
 
@@ -59,26 +59,26 @@ def register_pair(
     kind: str,
     seed: int = 0,
 ) -> MappedPoints:
-    """Register `moving` to `fixed` by mutual information and carry points along.
+    """Register `moving` to `fixed` by mutual information, and map points.
 
     Parameters
     ----------
     fixed, moving
         The images and their RAS+ affines.
     fixed_mask
-        Where in the fixed image linear steps take the metric: the brain and its rim.
+        The part of the fixed image for the metric of linear steps: the brain and its rim.
     points_mm
         (n, 3) RAS+ millimetres in the fixed image's space.
     kind
         antspyx's name of the transform: `Rigid`, `Affine` or `SyN` (affine, then diffeomorphic;
         Avants et al. 2008).
     seed
-        Of ITK's random numbers.
+        Seed of ITK's random numbers.
 
     Returns
     -------
     MappedPoints
-        Where each point lies in the moving image.
+        The position of each point in the moving image.
 
     Raises
     ------
@@ -101,8 +101,8 @@ def register_pair(
         )
         environment = os.environ | dict.fromkeys(TEMPORARY, name)
         environment["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(ITK_THREADS)
-        # -P keeps this folder off the worker's path, where our modules could hide others.
-        done = subprocess.run(  # noqa: S603  (our own interpreter, our own file, our own folder)
+        # -P removes this folder from the worker's path, where our modules could hide others.
+        process = subprocess.run(  # noqa: S603  (interpreter, file and folder are ours)
             [sys.executable, "-P", str(WORKER), name],
             env=environment,
             capture_output=True,
@@ -111,12 +111,12 @@ def register_pair(
             check=False,
         )
         answer = folder / "answer.npz"
-        if done.returncode != 0 or not answer.is_file():
-            last_line = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
+        if process.returncode != 0 or not answer.is_file():
+            output = process.stderr.strip() or process.stdout.strip() or "no output"
             raise RunError(
-                f"registration ({library()}, {kind}) failed with exit status {done.returncode}; it "
-                f"said: {last_line}. Check that the images are brain images with contrast, or "
-                "give a transform."
+                f"registration ({library()}, {kind}) failed with exit status "
+                f"{process.returncode}: {output.splitlines()[-1]}. Check that the images are "
+                "brain images with contrast, or give a transform."
             )
         with np.load(answer, allow_pickle=False) as result:
             return MappedPoints(final_mm=result["final_mm"], linear_mm=result["linear_mm"])

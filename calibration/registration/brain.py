@@ -1,4 +1,4 @@
-"""Where the brain is, in an EPI and in a T1."""
+"""Brain masks of an EPI and of a T1."""
 
 import warnings
 
@@ -16,7 +16,7 @@ from rtdecode.errors import RunError
 from rtdecode.types import Bool, Float64
 
 MIN_BRAIN_ML = 100.0
-"""Less than this is no useful slab of a brain: a phantom, noise, or another part of the body."""
+"""Minimum volume of a brain mask; less indicates a phantom, noise or another part of the body."""
 
 RIM_VOXELS = 4
 
@@ -27,23 +27,23 @@ def epi_brain_mask(epi: Image) -> Bool:
     Raises
     ------
     RunError
-        If what stands out from the background is too small to be a brain.
+        The mask is too small for a brain.
     """
     import nibabel as nib
     from nilearn import masking  # slow to import
 
-    # Repeat the outermost voxels, or the mask's erosion would eat the brain at a slab's faces.
-    wider = np.pad(epi.data, RIM_VOXELS, mode="edge")
+    # Repeat the outermost voxels, so that the mask is not eroded at the faces of a slab.
+    padded = np.pad(epi.data, RIM_VOXELS, mode="edge")
     with warnings.catch_warnings():
-        # An empty or nearly empty mask is judged below, with advice.
+        # An empty or nearly empty mask is an error below.
         warnings.simplefilter("ignore")
-        found = masking.compute_epi_mask(nib.Nifti1Image(wider, epi.affine))
+        image = masking.compute_epi_mask(nib.Nifti1Image(padded, epi.affine))
     inner = (slice(RIM_VOXELS, -RIM_VOXELS),) * 3
-    mask: Bool = np.asarray(found.dataobj)[inner] > 0
+    mask: Bool = np.asarray(image.dataobj)[inner] > 0
     volume_ml = float(mask.sum() * abs(np.linalg.det(epi.affine[:3, :3])) / 1000)
     if volume_ml < MIN_BRAIN_ML:
         raise RunError(
-            f"mean EPI: only {volume_ml:.0f} ml stand out from the background, a brain takes at "
+            f"mean EPI: only {volume_ml:.0f} ml are brighter than the background; a brain has at "
             f"least {MIN_BRAIN_ML:.0f} ml. Check that the calibration run is the functional "
             "series of a head (not a localiser, phantom or field map)."
         )
@@ -51,16 +51,16 @@ def epi_brain_mask(epi: Image) -> Bool:
 
 
 def t1_brain_mask(t1: Image, mni_to_t1: Float64, template: Template) -> Bool:
-    """Return a generous brain mask of a T1 by laying the template's mask on it.
+    """Return a generous brain mask of a T1: the template's mask, mapped to it.
 
     Parameters
     ----------
     t1
-        With or without its skull.
+        The T1, with or without its skull.
     mni_to_t1
-        (4, 4), a rough affine from MNI to the T1's millimetres.
+        A rough affine from MNI millimetres to the T1's, (4, 4).
     template
-        Whose generous mask is carried over.
+        The template with the generous mask.
     """
     shape = (t1.data.shape[0], t1.data.shape[1], t1.data.shape[2])
     points_mm = apply_affine(inverse(mni_to_t1), voxel_centres_mm(shape, t1.affine))

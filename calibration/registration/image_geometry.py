@@ -14,12 +14,12 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """A volume in space."""
+    """A volume with its position in space."""
 
     data: Float32
-    """(X, Y, Z)."""
+    """The values, (X, Y, Z)."""
     affine: Float64
-    """Voxel to millimetres, RAS+, (4, 4)."""
+    """Affine from voxels to millimetres, RAS+, (4, 4)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", frozen(self.data, np.float32))
@@ -38,7 +38,7 @@ class Image:
 def apply_affine(affine: Float64, points: Float64) -> Float64:
     """Apply a (4, 4) affine to (n, 3) points.
 
-    Sums are written out, as a matrix product rounds its last bit differently on different CPUs.
+    The sums are written out, because matrix products differ in the last bit between CPUs.
     """
     x, y, z = points.T
     mapped = np.empty(points.shape)
@@ -49,14 +49,14 @@ def apply_affine(affine: Float64, points: Float64) -> Float64:
 
 
 def inverse(affine: Float64) -> Float64:
-    """Return the inverse of a (4, 4) affine, by cross products: to the same bit on every CPU."""
+    """Return the inverse of a (4, 4) affine by cross products, identical on every CPU."""
     first, second, third, shift = np.asarray(affine, dtype=np.float64)[:3].T
     rows = [np.cross(second, third), np.cross(third, first), np.cross(first, second)]
     determinant = first[0] * rows[0][0] + first[1] * rows[0][1] + first[2] * rows[0][2]
-    found = np.eye(4)
-    found[:3, :3] = np.array(rows) / determinant
-    found[:3, 3] = -apply_affine(found, shift[None])[0]
-    return found
+    result = np.eye(4)
+    result[:3, :3] = np.array(rows) / determinant
+    result[:3, 3] = -apply_affine(result, shift[None])[0]
+    return result
 
 
 def voxel_centres_mm(shape: Shape, affine: Float64) -> Float64:
@@ -75,12 +75,12 @@ def sample(data: NDArray[Any], affine: Float64, points_mm: Float64) -> Float32:
 
 
 def inside(shape: Shape, affine: Float64, points_mm: Float64) -> Bool:
-    """Tell which (n, 3) points lie in an image's field of view."""
+    """Return which (n, 3) points lie in an image's field of view."""
     return _within(shape, apply_affine(inverse(affine), points_mm))
 
 
 def _within(shape: Shape, voxels: Float64) -> Bool:
-    # Half a voxel beyond the outermost centres is still that voxel, as for `rtdecode.stages`.
+    # A voxel extends half a voxel beyond its centre, as in `rtdecode.stages`.
     within: Bool = np.all((voxels >= -0.5) & (voxels <= np.array(shape) - 0.5), axis=1)
     return within
 
@@ -94,13 +94,13 @@ def dice(first: Bool, second: Bool) -> float:
 def mutual_information(first: Float32, second: Float32, bins: int = 16) -> float:
     """Return the mutual information of two images' voxels in nats, over bins of equal count.
 
-    Corrected for its bias in small samples (Miller 1955, Madow).
+    The bias in small samples is corrected (Miller 1955, Madow).
     """
     edges = np.linspace(0, 1, bins + 1)[1:-1]
     one, two = (np.searchsorted(np.quantile(v, edges), v) for v in (first, second))
     counts = np.bincount(one * bins + two, minlength=bins * bins).reshape(bins, bins)
     joint = counts / max(first.size, 1)
     independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    filled = joint > 0
-    raw = float(np.sum(joint[filled] * np.log(joint[filled] / independent[filled])))
+    nonzero = joint > 0
+    raw = float(np.sum(joint[nonzero] * np.log(joint[nonzero] / independent[nonzero])))
     return raw - (bins - 1) ** 2 / (2 * max(first.size, 1))

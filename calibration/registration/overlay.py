@@ -1,4 +1,4 @@
-"""The picture that an operator looks at before accepting a registration."""
+"""The picture in which an operator checks a registration."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 DISPLAY_MM = 1.5
 LOW_MM = np.array([-81.0, -117.0, -75.0])
 HIGH_MM = np.array([81.0, 81.0, 87.0])
-"""The box of MNI space that is shown."""
+"""Corners of the visible box of MNI space."""
 
 SLICES_MM = {
     2: (-40.0, -26.0, -12.0, 2.0, 16.0, 36.0, 56.0),
     1: (-85.0, -65.0, -45.0, -22.0, 0.0, 22.0, 45.0),
     0: (-55.0, -40.0, -22.0, 3.0, 22.0, 40.0, 55.0),
 }
-"""Where each orientation is cut: axial, coronal, sagittal."""
+"""Positions of the slices in each orientation: axial, coronal, sagittal."""
 
 ENDS = {2: ("L", "R"), 1: ("L", "R"), 0: ("P", "A")}
-"""What the left and right edges of each orientation's pictures are."""
+"""Labels of the left and right edges in each orientation."""
 
 BACKGROUND, TEXT, QUIET = "#0e1116", "#e6e9ee", "#8b93a1"
 OUTLINE, TISSUE = "#ffb454", "#4cc9f0"
@@ -35,17 +35,17 @@ OUTLINE, TISSUE = "#ffb454", "#4cc9f0"
 def overlay(registration: Registration, path: Path) -> None:
     """Draw the resampled EPI under the template's outlines, in three orientations.
 
-    The outline of the brain must follow the rim of the EPI's, and that of the white matter its
-    folds and ventricles. Left is shown on the left.
+    In a good registration the brain's outline follows the rim of the EPI's brain, and the outline
+    of white matter follows its folds and ventricles. The left hemisphere is on the left.
 
     Parameters
     ----------
     registration
-        To be judged.
+        The registration to check.
     path
-        PNG to write.
+        The PNG file to write.
     """
-    # Imported here: registration alone need not wait for matplotlib.
+    # Imported here, because registration alone does not need matplotlib.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -71,7 +71,7 @@ def overlay(registration: Registration, path: Path) -> None:
     for row, (axis, cuts) in enumerate(SLICES_MM.items()):
         for column, cut_mm in enumerate(cuts):
             _slice(axes[row, column], epi, brightest, layers, axis, cut_mm, affine)
-    _words(figure, registration)
+    _add_text(figure, registration)
     figure.savefig(path, format="png")
 
 
@@ -110,7 +110,7 @@ def _slice(
     )
 
 
-def _words(figure: "Figure", registration: Registration) -> None:
+def _add_text(figure: "Figure", registration: Registration) -> None:
     from matplotlib.lines import Line2D
 
     title = (
@@ -118,8 +118,8 @@ def _words(figure: "Figure", registration: Registration) -> None:
         f"{registration.covered:.0%} of the brain covered"
     )
     figure.text(0.012, 0.955, title, color=TEXT, fontsize=15, va="center")
-    how = registration.method.partition(";")[0]
-    below = registration.warnings[0] if registration.warnings else how
+    method = registration.method.partition(";")[0]
+    below = registration.warnings[0] if registration.warnings else method
     colour = OUTLINE if registration.warnings else QUIET
     figure.text(0.012, 0.915, below, color=colour, fontsize=9, va="center")
     handles = [
@@ -135,5 +135,5 @@ def _words(figure: "Figure", registration: Registration) -> None:
         labelcolor=TEXT,
         fontsize=9,
     )
-    hint = "Accept when both outlines follow the EPI's own: rim, ventricles, folds. Left is left."
+    hint = "Accept if both outlines follow the EPI: rim, ventricles, folds. Left is left."
     figure.text(0.988, 0.025, hint, color=QUIET, fontsize=9, ha="right", va="center")

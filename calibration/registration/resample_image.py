@@ -1,4 +1,4 @@
-"""Resample an image to a coarser grid: blur it to the new voxel's width and sample it."""
+"""Resample an image to a coarser grid: blur it to the new voxel width, then sample it."""
 
 import numpy as np
 from scipy import ndimage
@@ -14,21 +14,22 @@ from calibration.registration.image_geometry import (
 from rtdecode.types import Float32, Float64
 
 WEIGHT_STEP = 2.0**-20
-"""Weights are multiples of this, so that how a CPU rounds an exponential does not reach them."""
+"""Weights are multiples of this, so that they do not depend on a CPU's rounding."""
 
 
-def resampled(image: Image, shape: Shape, affine: Float64) -> Float32:
-    """Return `image` on another grid, linearly between its blurred voxels, zero outside it.
+def resample(image: Image, shape: Shape, affine: Float64) -> Float32:
+    """Return `image` on another grid, linear between its blurred voxels, zero outside it.
 
-    A coarse voxel stands for all that it covers, hence the blur: a Gaussian of the new voxel's
-    width. Where the axes of the grids are parallel, blur and interpolation are one sum an axis.
+    A coarse voxel represents the volume that it covers. Therefore the image is blurred by a
+    Gaussian of the new voxel width. If the axes of both grids are parallel, blur and interpolation
+    are one sum per axis.
 
     Parameters
     ----------
     image
-        To be resampled.
+        The image to resample.
     shape, affine
-        Of the new grid; voxel to millimetres, RAS+, (4, 4).
+        Shape of the new grid and its affine, voxel to millimetres, RAS+, (4, 4).
 
     Returns
     -------
@@ -37,7 +38,7 @@ def resampled(image: Image, shape: Shape, affine: Float64) -> Float32:
     voxel_mm = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     sigma = np.sqrt(np.maximum(voxel_mm.mean() ** 2 - image.voxel_mm**2, 0)) / 2.355
     blurs = sigma / image.voxel_mm
-    # What indices 0 and 1 along each axis of the new grid are in voxels of the old.
+    # Indices 0 and 1 along each axis of the new grid, in voxels of the old grid.
     ends = apply_affine(
         inverse(image.affine), apply_affine(affine, np.vstack([np.zeros(3), np.eye(3)]))
     )
@@ -50,31 +51,31 @@ def resampled(image: Image, shape: Shape, affine: Float64) -> Float32:
             if parallel
             else np.arange(length, dtype=np.float64)
         )
-        data = _along(data, axis, _weights(length, places, float(blur)))
+        data = _weighted_sums(data, axis, _weights(length, places, float(blur)))
     if parallel:
         return data
     return sample(data, image.affine, voxel_centres_mm(shape, affine)).reshape(shape)
 
 
 def _weights(length: int, places: Float64, sigma: float) -> Float64:
-    """Return how much each of `length` voxels counts at each place, (places, length)."""
-    blurred = ndimage.gaussian_filter1d(np.eye(length), sigma, axis=0) if sigma else np.eye(length)
+    """Return the weight of each of `length` voxels at each place, (places, length)."""
+    blur = ndimage.gaussian_filter1d(np.eye(length), sigma, axis=0) if sigma else np.eye(length)
     within = (places >= -0.5) & (places <= length - 0.5)
     place = np.clip(places, 0, length - 1)
     below = np.floor(place).astype(int)
     above = np.minimum(below + 1, length - 1)
     part = (place - below)[:, None]
-    weights = ((1 - part) * blurred[below] + part * blurred[above]) * within[:, None]
+    weights = ((1 - part) * blur[below] + part * blur[above]) * within[:, None]
     rounded: Float64 = np.round(weights / WEIGHT_STEP) * WEIGHT_STEP
     return rounded
 
 
-def _along(data: Float32, axis: int, weights: Float64) -> Float32:
+def _weighted_sums(data: Float32, axis: int, weights: Float64) -> Float32:
     """Return the weighted sums of `data` along an axis; most weights are zero."""
-    used = weights != 0
-    first = np.argmax(used, axis=1)
-    last = weights.shape[1] - 1 - np.argmax(used[:, ::-1], axis=1)
-    width = int((last - first)[used.any(axis=1)].max(initial=0)) + 1
+    nonzero = weights != 0
+    first = np.argmax(nonzero, axis=1)
+    last = weights.shape[1] - 1 - np.argmax(nonzero[:, ::-1], axis=1)
+    width = int((last - first)[nonzero.any(axis=1)].max(initial=0)) + 1
     across = [1, 1, 1]
     across[axis] = len(weights)
     size = list(data.shape)

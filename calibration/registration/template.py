@@ -1,4 +1,4 @@
-"""The MNI template that nilearn ships (ICBM152 2009a, symmetric): no download."""
+"""The MNI template in the nilearn package (ICBM152 2009a, symmetric); it needs no download."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,24 +7,24 @@ import numpy as np
 from scipy import ndimage
 
 from calibration.registration.image_geometry import Image, Shape
-from calibration.registration.resample_image import resampled
+from calibration.registration.resample_image import resample
 from rtdecode.types import Bool, Float64, frozen
 
 RIM_MM = 4.0
-"""Enough to see the brain's edge, or to hold the brain of a rough alignment."""
+"""Width of the rim, enough for the brain's edge and for a rough alignment."""
 
 NILEARN_BRAIN = 0.2
-"""nilearn's `load_mni152_brain_mask` takes the T1 above this for brain."""
+"""Threshold on the T1 in nilearn's `load_mni152_brain_mask`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """The template on some grid."""
+    """The template on one grid."""
 
     t1: Image
-    """T1-weighted, brain only."""
+    """The T1-weighted image, brain only."""
     mask: Bool
-    """The brain."""
+    """The brain mask."""
 
     @property
     def generous(self) -> Bool:
@@ -38,7 +38,7 @@ class Template:
 
 
 def library() -> str:
-    """Return the template's origin, for a record of method."""
+    """Return the template's origin, for the description of the method."""
     from importlib.metadata import version
 
     return f"ICBM152 2009a symmetric template of nilearn {version('nilearn')}"
@@ -50,30 +50,30 @@ def on_grid(shape: Shape, affine: Float64) -> Template:
     Parameters
     ----------
     shape
-        Of the grid.
+        Shape of the grid.
     affine
-        Voxel to MNI millimetres, RAS+, (4, 4).
+        Affine from voxels to MNI millimetres, RAS+, (4, 4).
     """
     mask = brain_mask(shape, affine)
-    t1 = Image(resampled(_t1(), shape, affine), affine)
+    t1 = Image(resample(_t1(), shape, affine), affine)
     return Template(t1.masked(mask), mask)
 
 
 def brain_mask(shape: Shape, affine: Float64) -> Bool:
     """Return the template's brain on a grid in MNI space, as `on_grid` does."""
-    mask: Bool = resampled(_brain(), shape, affine) >= 0.5
+    mask: Bool = resample(_brain(), shape, affine) >= 0.5
     return mask
 
 
 def white_matter(shape: Shape, affine: Float64) -> Bool:
-    """Return where in the brain white matter is the likeliest tissue, for a picture's outlines."""
-    white: Bool = resampled(_white_matter(), shape, affine) >= 0.5
+    """Return the voxels of the brain that are most probably white matter."""
+    white: Bool = resample(_white_matter(), shape, affine) >= 0.5
     return white & brain_mask(shape, affine)
 
 
 @lru_cache(maxsize=4)
 def at_resolution(voxel_mm: float) -> Template:
-    """Return the template on an isotropic RAS+ grid that just holds it."""
+    """Return the template on the smallest isotropic RAS+ grid that contains it."""
     t1 = _t1()
     extent_mm = np.array(t1.data.shape) * t1.voxel_mm
     size = np.ceil(extent_mm / voxel_mm).astype(int)
@@ -93,7 +93,7 @@ def _t1() -> Image:
 
 @lru_cache(maxsize=1)
 def _brain() -> Image:
-    """Return the brain at 1 mm, 0 or 1: the largest piece of nilearn's mask, without its holes."""
+    """Return the brain at 1 mm, 0 or 1: the largest component of nilearn's mask, filled."""
     t1 = _t1()
     labels, _ = ndimage.label(t1.data > NILEARN_BRAIN)
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))

@@ -1,4 +1,4 @@
-"""A transform from EPI to MNI that the user already has: ITK or FSL, read by nitransforms."""
+"""Read the user's transform from EPI to MNI, in ITK or FSL format, with nitransforms."""
 
 from collections.abc import Callable
 from importlib.metadata import version
@@ -24,34 +24,34 @@ FSL_MNI_SHAPE = (91, 109, 91)
 FSL_MNI_AFFINE = np.array(
     [[-2.0, 0, 0, 90], [0, 2.0, 0, -126], [0, 0, 2.0, -72], [0, 0, 0, 1.0]], dtype=np.float64
 )
-"""FSL's MNI152 at 2 mm; its 1 mm images have the same first voxel and so the same FSL matrices."""
+"""Affine of FSL's MNI152 at 2 mm; the 1 mm images have the same origin and FSL matrices."""
 
 MATRIX_TYPES = ("AffineTransform", "MatrixOffsetTransformBase")
 
 CONVENTION = (
-    "Expected is EPI to MNI: ITK .h5, .txt, .tfm or .mat as `antsApplyTransforms -i EPI -r MNI -t "
-    "FILE` takes it, or the 4x4 text .mat of `flirt -in MEAN_EPI -ref MNI152_T1_2mm(_brain) -omat "
-    "FILE`. A FNIRT warp: convert it to an ITK .h5 first."
+    "Give an EPI-to-MNI transform: ITK .h5, .txt, .tfm or .mat as for `antsApplyTransforms -i EPI "
+    "-r MNI -t FILE`, or the 4x4 text .mat of `flirt -in MEAN_EPI -ref MNI152_T1_2mm(_brain) -omat "
+    "FILE`. Convert a FNIRT warp to an ITK .h5 first."
 )
 
 
 def library() -> str:
-    """Return the library and its version, for a record of method."""
+    """Return the library and its version, for the description of the method."""
     return f"nitransforms {version('nitransforms')}"
 
 
 def read_transform(path: Path, epi: Image) -> Mapping:
-    """Read an EPI-to-MNI transform and return what carries MNI points to EPI points.
+    """Read an EPI-to-MNI transform, and return the mapping from MNI points to EPI points.
 
-    That is the direction resampling needs, and the one ITK files hold: the file that pulls an EPI
-    image onto MNI maps MNI's points to the EPI's. FSL's matrix goes the other way, in FSL's own
-    scaled voxels of both images, and is converted and inverted.
+    Resampling needs this direction, and ITK files have it: a file that resamples an EPI image in
+    MNI space maps points from MNI to the EPI. FSL's matrix has the other direction, in FSL's scaled
+    voxels of both images; it is converted and inverted.
 
     Parameters
     ----------
     path
-        ITK composite `.h5`, ITK matrix `.txt`, `.tfm` or `.mat`, or FSL FLIRT `.mat`; an ITK and an
-        FSL `.mat` are told apart by what is in them.
+        ITK composite `.h5`, ITK matrix `.txt`, `.tfm` or `.mat`, or FSL FLIRT `.mat`. The content
+        of a `.mat` shows whether it is ITK's or FSL's.
     epi
         The image that FLIRT registered, or one on the same grid.
 
@@ -63,25 +63,25 @@ def read_transform(path: Path, epi: Image) -> Mapping:
     Raises
     ------
     ConfigError
-        If the file is absent or not one of these.
+        The file is absent or in another format.
     """
     try:
         mapping = _read(path, epi)
     except FileNotFoundError:
         raise ConfigError(f"transform {path}: no such file.") from None
     except (
-        # What nitransforms, h5py and scipy raise on a file that is something else.
+        # The exceptions of nitransforms, h5py and scipy for a file in another format.
         *(TransformFileError, TransformIOError, MatReadError, NotImplementedError, OSError),
         *(ValueError, KeyError, IndexError, TypeError, AttributeError),
     ) as error:
-        said = str(error).splitlines()
-        detail = f" ({said[0][:120]})" if said else ""
+        lines = str(error).splitlines()
+        detail = f" ({lines[0][:120]})" if lines else ""
         raise ConfigError(
-            f"transform {path.name}: not readable as an ITK or FSL transform{detail}. {CONVENTION}"
+            f"transform {path.name}: not a readable ITK or FSL transform{detail}. {CONVENTION}"
         ) from error
     probe = mapping(np.zeros((1, 3)))
     if not np.isfinite(probe).all():
-        raise ConfigError(f"transform {path.name}: holds values that are not finite. {CONVENTION}")
+        raise ConfigError(f"transform {path.name}: its values are not finite. {CONVENTION}")
     return mapping
 
 
@@ -102,11 +102,11 @@ def _read(path: Path, epi: Image) -> Mapping:
         return _matrix(
             Affine.from_filename(path, fmt="fsl", reference=reference, moving=moving).matrix
         )
-    raise TransformFileError(f"the suffix {suffix or 'that is missing'} is none of these")
+    raise TransformFileError(f"the suffix {suffix!r} is not supported")
 
 
 def _is_flirt(path: Path) -> bool:
-    """Tell FLIRT's sixteen numbers in text from ITK's binary `.mat`."""
+    """Return whether a `.mat` is FLIRT's text of sixteen numbers, not ITK's binary file."""
     try:
         numbers = [float(word) for word in path.read_bytes().decode("ascii").split()]
     except (UnicodeDecodeError, ValueError):
@@ -135,32 +135,32 @@ def _chain(transforms: list[Any]) -> Mapping:
     def mapping(points_mm: Float64) -> Float64:
         for transform in transforms:
             field = isinstance(transform, DenseFieldTransform)
-            mapped = _through_field if field else _through_matrix
-            points_mm = mapped(transform, points_mm)
+            apply = _apply_field if field else _apply_matrix
+            points_mm = apply(transform, points_mm)
         return points_mm
 
     return mapping
 
 
-def _through_matrix(transform: Any, points_mm: Float64) -> Float64:
+def _apply_matrix(transform: Any, points_mm: Float64) -> Float64:
     return apply_affine(np.asarray(transform.matrix, dtype=np.float64), points_mm)
 
 
-def _through_field(field: Any, points_mm: Float64) -> Float64:
-    """Displace the points inside the field, linearly between its voxels; leave the others.
+def _apply_field(field: Any, points_mm: Float64) -> Float64:
+    """Displace the points inside the field, linearly between its voxels, as ITK does.
 
-    As ITK does. nitransforms would fit a spline to the coordinates themselves, which rings at the
-    field's border, and fail where a point lies beyond it.
+    Other points do not move. nitransforms would fit a spline to the coordinates, which oscillates
+    at the border of the field, and would fail for points outside it.
     """
     affine = np.asarray(field.reference.affine, dtype=np.float64)
     shape = tuple(int(n) for n in field.reference.shape)
     centres_mm = voxel_centres_mm(shape, affine)
-    pushes_mm = (field.map(centres_mm) - centres_mm).reshape(*shape, 3)
+    displacements_mm = (field.map(centres_mm) - centres_mm).reshape(*shape, 3)
     voxels = apply_affine(inverse(affine), points_mm)
     within = np.all((voxels >= 0) & (voxels <= np.array(shape) - 1), axis=1)
-    moved = points_mm.copy()
+    mapped_mm = points_mm.copy()
     for axis in range(3):
-        moved[within, axis] += ndimage.map_coordinates(
-            pushes_mm[..., axis], voxels[within].T, order=1, mode="nearest"
+        mapped_mm[within, axis] += ndimage.map_coordinates(
+            displacements_mm[..., axis], voxels[within].T, order=1, mode="nearest"
         )
-    return moved
+    return mapped_mm

@@ -1,7 +1,7 @@
 """Run one antspyx registration in a separate process.
 
-`antspyx.register_pair` starts this file, so that ITK's thread count, its temporary files, whatever
-it prints and a crash in it stay out of the calling process. It imports nothing of this project.
+`antspyx.register_pair` starts this file, so that ITK's thread count, temporary files, output and
+crashes do not affect the calling process. It imports nothing from this project.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import ants
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]  # antspyx wants its tables; no stubs
+import pandas as pd  # type: ignore[import-untyped]  # antspyx needs its tables; no stubs
 from numpy.typing import NDArray
 
 RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
@@ -31,11 +31,11 @@ REFINE = Pyramid((2, 1), (1, 0), (200, 20))
 
 COARSE_MM = 4.0
 PITCHES_DEG = (-30.0, -15.0, 0.0, 15.0, 30.0)
-"""The search: on which grid, and from which rotations about the left-right axis."""
+"""Grid of the search, and its initial rotations about the left-right axis."""
 
 
 def to_ants(data: NDArray[Any], affine: NDArray[Any]) -> Any:
-    """Return `data` on its RAS+ `affine` as an ANTs image, whose physical space is LPS+."""
+    """Return `data` with its RAS+ `affine` as an ANTs image, whose physical space is LPS+."""
     lps = RAS_TO_LPS[:, None] * affine[:3]
     spacing = np.linalg.norm(lps[:, :3], axis=0)
     return ants.from_numpy(
@@ -47,10 +47,10 @@ def to_ants(data: NDArray[Any], affine: NDArray[Any]) -> Any:
 
 
 def map_points(transforms: list[str], points_mm: NDArray[Any]) -> NDArray[Any]:
-    """Carry RAS+ points of the fixed image to the moving one.
+    """Map RAS+ points of the fixed image to the moving image.
 
-    ANTs' forward transforms pull the moving image onto the fixed one, so for points they lead from
-    the fixed image to the moving one: the direction that sampling needs, nothing to invert.
+    ANTs' forward transforms resample the moving image on the fixed one. For points they therefore
+    map from the fixed image to the moving one, which is the direction that sampling needs.
     """
     table = pd.DataFrame(points_mm * RAS_TO_LPS, columns=["x", "y", "z"])
     mapped = ants.apply_transforms_to_points(
@@ -60,7 +60,7 @@ def map_points(transforms: list[str], points_mm: NDArray[Any]) -> NDArray[Any]:
 
 
 def information(fixed: Any, moving: Any, mask: Any, transforms: list[str]) -> float:
-    """Return the mutual information, in nats, of the images inside `mask`, 16 equal-count bins."""
+    """Return the mutual information of the images inside `mask`, nats; 16 equal-count bins."""
     inside = mask.numpy() > 0
     warped = ants.apply_transforms(fixed, moving, transforms).numpy()[inside]
     one, two = (
@@ -69,22 +69,22 @@ def information(fixed: Any, moving: Any, mask: Any, transforms: list[str]) -> fl
     )
     joint = np.bincount(one * 16 + two, minlength=256).reshape(16, 16) / inside.sum()
     independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-    filled = joint > 0
-    # To nine digits, as the last bits depend on the CPU and must not choose between two starts.
-    return round(float(np.sum(joint[filled] * np.log(joint[filled] / independent[filled]))), 9)
+    nonzero = joint > 0
+    # Nine digits: the last bits depend on the CPU and must not decide between two starts.
+    return round(float(np.sum(joint[nonzero] * np.log(joint[nonzero] / independent[nonzero]))), 9)
 
 
 def starts(fixed: Any, moving: Any) -> list[str]:
-    """Return files of starting transforms: centre on centre with pitched heads, and the headers'.
+    """Return files of initial transforms: the headers', and centre on centre at several pitches.
 
-    Heads lie in scanners pitched by up to 30 degrees, and an affine from the wrong pitch ends in an
-    optimum of its own: the outlines of the brains agree while what is in them does not.
+    Heads in scanners have a pitch of up to 30 degrees. From a wrong pitch, an affine can end in a
+    local optimum in which the outlines of the brains agree but their contents do not.
     """
     centre = np.array(ants.get_center_of_mass(fixed))
     shift = np.array(ants.get_center_of_mass(moving)) - centre
     files = ["Identity"]
     for pitch_deg in PITCHES_DEG:
-        # To twelve digits, as the last bits depend on the CPU.
+        # Twelve digits: the last bits depend on the CPU.
         cosine = round(math.cos(math.radians(pitch_deg)), 12)
         sine = round(math.sin(math.radians(pitch_deg)), 12)
         turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
@@ -97,42 +97,42 @@ def starts(fixed: Any, moving: Any) -> list[str]:
 
 
 def register(fixed: Any, moving: Any, mask: Any, kind: str) -> tuple[list[str], list[str]]:
-    """Search at 4 mm from every start, keep what shares most information, refine that.
+    """Search at 4 mm from every start, and refine the result with most mutual information.
 
-    Return the transforms of the whole and of its linear part.
+    Return the whole transforms and their linear part.
     """
     linear = "Rigid" if kind == "Rigid" else "Affine"
     coarse = ants.resample_image(fixed, [COARSE_MM] * 3, use_voxels=False, interp_type=0)
     coarse_mask = ants.resample_image(mask, [COARSE_MM] * 3, use_voxels=False, interp_type=1)
-    tried = []
+    results = []
     for start in starts(coarse, moving):
         transforms = run(coarse, moving, linear, start, coarse_mask, SEARCH)
-        tried.append((information(coarse, moving, coarse_mask, transforms), transforms))
-    (best,) = max(tried, key=lambda result: result[0])[1]  # the first of equals
-    (refined,) = run(coarse, moving, linear, best, coarse_mask, REFINE)
+        results.append((information(coarse, moving, coarse_mask, transforms), transforms))
+    (best,) = max(results, key=lambda result: result[0])[1]  # the first of equals
+    (linear_result,) = run(coarse, moving, linear, best, coarse_mask, REFINE)
     if kind != "SyN":
-        return [refined], [refined]
-    # What lies outside the mask helps the deformation to find the rim.
-    return run(fixed, moving, "SyNOnly", refined, None, REFINE), [refined]
+        return [linear_result], [linear_result]
+    # No mask: the voxels outside it help the deformation to fit the rim.
+    return run(fixed, moving, "SyNOnly", linear_result, None, REFINE), [linear_result]
 
 
 def run(fixed: Any, moving: Any, kind: str, start: str, mask: Any, pyramid: Pyramid) -> list[str]:
     """Register from one start; return the files of transforms, last applied first."""
-    done = ants.registration(
+    result = ants.registration(
         fixed,
         moving,
         kind,
         initial_transform=start,
         mask=mask,
         mask_all_stages=mask is not None,
-        # Every voxel: of a fifth, the default, the seed alone moves the result by millimetres.
+        # All voxels: with a fifth, the default, the result depends on the seed by millimetres.
         aff_random_sampling_rate=1.0,
         aff_shrink_factors=pyramid.shrink_factors,
         aff_smoothing_sigmas=pyramid.smoothing_voxels,
         aff_iterations=pyramid.iterations,
         outprefix=f"{tempfile.mkdtemp()}/",
     )
-    files: list[str] = done["fwdtransforms"]
+    files: list[str] = result["fwdtransforms"]
     return files
 
 
@@ -143,7 +143,7 @@ def main(folder: Path) -> None:
         mask = to_ants(request["fixed_mask"], request["fixed_affine"])
         moving = to_ants(request["moving"], request["moving_affine"])
         # antspyx reads its seed only from here; with `on=True` it would also refuse SyN.
-        # ITK takes a seed of zero for the clock, hence plus one.
+        # For ITK a seed of zero means the clock, therefore plus one.
         ants.config.set_ants_deterministic(on=False, seed_value=int(request["seed"]) + 1)
         final, linear = register(fixed, moving, mask, str(request["kind"]))
         np.savez(

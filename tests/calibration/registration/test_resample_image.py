@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from calibration.registration.image_geometry import Image, sample, voxel_centres_mm
-from calibration.registration.resample_image import resampled
+from calibration.registration.resample_image import resample
 
 SHAPE = (12, 14, 11)
 TURN = np.deg2rad(8)
@@ -35,7 +35,7 @@ def test_resampling_is_a_blur_and_linear_interpolation(image: Image, affine: np.
     blurred = ndimage.gaussian_filter(image.data, sigma)
     expected = sample(blurred, image.affine, voxel_centres_mm(SHAPE, affine)).reshape(SHAPE)
 
-    found = resampled(image, SHAPE, affine)
+    found = resample(image, SHAPE, affine)
 
     assert (expected == 0).any()
     np.testing.assert_allclose(found, expected, atol=2e-5)
@@ -43,4 +43,4 @@ def test_resampling_is_a_blur_and_linear_interpolation(image: Image, affine: np.
 
 def test_a_grid_as_fine_as_the_image_returns_it(image: Image) -> None:
     """Nothing is blurred where voxels stay as large as they are."""
-    assert np.array_equal(resampled(image, image.data.shape, image.affine), image.data)
+    assert np.array_equal(resample(image, image.data.shape, image.affine), image.data)
