@@ -23,7 +23,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
     """Return each result as a name and a text."""
     score, run, metrics = report.feedback.score, report.feedback, report.calibration
     low, high = score.interval_95_block
-    held_low, held_high = metrics.accuracy.interval_95_block
+    held_out_low, held_out_high = metrics.accuracy.interval_95_block
     skipped = ", ".join(f"{number} {reason}" for reason, number in run.skipped.items())
     stages = "  ".join(f"{name} {each.p50_ms:.1f}" for name, each in run.stages.items())
     return [
@@ -36,7 +36,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         (
             "calibration",
             f"held out: {metrics.accuracy.block:.0%} of {metrics.n_blocks} blocks "
-            f"(95 % interval {held_low:.0%} to {held_high:.0%}), "
+            f"(95 % interval {held_out_low:.0%} to {held_out_high:.0%}), "
             f"{metrics.accuracy.volume:.0%} of volumes; {_against(metrics)}; "
             f"brain overlap after registration {report.registration_overlap:.2f}",
         ),
@@ -68,13 +68,13 @@ def panel(report: Report, width: int = 100) -> RenderableType:
         table.add_row(name, Text(text, "bold" if name == "feedback run" else ""))
     if report.folder:
         table.add_row("files", Text(report.folder, overflow="fold"))
-    todo = Table.grid(padding=(0, 2, 0, 0))
-    todo.add_column(style="bold cyan", no_wrap=True)
-    todo.add_column(style="grey70")
+    commands = Table.grid(padding=(0, 2, 0, 0))
+    commands.add_column(style="bold cyan", no_wrap=True)
+    commands.add_column(style="grey70")
     for command, purpose in NEXT:
-        todo.add_row(command, purpose)
+        commands.add_row(command, purpose)
     return Panel(
-        Group(table, Text(), Text(warning(), "yellow"), Text(), Text("next", "grey58"), todo),
+        Group(table, Text(), Text(warning(), "yellow"), Text(), Text("next", "grey58"), commands),
         title=Text(" results ", "bold"),
         title_align="left",
         border_style="grey42",
@@ -84,10 +84,10 @@ def panel(report: Report, width: int = 100) -> RenderableType:
 
 
 def warning() -> str:
-    """Return a warning on the limits of these figures."""
+    """Return a warning about the limits of these figures."""
     return (
-        "All data are simulated: the figures show that the chain works, from scanner file to "
-        "decision. They say nothing about how well real brains can be decoded."
+        "All data are simulated. The figures show that the system works, from scanner file to "
+        "decision. They do not show how well real brains can be decoded."
     )
 
 

@@ -16,7 +16,7 @@ PERCENTILES = (50, 95, 99)
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """The blocks of a run, and its length."""
+    """The blocks of a run and its length."""
 
     classes: tuple[str, ...]
     blocks: tuple[Block, ...]
@@ -25,7 +25,7 @@ class DemoPlan:
     lag_s: float
     """Haemodynamic lag, seconds."""
 
-    def of_block(self, block: Block) -> range:
+    def block_volumes(self, block: Block) -> range:
         """Return the volumes in which the response to a block is expected."""
         first, last = (
             int(np.ceil((at_s + self.lag_s) / self.repetition_time_s - 1e-9))
@@ -36,7 +36,7 @@ class DemoPlan:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """The decision on a block, at its last volume, whose window lies inside the block."""
+    """The decision on a block at its last volume, whose window lies inside the block."""
 
     truth: str
     decided: str
@@ -105,39 +105,39 @@ class Report:
     """Folder of the files; empty if they were deleted."""
 
 
-def verdicts(plan: DemoPlan, outcomes: Sequence[Outcome]) -> list[BlockResult]:
+def block_results(plan: DemoPlan, outcomes: Sequence[Outcome]) -> list[BlockResult]:
     """Return the decision on each finished block."""
-    found = []
+    results = []
     for block in plan.blocks:
-        inside = plan.of_block(block)
+        inside = plan.block_volumes(block)
         if not inside or inside[-1] >= len(outcomes):
             break
         last = outcomes[inside[-1]]
         if isinstance(last, Decision):
-            found.append(BlockResult(block.trial_type, last.label, max(last.probabilities)))
+            results.append(BlockResult(block.trial_type, last.label, max(last.probabilities)))
         else:
-            found.append(BlockResult(block.trial_type, "", 0.0))
-    return found
+            results.append(BlockResult(block.trial_type, "", 0.0))
+    return results
 
 
 def score(plan: DemoPlan, outcomes: Sequence[Outcome]) -> Score:
     """Compare a run's outcomes, in order from its first volume, with the true states."""
-    judged = verdicts(plan, outcomes)
-    right = sum(verdict.right for verdict in judged)
-    interval = binomtest(right, len(judged)).proportion_ci(method="wilson")
-    shown = [
+    results = block_results(plan, outcomes)
+    right = sum(result.right for result in results)
+    interval = binomtest(right, len(results)).proportion_ci(method="wilson")
+    pairs = [
         (outcomes[index], block.trial_type)
         for block in plan.blocks
-        for index in plan.of_block(block)
+        for index in plan.block_volumes(block)
         if index < len(outcomes)
     ]
-    volumes_right = [isinstance(o, Decision) and o.label == truth for o, truth in shown]
+    volumes_right = [isinstance(o, Decision) and o.label == truth for o, truth in pairs]
     return Score(
-        blocks=len(judged),
+        blocks=len(results),
         blocks_right=right,
-        block_accuracy=right / len(judged),
+        block_accuracy=right / len(results),
         interval_95_block=(float(interval.low), float(interval.high)),
-        volumes=len(shown),
+        volumes=len(pairs),
         volume_accuracy=float(np.mean(volumes_right)),
         chance=1 / len(plan.classes),
     )
@@ -161,6 +161,6 @@ def feedback(plan: DemoPlan, outcomes: Sequence[Outcome]) -> FeedbackRun:
 
 def latency(stamps: Sequence[Stamps], start: str, end: str) -> Latency:
     """Return percentiles of the time between two stamps."""
-    passed_ms = [(getattr(s, end) - getattr(s, start)) / 1e6 for s in stamps]
-    p50, p95, p99 = (float(p) for p in np.percentile(passed_ms or [np.nan], PERCENTILES))
+    durations_ms = [(getattr(s, end) - getattr(s, start)) / 1e6 for s in stamps]
+    p50, p95, p99 = (float(p) for p in np.percentile(durations_ms or [np.nan], PERCENTILES))
     return Latency(p50, p95, p99)

@@ -1,4 +1,4 @@
-"""One frame of the demo: decisions next to the true states; without sockets, clock or terminal."""
+"""One frame of the demo: decisions next to the true states, without sockets, clock or terminal."""
 
 import math
 from collections import Counter
@@ -10,42 +10,42 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from calibration.demo.feedback_report import BlockResult, DemoPlan, verdicts
+from calibration.demo.feedback_report import BlockResult, DemoPlan, block_results
 from rtdecode.monitor.glyphs import bar, shade, sparkline
 from rtdecode.palette import dark_colour
 from rtdecode.types import NONE, Decision, Outcome, Skipped
 
 NAME = 12
-"""Width of the names at the left, cells."""
+"""Width of the column of names, cells."""
 _REST = "on #1b1d20"
 _MOTION_STYLES = ((0.0, "green"), (0.2, "yellow"), (0.5, "red"))
 """Framewise displacement in mm: the usual lenient and strict limits."""
 
 
 def frame(plan: DemoPlan, outcomes: Sequence[Outcome], width: int = 100) -> RenderableType:
-    """Return a picture of the run up to now.
+    """Return a picture of the run until now.
 
     Parameters
     ----------
     plan
         The run's blocks.
     outcomes
-        Outcomes up to now, in order from the first volume.
+        Outcomes until now, in order from the first volume.
     width
         Width of the picture, cells.
     """
     inner = width - 4
-    judged = verdicts(plan, outcomes)
+    results = block_results(plan, outcomes)
     parts: list[RenderableType] = [
         _now(plan, outcomes, inner),
         Text(),
         _rule("decisions and true states", inner),
-        *_rounds(plan, outcomes, judged, inner),
+        *_rounds(plan, outcomes, results, inner),
         _explanation(plan),
         Text(),
         _rule("head and timing", inner),
         _measures(outcomes, inner),
-        _score(judged, plan, inner),
+        _score(results, plan, inner),
     ]
     at_s = len(outcomes) * plan.repetition_time_s
     return Panel(
@@ -63,10 +63,10 @@ def frame(plan: DemoPlan, outcomes: Sequence[Outcome], width: int = 100) -> Rend
 
 
 def expected(plan: DemoPlan) -> list[str]:
-    """Return what the brain is expected to show at each volume, '' for rest."""
+    """Return the expected state at each volume, '' for rest."""
     truth = [""] * plan.volumes
     for block in plan.blocks:
-        for index in plan.of_block(block):
+        for index in plan.block_volumes(block):
             truth[index] = block.trial_type
     return truth
 
@@ -93,26 +93,26 @@ def _now(plan: DemoPlan, outcomes: Sequence[Outcome], width: int) -> RenderableT
             bar(probability, width - NAME - 8, dark_colour(number)),
             Text(f"{probability:5.0%}", style),
         )
-    note = Text("● is what the participant does", "grey58") if truth else Text("rest", "grey58")
+    note = Text("● is the true state", "grey58") if truth else Text("rest", "grey58")
     if isinstance(latest, Skipped):
         note = Text(f"no decision yet: {latest.reason}", "yellow")
     return Group(table, note)
 
 
 def _rounds(
-    plan: DemoPlan, outcomes: Sequence[Outcome], judged: Sequence[BlockResult], width: int
+    plan: DemoPlan, outcomes: Sequence[Outcome], results: Sequence[BlockResult], width: int
 ) -> list[RenderableType]:
-    """Return the run folded into rows, each with one block of every state."""
+    """Return the run in rows, each with one block of every state."""
     truth = expected(plan)
     per_row = len(plan.classes)
-    starts = [plan.of_block(block).start for block in plan.blocks[::per_row]]
+    starts = [plan.block_volumes(block).start for block in plan.blocks[::per_row]]
     ends = [*starts[1:], plan.volumes]
     longest = max(end - start for start, end in zip(starts, ends, strict=True))
     step = math.ceil(longest / max(8, width - NAME - 1))
     rows: list[RenderableType] = []
     for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
         of_row = range(row * per_row, min((row + 1) * per_row, len(plan.blocks)))
-        places = [plan.of_block(plan.blocks[n]) for n in of_row]
+        places = [plan.block_volumes(plan.blocks[n]) for n in of_row]
         table = Table.grid(padding=(0, 1, 0, 0))
         table.add_column(width=NAME, no_wrap=True)
         table.add_column(no_wrap=True)
@@ -122,24 +122,24 @@ def _rounds(
         )
         marks = Text(" " * len(range(start, end, step)))
         for number, place in zip(of_row, places, strict=True):
-            if number < len(judged):
-                _mark(marks, judged[number], (place.start - start) // step, len(place) // step)
+            if number < len(results):
+                _mark(marks, results[number], (place.start - start) // step, len(place) // step)
         table.add_row("", marks)
         rows.append(table)
     return rows
 
 
-def _mark(marks: Text, verdict: BlockResult, at: int, cells: int) -> None:
-    """Write a verdict beneath its block, flush with the block's end."""
-    text = "✓" if verdict.right else f"✗ {_plain(verdict.decided)}" if verdict.decided else "✗"
+def _mark(marks: Text, result: BlockResult, at: int, cells: int) -> None:
+    """Write the result under its block, aligned with the block's end."""
+    text = "✓" if result.right else f"✗ {_plain(result.decided)}" if result.decided else "✗"
     text = text[:cells].rjust(cells)[: len(marks) - at]
-    style = "bold green" if verdict.right else "bold red"
+    style = "bold green" if result.right else "bold red"
     marks.plain = marks.plain[:at] + text + marks.plain[at + len(text) :]
     marks.stylize(style, at, at + len(text))
 
 
 def _truth_strip(plan: DemoPlan, truth: Sequence[str], places: range) -> Text:
-    """Return blocks as coloured boxes with their names, rest as a dark band."""
+    """Return blocks as coloured boxes with their names, and rest as a dark band."""
     strip = Text()
     states = [truth[index] for index in places]
     at = 0
@@ -159,9 +159,9 @@ def _truth_strip(plan: DemoPlan, truth: Sequence[str], places: range) -> Text:
 def _decoded_strip(
     plan: DemoPlan, truth: Sequence[str], outcomes: Sequence[Outcome], places: range
 ) -> Text:
-    """Return each volume's decision in its colour, the surer the brighter; thin during rest.
+    """Return each volume's decision in its colour: brighter if more probable, thin during rest.
 
-    A volume that none of the classes explains is a question mark.
+    A volume without a class (none) is a question mark.
     """
     strip = Text()
     for index in places:
@@ -185,8 +185,8 @@ def _decoded_strip(
 
 def _explanation(plan: DemoPlan) -> Text:
     return Text(
-        f"The truth is drawn {plan.lag_s:g} s late, as the blood's answer is. ✓ and ✗ judge each "
-        "block at its last volume; ? is not sure enough.",
+        f"The truth is shifted by the haemodynamic lag of {plan.lag_s:g} s. ✓ and ✗ show the result "
+        "of each block at its last volume; ? means that no class is probable enough.",
         "grey58",
     )
 
@@ -217,17 +217,17 @@ def _measures(outcomes: Sequence[Outcome], width: int) -> RenderableType:
     return table
 
 
-def _score(judged: Sequence[BlockResult], plan: DemoPlan, width: int) -> RenderableType:
+def _score(results: Sequence[BlockResult], plan: DemoPlan, width: int) -> RenderableType:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(width=NAME, no_wrap=True)
     table.add_column(no_wrap=True)
-    counts = Counter(verdict.right for verdict in judged)
+    counts = Counter(result.right for result in results)
     line = Text()
-    for verdict in judged:
-        line.append("■" if verdict.right else "□", "green" if verdict.right else "red")
-    line.append("□" * (len(plan.blocks) - len(judged)), "grey27")
-    line.append(f"  {counts[True]} of {len(judged)}", "bold")
-    line.append(f" blocks right; guessing gets 1 in {len(plan.classes)}", "grey58")
+    for result in results:
+        line.append("■" if result.right else "□", "green" if result.right else "red")
+    line.append("□" * (len(plan.blocks) - len(results)), "grey27")
+    line.append(f"  {counts[True]} of {len(results)}", "bold")
+    line.append(f" blocks right; chance is 1 in {len(plan.classes)}", "grey58")
     line.truncate(width - NAME - 1, overflow="ellipsis")
     table.add_row(Text("score", "grey74"), line)
     return table

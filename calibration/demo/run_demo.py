@@ -1,4 +1,4 @@
-"""The demo from top to bottom."""
+"""The steps of the demo."""
 
 import tempfile
 from collections.abc import Iterator
@@ -46,95 +46,97 @@ def run(settings: DemoSettings, console: Console) -> Report:
     Raises
     ------
     ConfigError
-        The folder for the files holds some already, or the settings make no sense.
+        The folder for the files is not empty, or a setting is not valid.
     RunError
-        A step failed; the message is the step's, the service's included.
+        A step failed; the error has the message of the step or of the service.
     """
     _check(settings)
     show = Show(console)
     show.open()
     with _folder(settings.keep) as folder, one_thread():
-        found = _run(settings, folder, show)
+        report = _run(settings, folder, show)
         if settings.keep is not None:
-            found = replace(found, folder=str(folder))
-        show.close(found)
-    return found
+            report = replace(report, folder=str(folder))
+        show.close(report)
+    return report
 
 
 def _run(settings: DemoSettings, folder: Path, show: Show) -> Report:
-    """Do all that there is to do, in one folder."""
+    """Run all steps in one folder."""
     pretrained = load_pretrained(WEIGHTS)
     calibration, feedback = scan(load_template(), settings.scans, settings.seed * _PARTICIPANTS)
-    calibrated = _calibrate(pretrained, calibration, folder, settings, show)
-    metrics = calibrated.bundle.manifest.metrics
+    calibration_result = _calibrate(pretrained, calibration, folder, settings, show)
+    metrics = calibration_result.bundle.manifest.metrics
     if metrics is None:
-        raise ConfigError("the demo's calibration has no held-out figures; it needs its events")
-    planned = plan(feedback, calibrated.bundle.manifest.classes)
-    outcomes = _feedback(calibrated, feedback, planned, folder, settings, show)
+        raise ConfigError(
+            "the demo's calibration has no held-out figures, because it has no events"
+        )
+    demo_plan = plan(feedback, calibration_result.bundle.manifest.classes)
+    outcomes = _feedback(calibration_result, feedback, demo_plan, folder, settings, show)
     return Report(
         seed=settings.seed,
         simulated=True,
         weights=pretrained.name,
         calibration=metrics,
-        registration_overlap=calibrated.bundle.manifest.provenance.registration_overlap,
-        feedback=reports.feedback(planned, outcomes),
+        registration_overlap=calibration_result.bundle.manifest.provenance.registration_overlap,
+        feedback=reports.feedback(demo_plan, outcomes),
         seconds={name: round(seconds, 2) for name, seconds in show.seconds.items()},
     )
 
 
 def _calibrate(
     pretrained: Pretrained,
-    scanned: SimulatedRun,
+    simulated_run: SimulatedRun,
     folder: Path,
     settings: DemoSettings,
     show: Show,
 ) -> CalibrationResult:
-    """Scan the participant for the first time, and compile the decoder from the files."""
+    """Scan the participant's calibration run, and compile the decoder from the files."""
     with show.step("calibration scan", "scan the participant: calibration run") as step:
-        images = write(scanned, folder / "calibration", step.progress)
-        step.note = f"{len(scanned)} DICOM files"
+        images = write(simulated_run, folder / "calibration", step.progress)
+        step.note = f"{len(simulated_run)} DICOM files"
     with show.step("calibrate", "calibrate: from DICOM to a decoder") as step:
         step.progress("read the run", 0, 1)
-        calibrated = calibrate(
+        calibration_result = calibrate(
             [assemble([images])],
             pretrained,
             [images.parent / "events.tsv"],
             folder / "decoder",
             CalibrationSettings(
                 name="demo",
-                # The demo shows the network; voxels are its baseline.
+                # The demo shows the network; the voxels are its baseline.
                 fitting=FittingSettings(preference="deep", seed=settings.seed),
                 quick_registration=True,
                 seed=settings.seed,
             ),
             step.progress,
         )
-        metrics = calibrated.bundle.manifest.metrics
+        metrics = calibration_result.bundle.manifest.metrics
         if metrics is not None:
             step.note = f"held-out blocks: {metrics.accuracy.block:.0%} right"
-    return calibrated
+    return calibration_result
 
 
 def _feedback(
-    calibrated: CalibrationResult,
-    scanned: SimulatedRun,
-    planned: reports.DemoPlan,
+    calibration_result: CalibrationResult,
+    simulated_run: SimulatedRun,
+    demo_plan: reports.DemoPlan,
     folder: Path,
     settings: DemoSettings,
     show: Show,
 ) -> list[Outcome]:
-    """Scan the participant again, and decode as the images come."""
+    """Scan the participant's feedback run, and decode it while the images arrive."""
     with show.step("feedback scan", "scan the participant: feedback run") as step:
-        images = write(scanned, folder / "feedback", step.progress)
-        step.note = f"{len(scanned)} DICOM files"
-    pace = "as fast as it goes" if settings.speed == "max" else f"{settings.speed:g} x its pace"
-    with show.step("feedback", f"serve, and play the run at {pace}") as step:
-        with show.live(planned) as on_outcome:
+        images = write(simulated_run, folder / "feedback", step.progress)
+        step.note = f"{len(simulated_run)} DICOM files"
+    speed = "full speed" if settings.speed == "max" else f"{settings.speed:g} x real time"
+    with show.step("feedback", f"serve, and play the run at {speed}") as step:
+        with show.live(demo_plan) as on_outcome:
             outcomes = serve_and_play(
-                calibrated.bundle.path,
+                calibration_result.bundle.path,
                 images,
                 folder / "feedback",
-                len(scanned),
+                len(simulated_run),
                 settings.speed,
                 on_outcome,
             )
@@ -145,19 +147,19 @@ def _feedback(
 def _check(settings: DemoSettings) -> None:
     problems = []
     if settings.seed < 0:
-        problems.append(f"--seed {settings.seed}: must be 0 or more")
+        problems.append(f"--seed {settings.seed}: it must be 0 or more")
     if settings.speed != "max" and not settings.speed > 0:
-        problems.append(f"--speed {settings.speed}: must be above 0, or max")
+        problems.append(f"--speed {settings.speed}: it must be above 0, or max")
     keep = settings.keep
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
-        problems.append(f"--keep {keep}: must be a new or empty folder")
+        problems.append(f"--keep {keep}: it must be a new or empty folder")
     if problems:
         raise ConfigError(problems)
 
 
 @contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
-    """Give a folder to work in: the one to keep, or one that is gone afterwards."""
+    """Yield the working folder: the one to keep, or a temporary one."""
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep.resolve()

@@ -1,4 +1,4 @@
-"""The demo's participant: a calibration run and a feedback run, as the scanner would save them."""
+"""The demo's simulated scan: a calibration run and a feedback run of one participant."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ class ScanSettings:
 
 
 def population() -> ParticipantSettings:
-    """Return whom the participant is drawn from; the states are none that the network learnt."""
+    """Return the participant's population; the network was not trained on its states."""
     return ParticipantSettings(activation=ActivationSettings(bold_percent=3.0))
 
 
@@ -45,7 +45,7 @@ def scan(
     settings
         The two runs.
     seed
-        Of the participant.
+        Seed of the participant.
     """
     participant = make_participant(template, population(), seed)
     calibration = simulate_run(participant, settings.calibration, seed=1)
@@ -53,7 +53,7 @@ def scan(
 
 
 def write(run: SimulatedRun, folder: Path, progress: Progress) -> Path:
-    """Write images to `folder/dicom`, which is returned, and events to `folder`."""
+    """Write images to `folder/dicom` and events to `folder`; return the images' folder."""
     images = folder / "dicom"
     write_dicom(run, images, progress=lambda done, total: progress("images", done, total))
     write_events(run.events, folder / "events.tsv")
@@ -61,7 +61,7 @@ def write(run: SimulatedRun, folder: Path, progress: Progress) -> Path:
 
 
 def plan(run: SimulatedRun, classes: tuple[str, ...]) -> DemoPlan:
-    """Return what is shown when, in the order of a decoder's classes."""
+    """Return the run's blocks, with the classes in the decoder's order."""
     return DemoPlan(
         classes=classes,
         blocks=blocks(run.events),

@@ -19,22 +19,22 @@ from rtdecode.types import Outcome
 from rtdecode.wire import ANY_PORT
 
 START_S = 120.0
-"""On a machine's first run the service compiles for some seconds before it is ready."""
+"""Time limit for the start; in its first run on a machine the service compiles first."""
 SILENCE_S = 30.0
-"""Without any outcome for so long after the last image, something is wrong."""
+"""Maximum time without an outcome after the last image."""
 POLL_S = 0.05
 _TAIL = 2000
 
 
 class _StoppableClock(SystemClock):
-    """A clock whose sleepers can be woken for good."""
+    """A clock whose sleeping callers can be stopped."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
 
     def sleep_until(self, monotonic_ns: int) -> None:
-        left_ns = monotonic_ns - self.monotonic_ns()
-        if self.stop.wait(max(0.0, left_ns / 1e9)):
+        remaining_ns = monotonic_ns - self.monotonic_ns()
+        if self.stop.wait(max(0.0, remaining_ns / 1e9)):
             raise RunError("the player was stopped")
 
 
@@ -46,31 +46,31 @@ def serve_and_play(
     speed: Speed,
     on_outcome: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Play a recorded run to `rtdecode serve`, and receive what it decides.
+    """Play a recorded run to `rtdecode serve`, and receive its outcomes.
 
     Parameters
     ----------
     bundle
-        The decoder.
+        The decoder's bundle.
     recording
         Folder of the run's DICOM files.
     work
-        Where the watched folder `export`, the service's `session` and its `serve.log` go.
+        Folder for the source folder `export`, the service's `session` and its `serve.log`.
     volumes
-        Of the run.
+        Number of volumes of the run.
     speed
-        Of the player.
+        Speed of the player.
     on_outcome
         Called with each outcome.
 
     Returns
     -------
-    One outcome a volume, in order.
+    One outcome per volume, in order.
 
     Raises
     ------
     RunError
-        Service or player failed; the message is theirs.
+        The service or the player failed; the error has its message.
     """
     export = work / "export"
     export.mkdir()
@@ -93,7 +93,7 @@ def _receive(
     player: "Future[PlayReport]",
     on_outcome: Callable[[Outcome], None],
 ) -> Iterator[Outcome]:
-    """Yield outcomes until the run ends; raise what went wrong on either side."""
+    """Yield outcomes until the run ends; raise the error of the service or the player."""
     last_s = time.monotonic()
     while True:
         numbered = client.poll(POLL_S)
@@ -108,7 +108,7 @@ def _receive(
         if client.fault:
             raise RunError(f"the service stopped: {client.fault}")
         if player.done():
-            player.result()  # raises what stopped it
+            player.result()  # raises the player's error
             if not service.alive or now_s - last_s > SILENCE_S:
                 raise RunError(f"the service sends no outcomes; its output:\n{service.output()}")
         elif not service.alive:
@@ -129,7 +129,7 @@ class _Service:
         return self.process.poll() is None
 
     def output(self) -> str:
-        """Return the end of what it printed."""
+        """Return the end of its output."""
         return self._log.read_text(encoding="utf-8", errors="replace")[-_TAIL:].strip()
 
 
@@ -142,7 +142,7 @@ def _service(bundle: Path, export: Path, work: Path, volumes: int) -> Iterator[_
     command += ["--volumes", str(volumes), "--provider", "cpu"]
     command += ["--outcomes", ANY_PORT, "--control", ANY_PORT]
     with log.open("wb") as output:
-        # A fixed program with arguments of our own, and no shell.
+        # A fixed program with our arguments, without a shell.
         process = subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.DEVNULL,
@@ -152,9 +152,9 @@ def _service(bundle: Path, export: Path, work: Path, volumes: int) -> Iterator[_
         )
     service = _Service(process, log)
     try:
-        _until_ready(service, session)
+        _wait_until_ready(service, session)
         yield service
-        # It ends by itself after the run's last volume, once clients have had time to catch up.
+        # The service ends after the run's last volume, when its clients had time to catch up.
         try:
             process.wait(SILENCE_S)
         except subprocess.TimeoutExpired as error:
@@ -165,7 +165,7 @@ def _service(bundle: Path, export: Path, work: Path, volumes: int) -> Iterator[_
         _end(process)
 
 
-def _until_ready(service: _Service, session: Path) -> None:
+def _wait_until_ready(service: _Service, session: Path) -> None:
     """Wait until the service accepts images, shown by `endpoints.json` and its output."""
     deadline_s = time.monotonic() + START_S
     while "ready:" not in service.output():
@@ -179,7 +179,7 @@ def _until_ready(service: _Service, session: Path) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave no process behind."""
+    """End the process."""
     if process.poll() is None:
         process.terminate()
         try:

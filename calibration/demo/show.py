@@ -1,4 +1,4 @@
-"""What people see of the demo: a live picture in a terminal, a few lines anywhere else."""
+"""The demo's output: a live picture in a terminal, a few lines elsewhere."""
 
 import io
 import time
@@ -12,9 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from calibration.demo.closing_lines import NEXT, facts, panel, warning
-from calibration.demo.feedback_report import DemoPlan, Report, verdicts
+from calibration.demo.feedback_report import DemoPlan, Report, block_results
 from calibration.demo.frame import frame
-from calibration.progress import Progress as Told
+from calibration.progress import Progress as OnProgress
 from calibration.progress import silent
 from rtdecode.types import Outcome
 
@@ -25,33 +25,33 @@ FRAMES_PER_S = 10
 class Step:
     """A step in progress, with its progress and result."""
 
-    def __init__(self, told: Told) -> None:
-        self.progress = told
+    def __init__(self, progress: OnProgress) -> None:
+        self.progress = progress
         self.note = ""
 
 
 class Show:
-    """The demo's stage.
+    """The demo's output on a console.
 
     Parameters
     ----------
     console
-        Where to.
+        The console.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._width = min(console.width, WIDEST)
         self.seconds: dict[str, float] = {}
-        """Wall time of each step, in their order."""
+        """Wall time of each step, in order."""
 
     def open(self) -> None:
-        """Say what this is."""
+        """Print the title."""
         if self._console.is_terminal:
             self._console.print()
         self._console.print(
             Text("rtdecode demo", "bold").append(
-                ": simulated people and a simulated scanner; everything else is the real thing",
+                ": the people and the scanner are simulated; all other parts are real",
                 "not bold grey70",
             ),
             soft_wrap=True,
@@ -59,10 +59,10 @@ class Show:
 
     @contextmanager
     def step(self, name: str, title: str) -> Iterator[Step]:
-        """Show one step for as long as the context is open, then how long it took."""
+        """Show a step while the context is open, then its duration."""
         start_s = time.monotonic()
-        with self._bar(title) as told:
-            step = Step(told)
+        with self._bar(title) as progress:
+            step = Step(progress)
             yield step
         self.seconds[name] = time.monotonic() - start_s
         done = Text("✓ ", "green").append(f"{title:<44}", "not bold default")
@@ -80,7 +80,7 @@ class Show:
             return
         with Live(
             frame(plan, outcomes, self._width), console=self._console, auto_refresh=False
-        ) as shown:
+        ) as display:
             last_s = 0.0
 
             def update(outcome: Outcome) -> None:
@@ -88,7 +88,7 @@ class Show:
                 outcomes.append(outcome)
                 now_s = time.monotonic()
                 if now_s - last_s >= 1 / FRAMES_PER_S or len(outcomes) == plan.volumes:
-                    shown.update(frame(plan, outcomes, self._width), refresh=True)
+                    display.update(frame(plan, outcomes, self._width), refresh=True)
                     last_s = now_s
 
             yield update
@@ -107,17 +107,17 @@ class Show:
             self._print(f"next: {command}  ({purpose})")
 
     def _line(self, plan: DemoPlan, outcomes: list[Outcome], outcome: Outcome) -> None:
-        """Print a line when a block has been judged."""
-        before = len(verdicts(plan, outcomes))
+        """Print a line at the end of each block."""
+        before = len(block_results(plan, outcomes))
         outcomes.append(outcome)
-        judged = verdicts(plan, outcomes)
-        if len(judged) > before:
-            last = judged[-1]
+        results = block_results(plan, outcomes)
+        if len(results) > before:
+            last = results[-1]
             decided = f"{last.decided} ({last.probability:.0%})" if last.decided else "nothing"
-            right = sum(verdict.right for verdict in judged)
+            right = sum(result.right for result in results)
             self._print(
-                f"  block {len(judged):2d} of {len(plan.blocks)}: {last.truth:<10} decided "
-                f"{decided:<17} {'right' if last.right else 'wrong'}; {right} of {len(judged)} "
+                f"  block {len(results):2d} of {len(plan.blocks)}: {last.truth:<10} decided "
+                f"{decided:<17} {'right' if last.right else 'wrong'}; {right} of {len(results)} "
                 "so far"
             )
 
@@ -125,7 +125,7 @@ class Show:
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     @contextmanager
-    def _bar(self, title: str) -> Iterator[Told]:
+    def _bar(self, title: str) -> Iterator[OnProgress]:
         if not self._console.is_terminal:
             yield silent
             return
@@ -135,19 +135,19 @@ class Show:
             TimeElapsedColumn(),
             TextColumn("[grey58]{task.description}"),
         )
-        with Progress(*columns, console=self._console, transient=True) as shown:
-            task = shown.add_task("", total=None, title=title)
+        with Progress(*columns, console=self._console, transient=True) as bars:
+            task = bars.add_task("", total=None, title=title)
 
-            def told(part: str, done: int, total: int) -> None:
-                shown.update(task, description=part, completed=done, total=total)
+            def report(part: str, done: int, total: int) -> None:
+                bars.update(task, description=part, completed=done, total=total)
 
-            yield told
+            yield report
 
 
 def picture(
     content: RenderableType, path: Path, width: int = WIDEST, title: str = "rtdecode demo"
 ) -> None:
-    """Write something shown, such as a frame, as an SVG picture."""
+    """Write console output, such as a frame, as an SVG picture."""
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
     console.print(content)
     console.save_svg(str(path), title=title)

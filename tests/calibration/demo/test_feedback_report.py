@@ -10,26 +10,26 @@ from rtdecode.types import STAGES, Skipped, SkipReason
 
 def test_a_block_is_expected_a_lag_later(plan):
     """A block of 6 s from 4 s on shows in the volumes from 6 s on."""
-    assert plan.of_block(plan.blocks[0]) == range(6, 12)
+    assert plan.block_volumes(plan.blocks[0]) == range(6, 12)
 
 
 def test_a_block_that_outlasts_the_run_ends_with_it(plan):
     """No volume beyond the run's last is asked for."""
     short = replace(plan, volumes=38)
-    assert short.of_block(short.blocks[3]) == range(36, 38)
+    assert short.block_volumes(short.blocks[3]) == range(36, 38)
 
 
 def test_a_block_is_judged_at_its_last_volume(plan, outcomes, decide):
     """What was decided before does not matter, and a block that is not over has no verdict."""
     outcomes[11] = decide(11, "places")
-    assert [v.right for v in feedback_report.verdicts(plan, outcomes[:22])] == [False, False]
-    assert len(feedback_report.verdicts(plan, outcomes[:21])) == 1
+    assert [v.right for v in feedback_report.block_results(plan, outcomes[:22])] == [False, False]
+    assert len(feedback_report.block_results(plan, outcomes[:21])) == 1
 
 
 def test_a_block_without_a_decision_at_its_end_is_wrong(plan, outcomes):
     """A gap is no excuse."""
     outcomes[11] = Skipped(11, SkipReason.GAP)
-    assert feedback_report.verdicts(plan, outcomes)[0] == feedback_report.BlockResult(
+    assert feedback_report.block_results(plan, outcomes)[0] == feedback_report.BlockResult(
         "faces", "", 0.0
     )
     assert feedback_report.score(plan, outcomes).blocks_right == 1
