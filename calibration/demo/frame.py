@@ -185,8 +185,8 @@ def _decoded_strip(
 
 def _explanation(plan: DemoPlan) -> Text:
     return Text(
-        f"The truth is shifted by the haemodynamic lag of {plan.lag_s:g} s. ✓ and ✗ show the result "
-        "of each block at its last volume; ? means that no class is probable enough.",
+        f"The truth is shifted by the haemodynamic lag of {plan.lag_s:g} s. ✓ and ✗ show the "
+        "result of each block at its last volume; ? means that no class is probable enough.",
         "grey58",
     )
 
