@@ -126,13 +126,13 @@ def register(
         If no brain is found, the library fails, or the result is below `MIN_OVERLAP` or
         `MIN_INFORMATION`.
     """
-    started = time.perf_counter()
+    start_s = time.perf_counter()
     _check(mean_epi, affine, grid_affine, t1, transform)
     epi = Image(mean_epi, affine)
     report = progress or _silent
     report("finding the brain in the mean EPI")
     epi_mask = brain.epi_brain_mask(epi)
-    # The decoder's grid, and a fixed one so that what is measured depends on no decoder.
+    # The decoder's grid, and a fixed grid so that the measurement does not depend on the decoder.
     grid_brain = template.brain_mask(grid_shape, grid_affine)
     bench = template.at_resolution(QUICK_MM)
     points_mm = np.vstack(
@@ -145,14 +145,14 @@ def register(
         from calibration.registration.transforms import library, read_transform
 
         report(f"applying {transform.name}")
-        placed_mm = read_transform(transform, epi)(points_mm)
-        mapped = antspyx.MappedPoints(final_mm=placed_mm, linear_mm=placed_mm)
+        epi_mm = read_transform(transform, epi)(points_mm)
+        mapped = antspyx.MappedPoints(final_mm=epi_mm, linear_mm=epi_mm)
         method = f"user's transform {transform.name}, read by {library()}"
     else:
         kind = "Affine" if quick else "SyN"
         fixed = template.at_resolution(QUICK_MM if quick else FULL_MM)
         grey = Image(grey_levels(epi.data), affine)
-        road = "mean EPI to MNI"
+        steps = "mean EPI to MNI"
         if t1 is None:
             report(f"registering the mean EPI to MNI ({kind})")
             mapped = antspyx.register_pair(
@@ -165,19 +165,19 @@ def register(
             )
         else:
             mapped = _through_t1(grey, epi_mask, Image(*t1), fixed, points_mm, kind, seed, report)
-            road = "mean EPI to T1 (Rigid), T1 to MNI"
-        method = f"{road} ({kind}), {antspyx.library()}, {template.library()}; {antspyx.repeats()}"
+            steps = "mean EPI to T1 (Rigid), T1 to MNI"
+        method = f"{steps} ({kind}), {antspyx.library()}, {template.library()}; {antspyx.repeats()}"
     grid = _Grid(grid_brain, grid_affine)
     return _judge(
-        epi, epi_mask, grid, bench, mapped, method, started, trusted=transform is not None
+        epi, epi_mask, grid, bench, mapped, method, start_s, trusted=transform is not None
     )
 
 
 def grey_levels(data: Float32) -> Float32:
     """Round an image to at most `GREY_LEVELS` levels, a power of two apart.
 
-    One voxel's last bit, which may depend on the CPU that averaged the run, would otherwise move
-    the answer by half a millimetre (docs/decisions/0005-registration-library.md).
+    Otherwise one voxel's last bit, which may depend on the CPU that averaged the run, changes the
+    result by half a millimetre (docs/decisions/0005-registration-library.md).
     """
     _, exponent = math.frexp(float(data.max()))
     step = np.float32(math.ldexp(1.0, exponent) / GREY_LEVELS)
@@ -190,7 +190,7 @@ class _Grid:
     """The decoder's grid."""
 
     mask: Bool
-    """The template's brain."""
+    """The template's brain mask."""
     affine: Float64
 
 
@@ -215,7 +215,7 @@ def _check(
         problems += _affine_problems(name, its_affine)
     problems += _affine_problems("decoder's grid", grid_affine)
     if t1 is not None and transform is not None:
-        problems.append("a T1 and a transform: either alone leads to MNI; give one of them.")
+        problems.append("a T1 and a transform: give only one of them.")
     if problems:
         raise ConfigError(problems)
 
@@ -238,17 +238,17 @@ def _through_t1(
     seed: int,
     report: Progress,
 ) -> antspyx.MappedPoints:
-    """Carry MNI points to the T1 by SyN or an affine, and on to the EPI rigidly."""
-    # Four points reveal an affine: the origin and one along each axis.
+    """Map MNI points to the T1 by SyN or an affine, and from there to the EPI rigidly."""
+    # Four points determine an affine: the origin and one along each axis.
     probe_mm = np.vstack([np.zeros(3), 100.0 * np.eye(3)])
 
     def matrix(fixed: Image, moving: Image, mask: Bool, kind: str) -> Float64:
         mapped = antspyx.register_pair(fixed, moving, mask, probe_mm, kind=kind, seed=seed)
         mapped_mm = mapped.final_mm
-        found = np.eye(4)
-        found[:3, :3] = (mapped_mm[1:] - mapped_mm[0]).T / 100.0
-        found[:3, 3] = mapped_mm[0]
-        return found
+        affine = np.eye(4)
+        affine[:3, :3] = (mapped_mm[1:] - mapped_mm[0]).T / 100.0
+        affine[:3, 3] = mapped_mm[0]
+        return affine
 
     report("registering the mean EPI to the T1 (Rigid)")
     epi_to_t1 = matrix(epi, t1, epi_mask, "Rigid")
@@ -274,46 +274,46 @@ def _judge(
     bench: template.Template,
     mapped: antspyx.MappedPoints,
     method: str,
-    started: float,
+    start_s: float,
     *,
     trusted: bool,
 ) -> Registration:
-    """Measure the overlap, refuse or warn, and keep what serving needs.
+    """Measure overlap and mutual information; return the registration, or raise an error.
 
-    A `trusted` transform is the user's: little in common with the template is a warning only.
+    A `trusted` transform is the user's: low mutual information is then only a warning.
     """
 
-    def laid(on: Bool, points_mm: Float64) -> tuple[Bool, float]:
+    def overlap_of(template_brain: Bool, points_mm: Float64) -> tuple[Bool, float]:
         """Return the template's brain in the field of view, and its overlap with the EPI's."""
-        shape = on.shape
-        seen = on & inside(epi.data.shape, epi.affine, points_mm).reshape(shape)
-        found = sample(epi_mask, epi.affine, points_mm).reshape(shape) >= 0.5
-        return seen, dice(found, seen)
+        shape = template_brain.shape
+        visible = template_brain & inside(epi.data.shape, epi.affine, points_mm).reshape(shape)
+        epi_brain = sample(epi_mask, epi.affine, points_mm).reshape(shape) >= 0.5
+        return visible, dice(epi_brain, visible)
 
     final_mm = mapped.final_mm[: grid.mask.size]
     linear_mm = mapped.linear_mm[grid.mask.size :]
-    bench_mask, linear_overlap = laid(bench.mask, linear_mm)
-    mask, overlap = laid(grid.mask, final_mm)
-    for step, reached in (("linear step", linear_overlap), ("whole", overlap)):
-        if reached < MIN_OVERLAP:
+    bench_mask, linear_overlap = overlap_of(bench.mask, linear_mm)
+    mask, overlap = overlap_of(grid.mask, final_mm)
+    for step, value in (("linear step", linear_overlap), ("whole", overlap)):
+        if value < MIN_OVERLAP:
             raise RunError(
-                f"registration ({step}): the brains of the EPI and of MNI overlap by {reached:.2f} "
+                f"registration ({step}): the brains of the EPI and of MNI overlap by {value:.2f} "
                 f"(Dice), at least {MIN_OVERLAP:.2f} is needed ({method}). Check that the "
-                "reference image is a whole head and its header's orientation right; for a slab "
-                "give a T1 of this subject; or give a transform from EPI to MNI (and check its "
-                "direction)."
+                "reference image is a whole head with the correct orientation in its header; for "
+                "a slab give a T1 of this subject; or give a transform from EPI to MNI (and check "
+                "its direction)."
             )
-    seen_mm = linear_mm[bench_mask.ravel()]
+    brain_mm = linear_mm[bench_mask.ravel()]
     information = mutual_information(
-        bench.t1.data[bench_mask], sample(epi.data, epi.affine, seen_mm)
+        bench.t1.data[bench_mask], sample(epi.data, epi.affine, brain_mm)
     )
     if information < MIN_INFORMATION and not trusted:
         raise RunError(
-            f"registration: the brains' outlines overlap by {linear_overlap:.2f} (Dice), but what "
-            f"is in them has only {information:.2f} nats in common, at least "
-            f"{MIN_INFORMATION:.2f} is needed ({method}): the head lies wrongly or the image has "
-            "no tissue contrast. Check the reference image and its header's orientation, or give "
-            "a transform from EPI to MNI."
+            f"registration: the brains' outlines overlap by {linear_overlap:.2f} (Dice), but their "
+            f"mutual information is only {information:.2f} nats, at least "
+            f"{MIN_INFORMATION:.2f} is needed ({method}): the orientation is wrong or the image "
+            "has no tissue contrast. Check the reference image and its header's orientation, or "
+            "give a transform from EPI to MNI."
         )
     covered = float(mask.sum() / max(grid.mask.sum(), 1))
     return Registration(
@@ -325,7 +325,7 @@ def _judge(
         covered=covered,
         information=information,
         method=method,
-        elapsed_s=time.perf_counter() - started,
+        elapsed_s=time.perf_counter() - start_s,
         warnings=_warnings(covered, information),
     )
 
@@ -335,13 +335,13 @@ def _warnings(covered: float, information: float) -> tuple[str, ...]:
     if covered < MIN_COVERED:
         warnings.append(
             f"The EPI's field of view holds {covered:.0%} of the brain, under {MIN_COVERED:.0%}: "
-            "the decoder does not see the rest, and without a T1 or a transform its place is "
+            "the decoder has no data of the rest, and without a T1 or a transform its position is "
             "uncertain. Place the slices to cover the whole brain."
         )
     if information < GOOD_INFORMATION:
         warnings.append(
-            f"Inside the outlines EPI and template have only {information:.2f} nats in common, "
-            f"under {GOOD_INFORMATION:.2f}: the head may lie wrongly in spite of the overlap. "
+            f"The mutual information of EPI and template is only {information:.2f} nats, under "
+            f"{GOOD_INFORMATION:.2f}: the registration may be wrong in spite of the overlap. "
             "Look at the ventricles in the overlay before accepting it."
         )
     return tuple(warnings)

@@ -205,7 +205,7 @@ def test_every_bad_argument_is_named_at_once(participant, tmp_path: Path) -> Non
     assert "mean EPI: holds values that are not finite" in text
     assert "mean EPI: its affine is singular" in text
     assert "decoder's grid: its affine must be 4x4" in text
-    assert "give one of them" in text
+    assert "give only one of them" in text
 
 
 def test_a_failure_of_the_library_is_told_with_what_it_said(participant) -> None:
