@@ -7,7 +7,6 @@ gives the same decision to the last bit (same machine, provider and thread count
 import contextlib
 import ctypes
 import logging
-import math
 import sys
 from dataclasses import replace
 from typing import Any, Literal
@@ -26,7 +25,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 
 from rtdecode.bundle import Bundle
 from rtdecode.clock import Clock, SystemClock
-from rtdecode.errors import BundleError, ConfigError, VolumeError
+from rtdecode.errors import BundleError, ConfigError, ProtocolError, VolumeError
+from rtdecode.ledger import ScanProtocol
 from rtdecode.stages import Preparation
 from rtdecode.types import NONE, Decision, Identity, Prepared, State, Volume
 
@@ -85,6 +85,11 @@ class Engine:
             for tensor in bundle.manifest.state
         }
         self._last_index = -1
+        self.protocol = ScanProtocol.from_reference(
+            bundle.manifest.source_shape,
+            bundle.space.reference_affine,
+            bundle.manifest.repetition_time_s,
+        )
 
     def step(self, volume: Volume) -> Decision:
         """Prepare one volume and decide.
@@ -94,11 +99,13 @@ class Engine:
 
         Raises
         ------
+        ProtocolError
+            The volume was acquired with another protocol.
         VolumeError
-            If the volume does not fit the bundle, or is not later than the one before.
+            The volume has values that are not finite, or is not later than the one before.
         """
+        self._check_protocol(volume)
         elapsed = self._elapsed(volume)
-        self.check(volume)
         prepared_state, prepared = self._preparation.step(self._prepared_state, volume, elapsed)
         answers, weight = self._decode(prepared, elapsed)
         probabilities = answers["probabilities"]
@@ -116,27 +123,6 @@ class Engine:
             acquired_s=volume.acquired_s,
             stamps=replace(prepared.stamps, decided_ns=self._clock.monotonic_ns()),
         )
-
-    def check(self, volume: Volume) -> None:
-        """Refuse a volume that another protocol acquired.
-
-        Raises
-        ------
-        VolumeError
-            Naming the volume's matrix or repetition time and the bundle's.
-        """
-        manifest = self.bundle.manifest
-        if volume.data.shape != manifest.source_shape:
-            raise VolumeError(
-                f"matrix {volume.data.shape} differs from the bundle's {manifest.source_shape}; "
-                "use the calibration run's protocol or calibrate again"
-            )
-        stated = volume.repetition_time_s
-        if math.isfinite(stated) and abs(stated - manifest.repetition_time_s) > 0.01 * stated:
-            raise VolumeError(
-                f"repetition time {stated:g} s differs from the bundle's "
-                f"{manifest.repetition_time_s:g} s; use the calibration run's protocol"
-            )
 
     def state(self) -> State:
         """Return everything the next decision depends on, as named arrays."""
@@ -167,6 +153,13 @@ class Engine:
         for offset in range(2):
             self.step(replace(blank, index=blank.index + offset))
         self.restore(before)
+
+    def _check_protocol(self, volume: Volume) -> None:
+        differences = self.protocol.differences(
+            volume.data.shape, volume.affine, volume.repetition_time_s
+        )
+        if differences:
+            raise ProtocolError(f"{'; '.join(differences)}; use the calibration run's protocol")
 
     def _elapsed(self, volume: Volume) -> int:
         if self._last_index >= 0 and volume.index <= self._last_index:

@@ -10,7 +10,7 @@ import numpy as np
 from rtdecode import dicom, parsing
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError, RunError, VolumeError
-from rtdecode.ledger import Expected, Ledger
+from rtdecode.ledger import Ledger, ScanProtocol
 from rtdecode.service import ServiceSettings, serve
 from rtdecode.service.settings import OnReady
 from rtdecode.sources import RecordingSource
@@ -42,8 +42,8 @@ def read_run(path: Path) -> list[Volume]:
         volumes.extend(item for item in items if isinstance(item, Volume))
 
     with RecordingSource(path, clock) as source:
-        expected = Expected.of(source.start.get("expected"))
-        ledger = Ledger(expected=expected, former=source.start.get("former", ()))
+        protocol = ScanProtocol.from_facts(source.start.get("expected"))
+        ledger = Ledger(protocol=protocol, former=source.start.get("former", ()))
         for batch in source.batches(Event()):
             for arrival in batch:
                 if arrival.given_up is not None:
@@ -121,8 +121,8 @@ class _Collector:
     bundle_digest: str = "calibration"
     classes: tuple[str, ...] = ("calibration run",)
     repetition_time_s: float = 0.0
-    expected: None = None
-    """Nothing yet."""
+    protocol: None = None
+    """Every protocol is accepted."""
 
     def step(self, item: Volume | Skipped) -> Outcome:
         """Hand a volume on."""

@@ -108,7 +108,7 @@ def first_volume(paths: Sequence[Path], decoder: Pipeline) -> tuple[Volume | Non
     ConfigError
         There are no files.
     """
-    ledger = Ledger(expected=decoder.expected)
+    ledger = Ledger(protocol=decoder.protocol)
     logger = logging.getLogger("rtdecode.ledger")
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # it is told in the table

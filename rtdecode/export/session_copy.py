@@ -20,7 +20,7 @@ from rtdecode.journal import Journal, ServiceStart, StimulusEvent, service_start
 from rtdecode.journal.guard import locked
 from rtdecode.journal.journal import LOCK, PACK, RECORD
 from rtdecode.journal.pack import Entry, Kind, Record, of_run, read_body, scan
-from rtdecode.ledger import Expected, Ledger, LedgerReceipt
+from rtdecode.ledger import Ledger, LedgerReceipt, ScanProtocol
 from rtdecode.types import Decision, Stamps
 from rtdecode.wire import Numbered
 
@@ -214,8 +214,8 @@ def _counted(file: BinaryIO, records: list[Record]) -> dict[int, str]:
     for start in records:
         if start.kind is not Kind.START:
             continue
-        expected = Expected.of(start.header.get("expected"))
-        ledger = Ledger(expected=expected, former=start.header.get("former", ()))
+        protocol = ScanProtocol.from_facts(start.header.get("expected"))
+        ledger = Ledger(protocol=protocol, former=start.header.get("former", ()))
         for record in of_run(records, start):
             if record.kind is Kind.GIVE_UP:
                 ledger.give_up(record.header["index"])

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 from rtdecode.dicom import Assembler, Held, OtherImageError, Parsed, Slab, same_place
 from rtdecode.errors import VolumeError
-from rtdecode.ledger.expected import Expected
 from rtdecode.ledger.memory import Memory
 from rtdecode.ledger.roster import Assignment, Roster
+from rtdecode.ledger.scan_protocol import ScanProtocol
 from rtdecode.types import Skipped, SkipReason, Stamps, Volume
 
 _log = logging.getLogger(__name__)
@@ -58,8 +58,8 @@ class Ledger:
     ----------
     patience_s
         How long a volume may be missing after a later one is whole; one repetition time by default.
-    expected
-        What the run must look like, where that is known: other series are left out.
+    protocol
+        The protocol of the run, where it is known: series that differ are left out.
     follow
         Whether a later series that fits begins another run (`Receipt.NEXT_RUN`).
     former
@@ -69,13 +69,13 @@ class Ledger:
     def __init__(
         self,
         patience_s: float | None = None,
-        expected: Expected | None = None,
+        protocol: ScanProtocol | None = None,
         *,
         follow: bool = False,
         former: Iterable[str] = (),
     ) -> None:
         self._patience_s = patience_s
-        self._roster = Roster(expected, former, follow=follow)
+        self._roster = Roster(protocol, former, follow=follow)
         self._memory = Memory()
         self._assembler: Assembler | None = None
         self._next_index = 0

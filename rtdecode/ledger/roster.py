@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from rtdecode.dicom import OtherImageError, Parsed, Series
-from rtdecode.ledger.expected import Expected
+from rtdecode.ledger.scan_protocol import ScanProtocol
 
 _log = logging.getLogger(__name__)
 
@@ -30,16 +30,18 @@ class Roster:
 
     Parameters
     ----------
-    expected
-        What the run must look like, where that is known.
+    protocol
+        The protocol of the run; `None` where it is not known.
     follow
         Whether a later series that fits takes the run's place.
     former
         Digests of the series of runs that have ended.
     """
 
-    def __init__(self, expected: Expected | None, former: Iterable[str], *, follow: bool) -> None:
-        self._expected = expected
+    def __init__(
+        self, protocol: ScanProtocol | None, former: Iterable[str], *, follow: bool
+    ) -> None:
+        self._protocol = protocol
         self._former = frozenset(former)
         self._follow = follow
         self._left_out: set[str] = set()
@@ -100,7 +102,7 @@ class Roster:
     def state(self) -> dict[str, Any]:
         """Return what a restart needs, for JSON."""
         return {
-            "expected": None if self._expected is None else self._expected.facts(),
+            "expected": None if self._protocol is None else self._protocol.facts(),
             "former": sorted(self._former),
             "follow": self._follow,
             "left_out": sorted(self._left_out),
@@ -111,8 +113,8 @@ class Roster:
     @classmethod
     def restore(cls, state: dict[str, Any]) -> "Roster":
         """Return a roster that goes on where `state` was taken."""
-        expected = Expected.of(state["expected"])
-        roster = cls(expected, state["former"], follow=state["follow"])
+        protocol = ScanProtocol.from_facts(state["expected"])
+        roster = cls(protocol, state["former"], follow=state["follow"])
         roster._left_out = set(state["left_out"])
         roster._rivals = set(state["rivals"])
         roster._clock_s = math.nan if state["clock_s"] is None else state["clock_s"]
@@ -125,11 +127,11 @@ class Roster:
             return f"they are {series.kind}"
         if series.digest in self._former:
             return "their run has ended; to interrupt a run, pause it"
-        if self._expected is not None:
-            mismatches = self._expected.mismatches(series, parsed.slabs[0])
-            if mismatches:
+        if self._protocol is not None:
+            differences = self._protocol.series_differences(series, parsed.slabs[0])
+            if differences:
                 return (
-                    f"{'; '.join(mismatches)}. If they should be decoded, use the calibration "
+                    f"{'; '.join(differences)}. If they should be decoded, use the calibration "
                     "run's protocol or calibrate again"
                 )
         if own is not None and own.digest == series.digest:

@@ -1,8 +1,9 @@
 """The running service: threads, sockets, life cycle."""
 
+from rtdecode.pipeline import Decoder
 from rtdecode.service.resume import check_unfinished, resumable
 from rtdecode.service.serve import serve
-from rtdecode.service.settings import Decoder, Endpoints, ExitSummary, ServiceSettings
+from rtdecode.service.settings import Endpoints, ExitSummary, ServiceSettings
 from rtdecode.service.start import check_bundle, check_start
 from rtdecode.service.verify import Difference, Verified, computed_with, verify
 

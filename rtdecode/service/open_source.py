@@ -10,8 +10,7 @@ from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError
 from rtdecode.journal.pack import Record
 from rtdecode.keys import ServiceKeys, service_keys
-from rtdecode.service.rules import Runs
-from rtdecode.service.settings import ServiceSettings
+from rtdecode.service.settings import Runs, ServiceSettings
 from rtdecode.sources import (
     Context,
     FolderSource,

@@ -11,13 +11,12 @@ from rtdecode.journal import Checkpoint, Journal, RunInfo, newest_checkpoint
 from rtdecode.journal.pack import Kind, Record, first_of
 from rtdecode.ledger import Ledger, LedgerReceipt
 from rtdecode.lifecycle import OPEN, LifecycleEvent, after
-from rtdecode.service.deciding import decide, told_by
+from rtdecode.pipeline import Decoder, decide
 from rtdecode.service.objects import Counts, Objects
 from rtdecode.service.recorder import Recorder
 from rtdecode.service.resume import check_same
-from rtdecode.service.rules import Rules
-from rtdecode.service.settings import Decoder
-from rtdecode.types import Skipped, Volume
+from rtdecode.service.settings import Rules
+from rtdecode.types import Decision, Outcome, Skipped, SkipReason, Volume
 from rtdecode.wire import Numbered, RunState
 
 log = logging.getLogger(__name__)
@@ -116,7 +115,7 @@ class Runner:
             Its recomputed outcomes are not the recorded ones.
         """
         if recorded is not None:
-            self._next_rules = replace(Rules.of(recorded), runs="volume")
+            self._next_rules = replace(Rules.from_header(recorded), runs="volume")
         newest = self._journal.newest_run()
         if newest is not None and newest.ended:
             self._look_at_the_rest(newest)
@@ -224,12 +223,12 @@ class Runner:
         """Open the next run, with a record that came or with the next one."""
         former = dict.fromkeys((*self._next_rules.former, *self._rules.former))
         rules = replace(self._next_rules, former=tuple(former))
-        expected = self._decoder.expected
+        protocol = self._decoder.protocol
         facts = {
             "run": self.run + 1,
             "bundle": self._decoder.bundle_digest,
             "classes": self._decoder.classes,
-            "expected": None if expected is None else expected.facts(),
+            "expected": None if protocol is None else protocol.facts(),
             **rules.header(),
         }
         if first is None:
@@ -265,7 +264,7 @@ class Runner:
     def _new_ledger(self, rules: Rules) -> Ledger:
         return Ledger(
             self._patience_s,
-            self._decoder.expected,
+            self._decoder.protocol,
             follow=rules.runs == "series",
             former=rules.former,
         )
@@ -288,7 +287,7 @@ class Runner:
         ends = [record for record in ended if record.header["run"] == newest.run]
         self.run, self.state = newest.run, "ended"
         header = ends[-1].header
-        rules = Rules.of(newest.start.header)
+        rules = Rules.from_header(newest.start.header)
         self._between(rules, header.get("series"), header.get("rivals", ()))
         self._applied = ends[-1].number + 1
         self._feed()
@@ -299,7 +298,7 @@ class Runner:
         header = unfinished.start.header
         check_same(self._journal.folder, str(header["bundle"]), self._decoder.bundle_digest)
         self._journal.run_ended(unfinished.run - 1)  # where a crash came between the two
-        self._begin(unfinished.run, Rules.of(header))
+        self._begin(unfinished.run, Rules.from_header(header))
         before = self._journal.sequence_before(self.run)
         recorded = self._journal.outcomes(since=before)
         newest = newest_checkpoint(self._journal.checkpoints, self.run)
@@ -315,7 +314,7 @@ class Runner:
             self.objects.counts = Counts(**newest.counts)
             for numbered in recorded:
                 if numbered.sequence <= newest.sequence:
-                    self.state = after(self.state, told_by(numbered.outcome))
+                    self.state = after(self.state, lifecycle_events(numbered.outcome))
             if newest.paused:
                 self._go(LifecycleEvent.PAUSE)
         self._feed_from, self._fed = self._applied, replace(self.objects.counts)
@@ -373,7 +372,7 @@ class Runner:
             dummies, paused = self._rules.dummies, self.state == "paused"
             outcome = decide(self._decoder, item, dummies, paused=paused)
             self.outcomes.take(self.run, outcome)
-            self.state = after(self.state, told_by(outcome))
+            self.state = after(self.state, lifecycle_events(outcome))
         if self.complete:  # it only waits for its end
             self._ledger.settle()
 
@@ -384,3 +383,11 @@ def _damaged(run: int, outcomes: Recorder) -> str:
         f"up to {outcomes.sequence} only; the session's log is damaged, and what is in the folder "
         "is kept as it is"
     )
+
+
+def lifecycle_events(outcome: Outcome) -> tuple[LifecycleEvent, ...]:
+    """Return the events of a run that an outcome causes."""
+    if isinstance(outcome, Decision):
+        return (LifecycleEvent.DECISION,)
+    gathering = outcome.reason in (SkipReason.NOT_READY, SkipReason.DUMMY)
+    return (LifecycleEvent.GATHERING,) if gathering else ()

@@ -5,6 +5,7 @@ import threading
 import traceback
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,24 +16,18 @@ from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Checkpoint, Journal, StimulusEvent, write_checkpoint
 from rtdecode.keys import Doorkeeper, ServiceKeys
 from rtdecode.lifecycle import LifecycleEvent, after, refusal
-from rtdecode.service.deciding import withheld
+from rtdecode.pipeline import Decoder, skip
 from rtdecode.service.intake import Intake
 from rtdecode.service.latency import Latencies
 from rtdecode.service.open_source import check, open_keys, open_source
 from rtdecode.service.resume import serving_of
-from rtdecode.service.rules import Rules
 from rtdecode.service.runner import Runner
-from rtdecode.service.settings import (
-    Decoder,
-    Endpoints,
-    ExitSummary,
-    OnReady,
-    ServiceSettings,
-)
+from rtdecode.service.settings import Endpoints, ExitSummary, OnReady, Rules, ServiceSettings
 from rtdecode.service.sockets import Sockets
 from rtdecode.service.status import snapshot, status, summary
 from rtdecode.signals import stopped_by_signals
 from rtdecode.sources import Context, RecordingSource
+from rtdecode.types import Skipped, SkipReason
 from rtdecode.wire import (
     Done,
     EchoRequest,
@@ -335,9 +330,14 @@ class _Service:
 
     def _shown(self, numbered: Numbered) -> Numbered:
         """Return what clients get for an outcome."""
-        if self._settings.late == "publish":
+        outcome = numbered.outcome
+        if self._settings.late == "publish" or isinstance(outcome, Skipped) or not outcome.late:
             return numbered
-        return withheld(numbered, self._runner.deadline_s)
+        detail = (
+            f"decided more than {self._runner.deadline_s:g} s after it came; the decision is in "
+            "the record"
+        )
+        return replace(numbered, outcome=skip(outcome, SkipReason.LATE, detail))
 
     def _tell(self) -> None:
         self._sockets.publish_status(self._status())

@@ -1,54 +1,41 @@
-"""What a service is told, and what it tells at the end."""
+"""Settings of a service, rules of a run, and the summary at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, get_args
 
-from rtdecode.ledger import Expected
 from rtdecode.ports import CONTROL, INGEST, OUTCOMES
-from rtdecode.service.rules import Runs
-from rtdecode.types import Outcome, Skipped, State, Volume
+
+Runs = Literal["command", "volume", "series"]
+"""What begins and ends runs. `command`: commands only. `volume`: the first run begins with the
+service, each further one with the first volume of a new series, and commands end them. `series`: as
+`volume`, and a later series of the same protocol also ends the run before it."""
 
 
-class Decoder(Protocol):
-    """What the service needs of a pipeline; `rtdecode.pipeline.Pipeline` is one."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of a run. Its start in the log holds them, so that the log alone is sufficient."""
 
-    @property
-    def bundle_digest(self) -> str:
-        """Which bundle decides."""
-        ...
+    runs: Runs = "series"
+    dummies: int = 0
+    """Number of dummy volumes at the start of the run; they are not used."""
+    former: tuple[str, ...] = ()
+    """Digests of the series of earlier runs."""
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        ...
+    def header(self) -> dict[str, Any]:
+        """Return the rules for the log."""
+        return {"runs": self.runs, "dummies": self.dummies, "former": list(self.former)}
 
-    @property
-    def repetition_time_s(self) -> float:
-        """Seconds between volumes."""
-        ...
-
-    @property
-    def expected(self) -> Expected | None:
-        """What a run must look like; `None`: anything that can be a run is one."""
-        ...
-
-    def step(self, item: Volume | Skipped) -> Outcome:
-        """Return the outcome of the next volume."""
-        ...
-
-    def state(self) -> State:
-        """Return all that the next outcome depends on, in arrays that later steps leave alone."""
-        ...
-
-    def restore(self, state: State) -> None:
-        """Continue from what `state` returned."""
-        ...
-
-    def warm_up(self) -> None:
-        """Do whatever is slow the first time; the state is unchanged afterwards."""
-        ...
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any]) -> "Rules":
+        """Read them from a run's start; sessions of earlier versions did not follow series."""
+        runs = header.get("runs", "volume")
+        return cls(
+            runs if runs in get_args(Runs) else "volume",
+            int(header.get("dummies", 0)),
+            tuple(map(str, header.get("former", ()))),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from rtdecode.journal import Journal
+from rtdecode.pipeline import Decoder
 from rtdecode.service.runner import Runner
-from rtdecode.service.settings import Decoder, ExitSummary
+from rtdecode.service.settings import ExitSummary
 from rtdecode.wire import (
     SNAPSHOT_LIMIT,
     Numbered,

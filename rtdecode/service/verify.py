@@ -10,8 +10,8 @@ from rtdecode.clock import SystemClock
 from rtdecode.journal import Journal, RecordedRun, ServiceStart, Session, read_session
 from rtdecode.journal.pack import Entry, Kind, of_run, read_body
 from rtdecode.lifecycle import LifecycleEvent
+from rtdecode.pipeline import Decoder
 from rtdecode.service.runner import Runner
-from rtdecode.service.settings import Decoder
 from rtdecode.types import Outcome, State
 from rtdecode.wire import Numbered, deterministic
 

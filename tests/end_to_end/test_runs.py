@@ -15,7 +15,7 @@ from rtdecode.cli import main
 from rtdecode.errors import ConfigError
 from rtdecode.journal import Journal
 from rtdecode.journal.pack import Entry, Kind, Pack
-from rtdecode.ledger import Expected
+from rtdecode.ledger import ScanProtocol
 from rtdecode.service import serve
 from rtdecode.types import Decision, Skipped
 from rtdecode.wire import WireError
@@ -51,7 +51,7 @@ def fitting(stand_in):
     """Return a decoder that knows what its run looks like."""
 
     class Fitting(stand_in):
-        expected = Expected((8, 8, 4), (3.0, 3.0, 3.0), 1.5)
+        protocol = ScanProtocol((8, 8, 4), (3.0, 3.0, 3.0), 1.5)
 
     return Fitting
 

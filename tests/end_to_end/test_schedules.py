@@ -20,8 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from rtdecode.journal import Journal, write_checkpoint
 from rtdecode.journal.pack import Entry, Kind, of_run
 from rtdecode.lifecycle import COMMANDS, LifecycleEvent, refusal
-from rtdecode.service.rules import Rules
 from rtdecode.service.runner import Runner
+from rtdecode.service.settings import Rules
 from rtdecode.wire import deterministic
 
 SECOND = 10**9
