@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from rtdecode import dicom
 from rtdecode.dicom import Parsed, Series, Slab
 from rtdecode.errors import VolumeError
 from rtdecode.types import Float32, frozen
@@ -77,6 +78,24 @@ def decode(content: bytes) -> tuple[RawHeader, bytes]:
     """
     header, at = _header(content)
     return header, content[at:]
+
+
+def parse_object(content: bytes, name: str) -> Parsed:
+    """Read one object, DICOM or a raw volume; its first bytes tell which.
+
+    Parameters
+    ----------
+    content
+        The object's bytes.
+    name
+        The object's name in an error.
+
+    Raises
+    ------
+    VolumeError
+        It cannot be used; the message gives `name` and the reason.
+    """
+    return parse(content, name) if is_raw(content) else dicom.parse(content, name)
 
 
 def parse(content: bytes, name: str) -> Parsed:

@@ -7,17 +7,15 @@ from threading import Event
 
 import numpy as np
 
-from rtdecode import dicom, parsing
-from rtdecode.clock import Clock, SystemClock
+from rtdecode import dicom
+from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError, RunError, VolumeError
-from rtdecode.ledger import Ledger, ScanProtocol
+from rtdecode.journal.pack import PACK
 from rtdecode.service import ServiceSettings, serve
 from rtdecode.service.settings import OnReady
-from rtdecode.sources import RecordingSource
-from rtdecode.types import Outcome, Skipped, SkipReason, Stamps, State, Volume
+from rtdecode.sources import recorded_volumes
+from rtdecode.types import Outcome, Skipped, SkipReason, State, Volume
 from rtdecode.wire import ANY_PORT
-
-PACK = "objects.pack"
 
 
 def read_run(path: Path) -> list[Volume]:
@@ -35,30 +33,7 @@ def read_run(path: Path) -> list[Volume]:
             return dicom.assemble([path])
         except VolumeError as error:
             raise ConfigError(f"--run {path}: {error}") from error
-    clock = SystemClock()
-    volumes: list[Volume] = []
-
-    def keep(items: list[Volume | Skipped]) -> None:
-        volumes.extend(item for item in items if isinstance(item, Volume))
-
-    with RecordingSource(path, clock) as source:
-        protocol = ScanProtocol.from_facts(source.start.get("expected"))
-        ledger = Ledger(protocol=protocol, former=source.start.get("former", ()))
-        for batch in source.batches(Event()):
-            for arrival in batch:
-                if arrival.given_up is not None:
-                    keep(ledger.give_up(arrival.given_up))
-                    continue
-                if arrival.paused is not None:
-                    continue
-                try:
-                    parsed = parsing.parse(arrival.content, arrival.name)
-                except VolumeError:
-                    continue  # the service had told so when it came
-                now_ns = clock.monotonic_ns()
-                keep(ledger.add(parsed, Stamps(received_ns=arrival.received_ns), now_ns)[1])
-        keep(ledger.close())
-    return volumes
+    return list(recorded_volumes(path))
 
 
 def acquire(

@@ -15,8 +15,8 @@ from rtdecode.check.source_check import PROBE
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
 from rtdecode.journal import Journal, read_session
-from rtdecode.journal.journal import RECORD
 from rtdecode.journal.pack import Entry, Kind
+from rtdecode.journal.sqlite import RECORD
 from rtdecode.service.start import check_place, nearest
 
 SESSION, DISK = "session folder", "disk"

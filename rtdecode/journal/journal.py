@@ -17,14 +17,10 @@ import msgspec
 
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.journal import service_start, stimulus_events
-from rtdecode.journal.guard import explained, locked
-from rtdecode.journal.pack import Entry, Kind, Pack, Record, Records, sync_folder
-from rtdecode.journal.rows import outcome_of
+from rtdecode.journal.pack import PACK, Entry, Kind, Pack, Record, Records, sync_folder
+from rtdecode.journal.sqlite import RECORD, lock_session, read_outcome, write_errors
 from rtdecode.wire import Numbered, outcome_to_message
 
-PACK = "objects.pack"
-RECORD = "session.sqlite"
-LOCK = "session.lock"
 CHECKPOINTS = "checkpoints"
 FORMAT = "1"
 
@@ -107,8 +103,8 @@ class Journal:
         self._stamps: dict[int, tuple[int, bool]] = {}
         """Of outcomes, by their numbers: when they were durable and whether that was late; written
         with the next outcome."""
-        with ExitStack() as opening, explained(folder):
-            opening.enter_context(closing(locked(folder / LOCK)))
+        with ExitStack() as opening, write_errors(folder):
+            opening.enter_context(closing(lock_session(folder)))
             self._seen: set[bytes] = set()
             """SHA-256 of every object: some 120 bytes each."""
             self._pack = opening.enter_context(closing(Pack(folder / PACK, self._see)))
@@ -230,7 +226,7 @@ class Journal:
 
     def served(self, serving_: service_start.ServiceStart) -> None:
         """Note under what the session is served from here on."""
-        with explained(self.folder):
+        with write_errors(self.folder):
             service_start.write(self._record, serving_)
 
     def run_began(
@@ -238,7 +234,7 @@ class Journal:
     ) -> None:
         """Note a run in the record, once."""
         names = msgspec.json.encode(tuple(classes)).decode()
-        with explained(self.folder):
+        with write_errors(self.folder):
             self._record.execute(
                 "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, NULL)",
                 (run, bundle, names, repetition_time_s, datetime.now(UTC).isoformat()),
@@ -246,7 +242,7 @@ class Journal:
 
     def run_ended(self, run: int) -> None:
         """Note that a run is over."""
-        with explained(self.folder):
+        with write_errors(self.folder):
             self._record.execute(
                 "UPDATE runs SET ended_utc = ? WHERE run = ? AND ended_utc IS NULL",
                 (datetime.now(UTC).isoformat(), run),
@@ -262,7 +258,7 @@ class Journal:
         """
         content = msgspec.json.encode(outcome_to_message(numbered.outcome)).decode()
         row = (numbered.sequence, numbered.run, numbered.index, content)
-        with explained(self.folder), self._record:  # which is one transaction, or nothing
+        with write_errors(self.folder), self._record:  # which is one transaction, or nothing
             self._record.execute("BEGIN")
             self._stamp()
             self._record.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?, NULL)", row)
@@ -299,13 +295,13 @@ class Journal:
         for run, sequence, text, written_ns, written_late in rows:
             # Not written first: what a failing disk still holds can be read.
             recorded_ns, late = self._stamps.get(sequence, (written_ns, bool(written_late)))
-            outcome = outcome_of(text, recorded_ns, late=late)
+            outcome = read_outcome(text, recorded_ns, late=late)
             found.append(Numbered(self.session, run, sequence, outcome))
         return found
 
     def mark(self, run: int, sequence: int, text: str) -> None:
         """Put an operator's remark into the record."""
-        with explained(self.folder):
+        with write_errors(self.folder):
             self._record.execute(
                 "INSERT INTO marks (run, sequence, marked_utc, text) VALUES (?, ?, ?, ?)",
                 (run, sequence, datetime.now(UTC).isoformat(), text),
@@ -313,12 +309,12 @@ class Journal:
 
     def present(self, event: stimulus_events.StimulusEvent) -> None:
         """Put a presented event into the record."""
-        with explained(self.folder):
+        with write_errors(self.folder):
             stimulus_events.write(self._record, event)
 
     def note(self, record: int, run: int, kind: str, text: str) -> None:
         """Put what the operator was told of a record of the log into the record, once."""
-        with explained(self.folder):
+        with write_errors(self.folder):
             self._record.execute(
                 "INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?)", (record, run, kind, text)
             )
@@ -328,7 +324,7 @@ class Journal:
     ) -> None:
         """Note what a run's objects were, once it is over or the service stops."""
         row = (run, objects, unreadable, left_out, conflicts)
-        with explained(self.folder):
+        with write_errors(self.folder):
             self._record.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?)", row)
 
     def notices(self, run: int) -> list[tuple[str, str]]:

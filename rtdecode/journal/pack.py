@@ -24,6 +24,7 @@ import msgspec
 
 from rtdecode.errors import RunError
 
+PACK = "objects.pack"
 MAGIC = b"RTDr"
 PREFIX = struct.Struct("<4sBIQI")
 MAX_HEADER = 1 << 16
@@ -178,7 +179,7 @@ class Pack:
                 self._file.truncate(self._end)
             raise RunError(
                 f"{self.path}: the session's log cannot be written ({error}); make room on the "
-                "disk, or have it mended, and start again with the same session folder"
+                "disk, or have it repaired, and start again with the same session folder"
             ) from error
         if not self._in_place():
             raise RunError(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rtdecode.errors import ConfigError
 from rtdecode.journal import service_start, stimulus_events
-from rtdecode.journal.pack import Kind, Record, scan
-from rtdecode.journal.rows import holds, outcome_of
+from rtdecode.journal.pack import PACK, Kind, Record, scan
 from rtdecode.journal.service_start import ServiceStart
+from rtdecode.journal.sqlite import RECORD, has_table, read_outcome
 from rtdecode.journal.stimulus_events import StimulusEvent
 from rtdecode.types import Outcome
 
@@ -70,9 +70,9 @@ def read_session(folder: Path) -> Session:
     ConfigError
         It is no session's folder, or cannot be read.
     """
-    pack = folder / "objects.pack"
+    pack = folder / PACK
     try:
-        with closing(_opened(folder / "session.sqlite")) as record:
+        with closing(_opened(folder / RECORD)) as record:
             record.execute("BEGIN")  # one view of it all
             (session,) = record.execute(
                 "SELECT value FROM facts WHERE name = 'session'"
@@ -119,7 +119,7 @@ def _runs(record: sqlite3.Connection) -> dict[int, tuple[float, bool]]:
 def _outcomes(record: sqlite3.Connection) -> tuple[dict[int, list[Outcome]], dict[int, int]]:
     """Return outcomes and the first one's sequence number, by run."""
     late = set()
-    if holds(record, "late"):
+    if has_table(record, "late"):
         late = {sequence for (sequence,) in record.execute("SELECT sequence FROM late")}
     rows = record.execute(
         "SELECT run, sequence, outcome, recorded_ns FROM outcomes ORDER BY sequence"
@@ -127,7 +127,7 @@ def _outcomes(record: sqlite3.Connection) -> tuple[dict[int, list[Outcome]], dic
     outcomes: dict[int, list[Outcome]] = {}
     first: dict[int, int] = {}
     for run, sequence, content, recorded_ns in rows:
-        outcome = outcome_of(content, recorded_ns, late=sequence in late)
+        outcome = read_outcome(content, recorded_ns, late=sequence in late)
         outcomes.setdefault(run, []).append(outcome)
         first.setdefault(run, sequence)
     return outcomes, first
@@ -135,7 +135,7 @@ def _outcomes(record: sqlite3.Connection) -> tuple[dict[int, list[Outcome]], dic
 
 def _notices(record: sqlite3.Connection) -> dict[int, list[tuple[str, str]]]:
     notices: dict[int, list[tuple[str, str]]] = {}
-    if holds(record, "notices"):
+    if has_table(record, "notices"):
         for run, kind, text in record.execute(
             "SELECT run, kind, text FROM notices ORDER BY record"
         ):
@@ -144,7 +144,7 @@ def _notices(record: sqlite3.Connection) -> dict[int, list[tuple[str, str]]]:
 
 
 def _tallies(record: sqlite3.Connection) -> dict[int, Tally]:
-    if not holds(record, "tallies"):
+    if not has_table(record, "tallies"):
         return {}
     rows = record.execute("SELECT run, objects, unreadable, left_out, conflicts FROM tallies")
     return {run: Tally(*counts) for run, *counts in rows}
@@ -173,7 +173,7 @@ def read_remarks(folder: Path) -> Remarks:
         It is no session's folder, or cannot be read.
     """
     try:
-        with closing(_opened(folder / "session.sqlite")) as record:
+        with closing(_opened(folder / RECORD)) as record:
             record.execute("BEGIN")
             servings = service_start.read(record)
             marks = record.execute("SELECT run, sequence, marked_utc, text FROM marks").fetchall()

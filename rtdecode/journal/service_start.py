@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from rtdecode import __version__
-from rtdecode.journal.rows import holds
+from rtdecode.journal.sqlite import has_table
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS servings (
@@ -68,7 +68,7 @@ def write(record: sqlite3.Connection, serving: ServiceStart) -> None:
 
 def read(record: sqlite3.Connection) -> list[ServiceStart]:
     """Return a session's servings, oldest first; sessions of earlier versions name none."""
-    if not holds(record, "servings"):
+    if not has_table(record, "servings"):
         return []
     rows = record.execute(
         "SELECT sequence, bundle, settings, version, system FROM servings ORDER BY serving"

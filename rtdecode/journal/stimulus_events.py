@@ -9,7 +9,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rtdecode.journal.rows import holds
+from rtdecode.journal.sqlite import has_table
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS presented (
@@ -61,7 +61,7 @@ def write(record: sqlite3.Connection, event: StimulusEvent) -> None:
 
 def read(record: sqlite3.Connection) -> list[StimulusEvent]:
     """Return a session's events as they were told; sessions of earlier versions have none."""
-    if not holds(record, "presented"):
+    if not has_table(record, "presented"):
         return []
     rows = record.execute(
         "SELECT run, sequence, told_ns, trial_type, onset_s, duration_s, serving FROM presented "

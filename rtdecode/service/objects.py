@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from rtdecode import parsing
+from rtdecode import raw
 from rtdecode.clock import Clock
 from rtdecode.dicom import OtherImageError
 from rtdecode.errors import VolumeError
@@ -51,7 +51,7 @@ class Objects:
         noticed = ledger.notice
         items: list[Volume | Skipped] = []
         try:
-            parsed = parsing.parse(content, shown)
+            parsed = raw.parse_object(content, shown)
         except OtherImageError as other:
             receipt = ledger.leave_out(other)
         except VolumeError as error:

@@ -14,8 +14,7 @@ from pathlib import Path
 from rtdecode.adapters.address import parse_address
 from rtdecode.adapters.pyneal_source import SCHEME
 from rtdecode.errors import BundleError, ConfigError, check_all
-from rtdecode.journal.guard import locked
-from rtdecode.journal.journal import LOCK
+from rtdecode.journal.sqlite import LOCK, lock_session
 from rtdecode.service.open_source import check
 from rtdecode.service.settings import ServiceSettings
 from rtdecode.sources.dicom_address import parse_address as parse_dicom_address
@@ -66,7 +65,7 @@ def check_place(folder: Path) -> None:
         The message says which of it.
     """
     if (folder / LOCK).exists():
-        locked(folder / LOCK).close()
+        lock_session(folder).close()
     place = nearest(folder)
     if not place.is_dir():
         raise ConfigError(
