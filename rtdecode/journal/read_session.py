@@ -18,12 +18,12 @@ from rtdecode.types import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a run's objects were."""
+    """How many of a run's objects were received, and how many of them were not used."""
 
-    objects: int
-    unreadable: int
-    left_out: int
-    conflicts: int
+    objects: int = 0
+    unreadable: int = 0
+    left_out: int = 0
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import logging
 import threading
 import traceback
 from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,15 @@ from rtdecode.service.intake import Intake
 from rtdecode.service.latency import Latencies
 from rtdecode.service.open_source import check, open_keys, open_source
 from rtdecode.service.resume import serving_of
-from rtdecode.service.runner import Runner
-from rtdecode.service.settings import Endpoints, ExitSummary, OnReady, Rules, ServiceSettings
+from rtdecode.service.runner import Output, Runner
+from rtdecode.service.settings import (
+    Endpoints,
+    ExitSummary,
+    OnReady,
+    Rules,
+    RunOptions,
+    ServiceSettings,
+)
 from rtdecode.service.sockets import Sockets
 from rtdecode.service.status import snapshot, status, summary
 from rtdecode.signals import stopped_by_signals
@@ -132,13 +140,13 @@ class _Service:
             journal,
             decoder,
             clock,
-            self._publish,
-            self._keep,
-            rules=Rules(settings.runs, settings.dummies),
-            volumes=settings.volumes,
-            checkpoint_volumes=settings.checkpoint_volumes,
-            patience_s=settings.patience_s,
-            deadline_s=settings.deadline_s,
+            RunOptions(
+                Rules(settings.runs, settings.dummies),
+                settings.volumes,
+                settings.checkpoint_volumes,
+                settings.patience_s,
+                settings.deadline_s,
+            ),
         )
 
     def run(
@@ -160,7 +168,8 @@ class _Service:
                 serving = serving_of(
                     settings, self._decoder.bundle_digest, self._journal.last_sequence()
                 )
-                self._runner.open(source.start if isinstance(source, RecordingSource) else None)
+                recorded = source.start if isinstance(source, RecordingSource) else None
+                self._send(self._runner.open(recorded))
                 self._journal.served(serving)
                 endpoints = Endpoints(
                     self._sockets.outcomes, self._sockets.control, source.endpoint
@@ -172,13 +181,15 @@ class _Service:
                     if on_ready is not None:
                         on_ready(endpoints)
                     self._loop(intake)
-            if self._runner.is_open:
-                self._runner.stop()
+            if self._runner.run.is_open:
+                checkpoint = self._runner.stop()
+                if checkpoint is not None:
+                    self._keep(checkpoint)
                 self._tell()
 
     def linger(self) -> None:
         """Leave clients a moment to catch up, after a run's end or a fault."""
-        if self._runner.state not in {"ended", "faulted"}:
+        if self._runner.run.state not in {"ended", "faulted"}:
             return
         poller = zmq.Poller()
         self._sockets.register(poller)
@@ -205,40 +216,51 @@ class _Service:
         return summary(self._journal, self._runner, self._fault)
 
     def _loop(self, intake: Intake) -> None:
-        runner = self._runner
+        runner, run = self._runner, self._runner.run
         poller = zmq.Poller()
         self._sockets.register(poller)
         intake.register(poller)
         while not self._stop.is_set():
             poller.poll(0 if not intake.empty else POLL_MS)
             self._sockets.answer(self._handle)
-            told = (runner.run, runner.state, runner.objects.detail)
+            reported = (run.number, run.state, runner.objects.detail)
             received = intake.take()
             if received is not None:
-                runner.apply(received.record, received.content, received.journalled_ns)
-                if runner.run != told[0]:
+                self._send(runner.apply(received.record, received.content, received.journalled_ns))
+                if run.number != reported[0]:
                     self._wanted.clear()  # it was meant for the run that is over
             elif not intake.waiting:
-                runner.judge_deadlines()
+                self._send(runner.judge_deadlines())
             exhausted = intake.exhausted
             over = runner.complete or exhausted
-            if over and runner.is_open and not self._wanted:
+            if over and run.is_open and not self._wanted:
                 self._wanted.append(LifecycleEvent.END)
             if not received or over:
                 self._carry_out()
-            if (runner.run, runner.state, runner.objects.detail) != told:
+            if (run.number, run.state, runner.objects.detail) != reported:
                 self._tell()
-            if over and not runner.is_open:
+            if over and not run.is_open:
                 return
 
     def _carry_out(self) -> None:
         """Carry out the commands that wait, as far as the log allows it now."""
-        runner = self._runner
+        run = self._runner.run
         while self._wanted:
             event = self._wanted[0]
-            if not refusal(runner.run, runner.state, event) and not runner.carry_out(event):
-                return
+            if not refusal(run.number, run.state, event):
+                outputs = self._runner.carry_out(event)
+                if outputs is None:
+                    return
+                self._send(outputs)
             self._wanted.popleft()
+
+    def _send(self, outputs: Iterable[Output]) -> None:
+        """Publish outcomes and write checkpoints, one by one as the runner makes them."""
+        for output in outputs:
+            if isinstance(output, Numbered):
+                self._publish(output)
+            else:
+                self._keep(output)
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         """Have a checkpoint written, unless the last one still is."""
@@ -267,7 +289,7 @@ class _Service:
                 if len(text) > MAX_MARK or not text.isprintable():
                     return Refused(error=f"a mark is at most {MAX_MARK} printable characters")
                 sequence = runner.outcomes.sequence
-                self._journal.mark(runner.run, sequence, text)
+                self._journal.mark(runner.run.number, sequence, text)
                 return Done(detail=f"marked after outcome {sequence}")
             case EventRequest():
                 return self._present(request)
@@ -287,7 +309,7 @@ class _Service:
             return Refused(error=f"trial_type ({event.trial_type!r}) must be printable characters")
         self._journal.present(
             StimulusEvent(
-                self._runner.run,
+                self._runner.run.number,
                 self._runner.outcomes.sequence,
                 self._clock.monotonic_ns(),
                 event.trial_type,
@@ -301,18 +323,18 @@ class _Service:
 
     def _command(self, event: LifecycleEvent) -> Reply:
         """Carry out a command, or have it wait for what came before it."""
-        runner = self._runner
-        refused = refusal(runner.run, after(runner.state, self._wanted), event)
+        run = self._runner.run
+        refused = refusal(run.number, after(run.state, self._wanted), event)
         if refused:
             return Refused(error=refused)
         self._wanted.append(event)
-        before = runner.state
+        before = run.state
         self._carry_out()
-        if runner.state != before:
+        if run.state != before:
             self._tell()
         if self._wanted:
             return Done(detail=f"{event} follows once what has come is decided")
-        return Done(detail=f"run {runner.run} is {runner.state}")
+        return Done(detail=f"run {run.number} is {run.state}")
 
     def _status(self) -> Status:
         return status(

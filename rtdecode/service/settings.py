@@ -39,6 +39,22 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Options of the runs of a service."""
+
+    rules: Rules = Rules()
+    """The rules of the next run; an unfinished run keeps its own."""
+    volumes: int = 0
+    """The run is complete after this number of volumes; 0: never."""
+    checkpoint_volumes: int = 10
+    """Number of volumes between two checkpoints."""
+    patience_s: float | None = None
+    """The ledger's patience; one repetition time if `None`."""
+    deadline_s: float | None = None
+    """The recorder's deadline; one repetition time if `None`."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceSettings:
     """How a service runs."""
 

@@ -29,12 +29,12 @@ def snapshot(
     `shown` says what clients get for an outcome.
     """
     if since is None:
-        since = journal.sequence_before(runner.run)
+        since = journal.sequence_before(runner.run.number)
     outcomes = journal.outcomes(since, SNAPSHOT_LIMIT)
     return Snapshot(
         session=journal.session,
-        run=runner.run,
-        state=runner.state,
+        run=runner.run.number,
+        state=runner.run.state,
         last=runner.outcomes.sequence,
         outcomes=tuple(to_message(shown(numbered)) for numbered in outcomes),
     )
@@ -50,11 +50,11 @@ def status(
     latency: dict[str, StageLatency],
 ) -> Status:
     """Return how the newest run stands."""
-    counts = runner.objects.counts
+    counts = runner.objects.tally
     return Status(
         session=session,
-        run=runner.run,
-        state=runner.state,
+        run=runner.run.number,
+        state=runner.run.state,
         sequence=runner.outcomes.sequence,
         decisions=runner.outcomes.decisions,
         skipped=runner.outcomes.skipped,
@@ -76,19 +76,19 @@ def status(
 def summary(journal: Journal, runner: Runner, fault: str) -> ExitSummary:
     """Return how the newest run went; `fault` says what stopped it, if anything did."""
     digest = hashlib.sha256()
-    since = journal.sequence_before(runner.run)
+    since = journal.sequence_before(runner.run.number)
     while outcomes := journal.outcomes(since, SNAPSHOT_LIMIT):  # never all at once
         for numbered in outcomes:
             digest.update(deterministic(numbered.outcome))
         since = outcomes[-1].sequence
     latencies_ms = runner.outcomes.latencies_ms
     p50, p95 = np.percentile(latencies_ms, (50, 95)) if latencies_ms else (math.nan, math.nan)
-    counts = runner.objects.counts
+    counts = runner.objects.tally
     return ExitSummary(
         exit_code=1 if fault else 0,
         session=journal.folder,
-        run=runner.run,
-        state=runner.state,
+        run=runner.run.number,
+        state=runner.run.state,
         objects=counts.objects,
         unreadable=counts.unreadable,
         left_out=counts.left_out,

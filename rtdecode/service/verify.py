@@ -1,6 +1,6 @@
 """A recorded session computed again, outcome by outcome, and compared with its record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +11,8 @@ from rtdecode.journal import Journal, RecordedRun, ServiceStart, Session, read_s
 from rtdecode.journal.pack import Entry, Kind, of_run, read_body
 from rtdecode.lifecycle import LifecycleEvent
 from rtdecode.pipeline import Decoder
-from rtdecode.service.runner import Runner
+from rtdecode.service.runner import Output, Runner
+from rtdecode.service.settings import RunOptions
 from rtdecode.types import Outcome, State
 from rtdecode.wire import Numbered, deterministic
 
@@ -102,8 +103,8 @@ def _computed(
     """Return a run's outcomes, computed again."""
     outcomes: list[Outcome] = []
 
-    def take(numbered: Numbered) -> None:
-        outcomes.append(numbered.outcome)
+    def take(outputs: Iterable[Output]) -> None:
+        outcomes.extend(output.outcome for output in outputs if isinstance(output, Numbered))
 
     decoder.restore(initial)
     servings = _servings(session, recorded)
@@ -113,17 +114,17 @@ def _computed(
         session.pack.open("rb") as file,
         Journal(Path(scratch)) as journal,
     ):
-        runner = Runner(journal, decoder, SystemClock(), take, lambda _: None, volumes=volumes)
-        runner.open(recorded.start.header)
+        runner = Runner(journal, decoder, SystemClock(), RunOptions(volumes=volumes))
+        take(runner.open(recorded.start.header))
         for record in of_run(session.records, recorded.start):
             # Its digest tells an object from the others; the pixels need no second copy.
             digest = str(record.header.get("sha256", "")).encode()
             (made,) = journal.append_objects([Entry(record.kind, record.header, digest)])
             if made.record is not None:
                 content = read_body(file, record) if record.kind is Kind.OBJECT else b""
-                runner.apply(made.record, content)
+                take(runner.apply(made.record, content))
         if recorded.ended:
-            runner.carry_out(LifecycleEvent.END)
+            take(runner.carry_out(LifecycleEvent.END) or ())
     return outcomes
 
 

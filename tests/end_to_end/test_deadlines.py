@@ -8,6 +8,7 @@ from rtdecode.journal import Journal
 from rtdecode.journal.pack import Entry, Kind
 from rtdecode.player.sinks import IngestSink
 from rtdecode.service.runner import Runner
+from rtdecode.service.settings import RunOptions
 from rtdecode.types import Decision, Skipped, SkipReason
 from rtdecode.wire import deterministic, to_message
 
@@ -41,14 +42,12 @@ def run(tmp_path, stand_in, scanner):
         published = []
         decoder = Slow()
         with Journal(folder) as journal:
-            runner = Runner(
-                journal, decoder, clock, published.append, lambda _: None, deadline_s=deadline_s
-            )
-            runner.open()
+            runner = Runner(journal, decoder, clock, RunOptions(deadline_s=deadline_s))
+            published += runner.open()
             decoder.took_ns = round(took_s * 1e9)
             header = {"name": "a", "received_ns": clock.now_ns}
             (made,) = journal.append_objects([Entry(Kind.OBJECT, header, scanner.mosaic(0))])
-            runner.apply(made.record, scanner.mosaic(0), journalled_ns)
+            published += runner.apply(made.record, scanner.mosaic(0), journalled_ns)
             (recorded,) = journal.outcomes()
             late = runner.outcomes.late
         (outcome,) = published

@@ -15,10 +15,11 @@ from random import Random
 import pytest
 
 from rtdecode.clock import SystemClock
-from rtdecode.journal import Journal, write_checkpoint
+from rtdecode.journal import Checkpoint, Journal, write_checkpoint
 from rtdecode.journal.pack import Entry, Kind
 from rtdecode.lifecycle import LifecycleEvent
 from rtdecode.service.runner import Runner
+from rtdecode.service.settings import RunOptions
 from rtdecode.wire import deterministic
 
 ACKNOWLEDGED = re.compile(rb'"sha256":"([0-9a-f]{64})","receipt":"journalled"')
@@ -74,19 +75,25 @@ def go_on(session: Path, decoder, objects: list[bytes], acknowledged, published,
             journal,
             decoder,
             SystemClock(),
-            lambda _: None,
-            lambda checkpoint: write_checkpoint(journal.checkpoints, checkpoint),
-            volumes=6,
+            RunOptions(volumes=6),
         )
-        runner.open()
+
+        def take(outputs):
+            for output in outputs:
+                if isinstance(output, Checkpoint):
+                    write_checkpoint(journal.checkpoints, output)
+
+        take(runner.open())
         # As a sender does that had no answer.
         for content in objects:
             header = {"name": "o.dcm", "received_ns": 1}
             (made,) = journal.append_objects([Entry(Kind.OBJECT, header, content)])
             if made.record is not None:
-                runner.apply(made.record, content)
-        if runner.is_open:
-            assert runner.carry_out(LifecycleEvent.END)
+                take(runner.apply(made.record, content))
+        if runner.run.is_open:
+            ending = runner.carry_out(LifecycleEvent.END)
+            assert ending is not None
+            take(ending)
         assert [deterministic(n.outcome) for n in journal.outcomes()] == outcomes
 
 
