@@ -180,7 +180,7 @@ def _copy(pack: Path, folder: Path, recorded: _Recorded) -> tuple[int, int]:
             journal.append_event(record.kind, header, len(journal.records))
             if record.kind is Kind.START and header["run"] in recorded.runs:
                 begun = recorded.runs[header["run"]]
-                journal.run_began(begun.run, begun.bundle, begun.classes, begun.repetition_time_s)
+                journal.begin_run(begun.run, begun.bundle, begun.classes, begun.repetition_time_s)
         _flush(journal, waiting)
         for numbered in recorded.outcomes:
             journal.record(replace(numbered, session=journal.session))
@@ -188,11 +188,11 @@ def _copy(pack: Path, folder: Path, recorded: _Recorded) -> tuple[int, int]:
             late = isinstance(outcome, Decision) and outcome.late
             journal.stamp(numbered.sequence, outcome.stamps.recorded_ns, late=late)
         for served in recorded.servings:
-            journal.served(_anonymous(served))
+            journal.add_service_start(_anonymous(served))
         for event in recorded.stimulus_events:
-            journal.present(event)
+            journal.add_event(event)
         for ended in (r.run for r in recorded.runs.values() if r.ended):
-            journal.run_ended(ended)
+            journal.end_run(ended)
     return kept, left_out
 
 

@@ -76,11 +76,11 @@ class Objects:
 
     def store_tally(self, run: int) -> None:
         """Write the tally of a run to the journal."""
-        self._journal.tally(run, **asdict(self.tally))
+        self._journal.write_tally(run, **asdict(self.tally))
 
     def _count(self, name: str) -> None:
         self.tally = replace(self.tally, **{name: getattr(self.tally, name) + 1})
 
     def _report(self, record: Record, run: int, receipt: LedgerReceipt, text: str) -> None:
         self.detail = text
-        self._journal.note(record.number, run, receipt, text)
+        self._journal.add_notice(record.number, run, receipt, text)

@@ -150,7 +150,7 @@ class Runner:
         elif record.kind is Kind.END:
             yield from self._close()
             self.objects.store_tally(run.number)
-            self._journal.run_ended(run.number)
+            self._journal.end_run(run.number)
             run.apply(LifecycleEvent.END)
         if not run.ledger.pending:
             run.replay_from, run.replay_tally = self._cursor.position, self.objects.tally
@@ -204,7 +204,7 @@ class Runner:
         if start is None:
             return False
         # A crash before the start is in the log leaves the previous run unfinished.
-        self._journal.run_ended(run.number)
+        self._journal.end_run(run.number)
         self._decoder.restore(self._initial)
         self._begin(run.number + 1, rules)
         run.replay_from = first_of(start)
@@ -214,7 +214,7 @@ class Runner:
         self.run.begin(number, rules, self.outcomes.sequence)
         self.objects.tally = Tally()
         self.outcomes.begin()
-        self._journal.run_began(
+        self._journal.begin_run(
             number,
             self._decoder.bundle_digest,
             self._decoder.classes,
@@ -245,7 +245,7 @@ class Runner:
         run, header = self.run, unfinished.start.header
         check_same(self._journal.folder, str(header["bundle"]), self._decoder.bundle_digest)
         # A crash may have come between the start of this run and the end of the previous one.
-        self._journal.run_ended(unfinished.run - 1)
+        self._journal.end_run(unfinished.run - 1)
         self._begin(unfinished.run, Rules.from_header(header))
         before = self._journal.sequence_before(run.number)
         recorded = self._journal.outcomes(since=before)

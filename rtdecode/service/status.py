@@ -1,4 +1,4 @@
-"""What a service says of its runs: the status, the outcomes so far, and the summary at the end."""
+"""The status of a service, its outcomes so far, and the summary at its end."""
 
 import hashlib
 import math
@@ -22,11 +22,11 @@ from rtdecode.wire import (
 
 
 def snapshot(
-    journal: Journal, runner: Runner, since: int | None, shown: Callable[[Numbered], Numbered]
+    journal: Journal, runner: Runner, since: int | None, for_clients: Callable[[Numbered], Numbered]
 ) -> Snapshot:
-    """Return the outcomes after a sequence number; by default the newest run's first ones.
+    """Return the outcomes after a sequence number, by default from the newest run's first on.
 
-    `shown` says what clients get for an outcome.
+    `for_clients` returns an outcome as clients get it.
     """
     if since is None:
         since = journal.sequence_before(runner.run.number)
@@ -36,7 +36,7 @@ def snapshot(
         run=runner.run.number,
         state=runner.run.state,
         last=runner.outcomes.sequence,
-        outcomes=tuple(to_message(shown(numbered)) for numbered in outcomes),
+        outcomes=tuple(to_message(for_clients(numbered)) for numbered in outcomes),
     )
 
 
@@ -49,7 +49,7 @@ def status(
     subscribers: int,
     latency: dict[str, StageLatency],
 ) -> Status:
-    """Return how the newest run stands."""
+    """Return the status of the newest run."""
     counts = runner.objects.tally
     return Status(
         session=session,
@@ -74,10 +74,10 @@ def status(
 
 
 def summary(journal: Journal, runner: Runner, fault: str) -> ExitSummary:
-    """Return how the newest run went; `fault` says what stopped it, if anything did."""
+    """Return the summary of the newest run; `fault` is the error that stopped it, or empty."""
     digest = hashlib.sha256()
     since = journal.sequence_before(runner.run.number)
-    while outcomes := journal.outcomes(since, SNAPSHOT_LIMIT):  # never all at once
+    while outcomes := journal.outcomes(since, SNAPSHOT_LIMIT):  # in parts, to bound the memory
         for numbered in outcomes:
             digest.update(deterministic(numbered.outcome))
         since = outcomes[-1].sequence

@@ -11,7 +11,7 @@ from rtdecode.errors import BundleError, ConfigError
 from rtdecode.journal import Journal
 from rtdecode.journal.pack import Kind
 from rtdecode.service import ServiceSettings, check_bundle, check_start, check_unfinished
-from rtdecode.service.start import check_place, check_ports, nearest
+from rtdecode.service.start import check_ports, check_session_folder, nearest_existing
 
 ANY = "tcp://127.0.0.1:*"
 
@@ -125,13 +125,13 @@ def test_a_session_in_use_is_refused(settings):
 def test_a_session_that_nobody_may_write_is_refused():
     """With what to do about it."""
     with pytest.raises(ConfigError, match="nothing can be written to /proc/self"):
-        check_place(Path("/proc/self/a/session"))
+        check_session_folder(Path("/proc/self/a/session"))
 
 
 def test_nearest_is_what_there_is(tmp_path):
     """Of a session three folders deep, the one that exists."""
-    assert nearest(tmp_path / "a" / "b" / "c") == tmp_path
-    assert nearest(tmp_path) == tmp_path
+    assert nearest_existing(tmp_path / "a" / "b" / "c") == tmp_path
+    assert nearest_existing(tmp_path) == tmp_path
 
 
 def test_a_bundle_without_manifest_is_refused_in_the_loaders_words(tmp_path):
@@ -150,9 +150,9 @@ def test_an_unfinished_run_of_another_bundle_is_refused(tmp_path):
     check_unfinished(tmp_path / "new", "any")
     with Journal(tmp_path / "session") as journal:
         journal.append_event(Kind.START, {"run": 1, "bundle": "one"}, 0)
-        journal.run_began(1, "one", ("a", "b"), 2.0)
+        journal.begin_run(1, "one", ("a", "b"), 2.0)
         check_unfinished(tmp_path / "session", "one")
         with pytest.raises(ConfigError, match="unfinished run of bundle one, this is bundle other"):
             check_unfinished(tmp_path / "session", "other")
-        journal.run_ended(1)
+        journal.end_run(1)
         check_unfinished(tmp_path / "session", "other")
