@@ -42,9 +42,9 @@ def test_what_can_start_is_let_through_and_nothing_is_made(settings, tmp_path):
     [
         ("carrier pigeon", "is not known"),
         ("folder:", "names no path"),
-        ("folder:{}/nowhere", "is not there"),
+        ("folder:{}/nowhere", "does not exist"),
         ("recording:{}/nowhere", "cannot be read"),
-        ("dicom://somewhere:11112", "is no address"),
+        ("dicom://somewhere:11112", "is not an address"),
         ("pyneal://5555", "HOST:PORT"),
     ],
 )

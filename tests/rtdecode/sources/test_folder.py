@@ -204,7 +204,7 @@ def test_a_folder_that_goes_away_is_waited_for(
             (folder / "three").write_bytes(b"three.")
 
     def put_back() -> None:
-        while "gone" not in caplog.text:
+        while "disappeared" not in caplog.text:
             pass
         away.rename(folder)
         (folder / "two").write_bytes(b"two.")
@@ -235,5 +235,5 @@ def test_it_is_behind_until_the_listing_is_through(tmp_path: Path):
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path):
     """The message says what to give."""
     source = FolderSource(tmp_path / "nowhere", SystemClock())
-    with pytest.raises(ConfigError, match="is not there"):
+    with pytest.raises(ConfigError, match="does not exist"):
         source.__enter__()
