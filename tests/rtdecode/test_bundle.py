@@ -77,9 +77,9 @@ def test_a_manifest_from_before_there_was_a_filter_is_read(
 def test_a_filter_needs_its_dwell_time(bundle_folder) -> None:
     """And a window has none."""
     _edit(bundle_folder, read_out="filter")
-    assert "dwell_s goes with a filter" in _problems(bundle_folder)[0]
+    assert "dwell_s is for a filter" in _problems(bundle_folder)[0]
     _edit(bundle_folder, read_out="window", dwell_s=4.0)
-    assert "dwell_s goes with a filter" in _problems(bundle_folder)[0]
+    assert "dwell_s is for a filter" in _problems(bundle_folder)[0]
 
 
 def test_a_supplement_completes_a_bundle_that_is_in_use(parts, make_metrics, tmp_path) -> None:
