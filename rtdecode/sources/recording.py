@@ -17,7 +17,7 @@ BATCH = 16
 
 
 class RecordingSource:
-    """Plays one run of a recorded session at full speed; deadlines pass where they passed before.
+    """Plays a session's last run at full speed; deadlines pass where they passed before.
 
     Parameters
     ----------
@@ -25,16 +25,13 @@ class RecordingSource:
         The session's folder or its `objects.pack`.
     clock
         For the stamps.
-    run
-        The run's number; by default the last run.
     """
 
     endpoint = None
 
-    def __init__(self, path: Path, clock: Clock, run: int | None = None) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path / PACK if path.is_dir() else path
         self._clock = clock
-        self._run = run
         self._file: BinaryIO
         self._records: list[Record] = []
         self.start: dict[str, Any] = {}
@@ -54,13 +51,11 @@ class RecordingSource:
             ) from error
         records = list(scan(self._file))
         starts = [r for r in records if r.kind is Kind.START]
-        chosen = [r for r in starts if self._run in (None, r.header["run"])]
-        self._records = of_run(records, chosen[-1]) if chosen else []
+        self._records = of_run(records, starts[-1]) if starts else []
         if not self._records:
             self._file.close()
-            which = "no run" if self._run is None else f"no run {self._run}"
-            raise ConfigError(f"recording {self._path} holds {which}")
-        self.start = chosen[-1].header
+            raise ConfigError(f"recording {self._path} holds no run")
+        self.start = starts[-1].header
         return self
 
     def __exit__(self, *_: object) -> None:
