@@ -26,7 +26,7 @@ from rtdecode.wire import listening
 SOURCES = f"folder:PATH, {FORM}, zmq:, pyneal://HOST:PORT or recording:PATH"
 
 
-def wrong_endpoints(settings: ServiceSettings) -> list[str]:
+def endpoint_problems(settings: ServiceSettings) -> list[str]:
     """Return the problems of the addresses at which the service listens."""
     problems: list[str] = []
     for endpoint in (settings.outcomes, settings.control, settings.ingest):
@@ -37,7 +37,7 @@ def wrong_endpoints(settings: ServiceSettings) -> list[str]:
     return problems
 
 
-def check(settings: ServiceSettings) -> None:
+def check_settings(settings: ServiceSettings) -> None:
     """Refuse settings that cannot work.
 
     Raises
@@ -45,7 +45,7 @@ def check(settings: ServiceSettings) -> None:
     ConfigError
         The message lists every problem.
     """
-    problems = wrong_endpoints(settings)
+    problems = endpoint_problems(settings)
     try:
         open_keys(settings)
     except ConfigError as error:

@@ -94,10 +94,10 @@ def check_unfinished(folder: Path, digest: str) -> None:
     except ConfigError:
         return  # no session yet, or a damaged one, which the journal reports
     if runs and not runs[-1].ended:
-        check_same(folder, runs[-1].bundle, digest)
+        check_same_bundle(folder, runs[-1].bundle, digest)
 
 
-def check_same(folder: Path, first_digest: str, digest: str) -> None:
+def check_same_bundle(folder: Path, first_digest: str, digest: str) -> None:
     """Refuse to resume a run with another bundle.
 
     Raises

@@ -18,7 +18,7 @@ from rtdecode.pipeline import Decoder, decide
 from rtdecode.service.log_cursor import LogCursor
 from rtdecode.service.objects import Objects
 from rtdecode.service.recorder import Recorder
-from rtdecode.service.resume import check_same
+from rtdecode.service.resume import check_same_bundle
 from rtdecode.service.session_run import SessionRun
 from rtdecode.service.settings import Rules, RunOptions
 from rtdecode.types import Skipped, Volume
@@ -243,7 +243,7 @@ class Runner:
     def _resume(self, unfinished: RunInfo) -> Iterator[Output]:
         """Continue an unfinished run, from its newest checkpoint if there is one."""
         run, header = self.run, unfinished.start.header
-        check_same(self._journal.folder, str(header["bundle"]), self._decoder.bundle_digest)
+        check_same_bundle(self._journal.folder, str(header["bundle"]), self._decoder.bundle_digest)
         # A crash may have come between the start of this run and the end of the previous one.
         self._journal.end_run(unfinished.run - 1)
         self._begin(unfinished.run, Rules.from_header(header))

@@ -20,7 +20,7 @@ from rtdecode.lifecycle import LifecycleEvent, after, refusal
 from rtdecode.pipeline import Decoder, skip
 from rtdecode.service.intake import Intake
 from rtdecode.service.latency import Latencies
-from rtdecode.service.open_source import check, open_keys, open_source
+from rtdecode.service.open_source import check_settings, open_keys, open_source
 from rtdecode.service.resume import service_start
 from rtdecode.service.runner import Output, Runner
 from rtdecode.service.settings import (
@@ -93,7 +93,7 @@ def serve(
     ConfigError
         The service cannot start; the message lists the problems.
     """
-    check(settings)
+    check_settings(settings)
     clock = clock or SystemClock()
     stop = stop or threading.Event()
     keys = open_keys(settings)

@@ -15,7 +15,7 @@ from rtdecode.adapters.address import parse_address
 from rtdecode.adapters.pyneal_source import SCHEME
 from rtdecode.errors import BundleError, ConfigError, check_all
 from rtdecode.journal.sqlite import LOCK, lock_session
-from rtdecode.service.open_source import check
+from rtdecode.service.open_source import check_settings
 from rtdecode.service.settings import ServiceSettings
 from rtdecode.sources.dicom_address import parse_address as parse_dicom_address
 
@@ -36,7 +36,7 @@ def check_start(settings: ServiceSettings, *others: Callable[[], object]) -> Non
         The message lists every problem of settings, source, keys, session folder and ports.
     """
     check_all(
-        lambda: check(settings),
+        lambda: check_settings(settings),
         lambda: check_session_folder(settings.session),
         lambda: check_ports(settings),
         *others,
