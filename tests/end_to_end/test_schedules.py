@@ -33,7 +33,7 @@ class Killed(BaseException):
 
 @dataclass
 class Clock:
-    """Time that is told."""
+    """A clock that is set by the test."""
 
     now_ns: int = 0
 
@@ -89,8 +89,8 @@ class Session(RuleBasedStateMachine):
                 write_checkpoint(journal.checkpoints, output)
                 continue
             self.die("publication")
-            told = deterministic(output.outcome)
-            assert self.published.setdefault((journal.folder, output.sequence), told) == told
+            content = deterministic(output.outcome)
+            assert self.published.setdefault((journal.folder, output.sequence), content) == content
         return True
 
     def die(self, where):

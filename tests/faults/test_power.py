@@ -48,8 +48,8 @@ def traced(tmp_path, serve, disk, objects):
     if not serving.ingest:
         pytest.skip(f"strace may not trace here: {serving.finish()[2]}")
     serving.send(objects)
-    code, told, err = serving.finish()
-    assert (code, told.get("state")) == (0, "ended"), err
+    code, reported, err = serving.finish()
+    assert (code, reported.get("state")) == (0, "ended"), err
     with Journal(session) as journal:
         outcomes = [deterministic(numbered.outcome) for numbered in journal.outcomes()]
     return list(disk.calls(log)), tmp_path / "disk", outcomes
@@ -57,9 +57,9 @@ def traced(tmp_path, serve, disk, objects):
 
 def promised(disk) -> tuple[set[str], set[int]]:
     """Return the objects acknowledged and the outcomes published so far."""
-    told = b"".join(disk.said)
-    acknowledged = {found.decode() for found in ACKNOWLEDGED.findall(told)}
-    return acknowledged, {int(found) for found in PUBLISHED.findall(told)}
+    reported = b"".join(disk.said)
+    acknowledged = {found.decode() for found in ACKNOWLEDGED.findall(reported)}
+    return acknowledged, {int(found) for found in PUBLISHED.findall(reported)}
 
 
 def go_on(session: Path, decoder, objects: list[bytes], acknowledged, published, outcomes) -> None:
@@ -70,7 +70,7 @@ def go_on(session: Path, decoder, objects: list[bytes], acknowledged, published,
         assert all(hashlib.sha256(body).hexdigest() == digest for digest, body in kept.items())
         recorded = {n.sequence: deterministic(n.outcome) for n in journal.outcomes()}
         assert published <= recorded.keys()
-        assert all(told == outcomes[sequence - 1] for sequence, told in recorded.items())
+        assert all(reported == outcomes[sequence - 1] for sequence, reported in recorded.items())
         runner = Runner(
             journal,
             decoder,

@@ -166,7 +166,7 @@ def test_warm_up_leaves_no_trace(either, volumes, at) -> None:
 
 @pytest.mark.parametrize(("elapsed", "left"), [(1, 3), (2, 2), (3, 1), (40, 1)])
 def test_gap_takes_its_place_in_the_window(either, volumes, elapsed, left) -> None:
-    """Volumes that never came push older ones out of the window all the same."""
+    """Volumes that never arrived push older ones out of the window all the same."""
     engine = _engine(either)
     for volume in volumes[:10]:
         engine.step(volume)

@@ -58,7 +58,7 @@ def test_head_that_jumped_is_no_evidence(bundle, scan) -> None:
 
 
 def test_wrong_matrix_is_skipped_with_both(bundle, scan) -> None:
-    """The operator reads what came and what the bundle wants; the next volume goes on."""
+    """The operator reads what arrived and what the bundle wants; the next volume goes on."""
     pipeline = Pipeline(bundle)
     volume = replace(scan(0), stamps=Stamps(received_ns=7))
     outcome = pipeline.step(replace(volume, data=volume.data[:-2]))

@@ -43,7 +43,7 @@ def restarted(ledger):
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "reported"),
     [
         (volume(shape=(4, 4, 2)), "matrix 4x4x2, the bundle's 4x4x3"),
         (volume(shape=(8, 4, 3)), "matrix 8x4x3, the bundle's 4x4x3"),
@@ -54,8 +54,8 @@ def restarted(ledger):
         ),
     ],
 )
-def test_what_does_not_fit_the_bundle_never_sets_the_run(caplog, other, told):
-    """It is told once, with both values; what fits and comes after it is the run."""
+def test_what_does_not_fit_the_bundle_never_sets_the_run(caplog, other, reported):
+    """It is reported once, with both values; what fits and comes after it is the run."""
     ledger = Ledger(protocol=EXPECTED)
     other = replace(other, series=replace(other.series, digest="aaaaaaaaaaaa", series_number=2))
     with caplog.at_level(logging.WARNING):
@@ -63,7 +63,7 @@ def test_what_does_not_fit_the_bundle_never_sets_the_run(caplog, other, told):
     assert ledger.series is None
     assert len(caplog.records) == 1
     assert "series 2" in caplog.text
-    assert told in ledger.notice
+    assert reported in ledger.notice
     assert receipts(ledger, volume()) == [LedgerReceipt.COMPLETED]
     assert ledger.series == SERIES.digest
 

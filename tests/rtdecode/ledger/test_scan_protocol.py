@@ -114,7 +114,7 @@ def parsed(affine: np.ndarray, slices: int = SHAPE[2]) -> Parsed:
 
 
 @pytest.mark.parametrize(
-    ("affine", "told"),
+    ("affine", "reported"),
     [
         (
             turned(40) @ OBLIQUE,
@@ -129,14 +129,14 @@ def parsed(affine: np.ndarray, slices: int = SHAPE[2]) -> Parsed:
         ),
     ],
 )
-def test_a_series_that_lies_elsewhere_is_left_out_with_both_values(caplog, affine, told):
+def test_a_series_that_lies_elsewhere_is_left_out_with_both_values(caplog, affine, reported):
     """It never sets the run; what fits and comes after it does, also after a restart."""
     ledger = Ledger(protocol=EXPECTED)
     with caplog.at_level(logging.WARNING):
         other = parsed(affine)
         other = replace(other, series=replace(other.series, digest="aaaaaaaaaaaa"))
         assert ledger.add(other, Stamps(), 0)[0] is LedgerReceipt.WRONG_SERIES
-    assert told in ledger.notice
+    assert reported in ledger.notice
     ledger = Ledger.restore(json.loads(json.dumps(ledger.state(), allow_nan=False)))
     assert ledger.add(other, Stamps(), 0)[0] is LedgerReceipt.WRONG_SERIES
     assert ledger.add(parsed(OBLIQUE), Stamps(), 0)[0] is LedgerReceipt.COMPLETED

@@ -66,9 +66,9 @@ def test_every_problem_is_told_at_once(settings, tmp_path, taken):
     )
     with pytest.raises(ConfigError) as refused:
         check_start(wrong, lambda: check_bundle(tmp_path))
-    told = refused.value.problems
+    reported = refused.value.problems
     words = ("carrier pigeon", "volumes", "is a file", str(taken), "is not a bundle")
-    assert [word in problem for word, problem in zip(words, told, strict=True)] == [True] * 5
+    assert [word in problem for word, problem in zip(words, reported, strict=True)] == [True] * 5
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_every_problem_is_told_at_once(settings, tmp_path, taken):
 )
 def test_a_port_that_is_taken_is_named(settings, taken, source, where):
     """Each of those that the service and its source are going to need."""
-    told = {name: endpoint.format(taken) for name, endpoint in where.items()}
+    reported = {name: endpoint.format(taken) for name, endpoint in where.items()}
     with pytest.raises(ConfigError, match=f":{taken}.*another service may be running"):
-        check_ports(replace(settings, source=source.format(taken), **told))
+        check_ports(replace(settings, source=source.format(taken), **reported))
 
 
 def test_a_port_that_the_source_does_not_need_may_be_taken(settings, taken):

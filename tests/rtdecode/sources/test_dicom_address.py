@@ -49,5 +49,5 @@ def test_every_problem_is_named(text: str, problems: list[str]):
     with pytest.raises(ConfigError) as refused:
         parse_address(text)
     assert len(refused.value.problems) == len(problems)
-    for told, problem in zip(refused.value.problems, problems, strict=True):
-        assert problem in told
+    for reported, problem in zip(refused.value.problems, problems, strict=True):
+        assert problem in reported
