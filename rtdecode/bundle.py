@@ -1,10 +1,10 @@
-"""A compiled decoder on disk: written whole, verified before anything else is done with it.
+"""Bundles: a compiled decoder on disk, verified when it is loaded.
 
 A bundle is a folder: `manifest.json`, which names every other file with its SHA-256,
 `decoder.onnx`, `reference.nii.gz` (the calibration run's mean EPI), `mask.nii.gz` (the decoder's
-voxels), `sampling.npz` (where each of them lies in the reference EPI), `initial_state.npz`. A
-supplement (`rtdecode.supplement`) adds what no decision needs: `report.html` for people and, where
-the decoder was fitted to a person, `calibration.npz` for the next calibration.
+voxels), `sampling.npz` (their coordinates in the reference EPI), `initial_state.npz`. A supplement
+(`rtdecode.supplement`) adds files that decisions do not need: `report.html` and, if the decoder was
+fitted to a person, `calibration.npz` for the next calibration.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ MAX_MANIFEST_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One input of the decoder's graph that carries state; the output `<name>_next` replaces it."""
+    """A state of the decoder's graph: the input `<name>`, replaced by the output `<name>_next`."""
 
     name: str
     dtype: str
@@ -52,7 +52,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where the decoder comes from."""
+    """The origin of the decoder: code, weights and data."""
 
     code_version: str
     weights: str
@@ -63,31 +63,31 @@ class Provenance:
     n_calibration_volumes: int
     seed: int
     data_sha256: str
-    """Digest over the calibration run's voxels and affines."""
+    """Digest of the calibration run's voxels and affines."""
     libraries: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a bundle holds; every scalar states its unit in its name."""
+    """The content of a bundle; names of scalars end with their unit."""
 
     name: str
     classes: tuple[str, ...]
     repetition_time_s: float
     kind: str
-    """What decodes: `zero-shot`, or the name of the decoder that was chosen."""
+    """The kind of decoder: `zero-shot`, or the name of the selected decoder."""
     rule: str
-    """How it was chosen, and why."""
+    """The rule by which it was selected, and its result."""
     window_volumes: int
     """Length of the decision window; with a filter, its dwell time in volumes."""
     temperature: float
     fast_retention: float
-    """What is left of a volume's weight one volume later in the fast read-out."""
+    """Factor by which a volume's weight falls with each later volume in the fast read-out."""
     none_threshold: float
-    """What the largest probability must reach for a decision; 0: one is always made."""
+    """Smallest maximum probability that gives a label; 0: every decision has a label."""
     haemodynamic_lag_s: float
     source_shape: tuple[int, int, int]
-    """Matrix of the EPI that the decoder was calibrated on."""
+    """Matrix of the calibration run's EPI."""
     model_shape: tuple[int, int, int]
     model_affine: tuple[tuple[float, ...], ...]
     """Decoder grid voxel to MNI millimetres, RAS+."""
@@ -97,11 +97,11 @@ class Manifest:
     """Largest differences between torch and ONNX Runtime over the calibration run."""
     provenance: Provenance
     metrics: Metrics | None = None
-    """None: the decoder was not fitted to this subject, so nothing was held out."""
+    """`None`: the decoder was not fitted to this person, so there are no held-out data."""
     read_out: ReadOutKind = "window"
-    """What `probabilities` and `label` come from. Earlier manifests know the window only."""
+    """The source of `probabilities` and `label`; earlier manifests have the window only."""
     dwell_s: float | None = None
-    """How long the filter expects a class to last; None: there is no filter."""
+    """Expected duration of a class in the filter; `None`: there is no filter."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every other file."""
     schema: int = SCHEMA
@@ -109,7 +109,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class _Schema:
-    """What a manifest of any schema holds."""
+    """The field that manifests of every schema have."""
 
     schema: int
 
@@ -123,29 +123,29 @@ class Bundle:
     digest: str
     """First twelve digits of the SHA-256 of the manifest, which covers every file."""
     decoder: bytes
-    """`decoder.onnx` as verified; the engine runs these very bytes."""
+    """The verified bytes of `decoder.onnx`, which the engine runs."""
     space: Space
     initial_state: State
 
 
 def write(path: Path, manifest: Manifest, decoder: Path, space: Space, initial: State) -> Bundle:
-    """Write a bundle, whole or not at all, and load it back.
+    """Write a bundle and load it; after an error nothing is left.
 
     Parameters
     ----------
     path
         A folder that does not exist yet.
     manifest
-        With `files` still empty; it is filled in here.
+        With empty `files`; they are filled in here.
     decoder
         The exported `decoder.onnx`.
     space, initial
-        Reference, mask and sampling coordinates; the state that a run starts from.
+        Reference, mask and sampling coordinates; the state at the start of a run.
 
     Raises
     ------
     BundleError
-        If `path` exists already.
+        `path` exists already.
     """
     if path.exists():
         raise BundleError(f"{path}: already exists; choose another --out or remove it first")
@@ -163,23 +163,23 @@ def write(path: Path, manifest: Manifest, decoder: Path, space: Space, initial: 
         files = {name: _file_sha256(folder / name) for name in REQUIRED}
         complete = msgspec.json.encode(replace(manifest, files=files))
         (folder / MANIFEST).write_bytes(msgspec.json.format(complete))
-        # Verified before it gets its name: what stands at `path` is always good.
+        # Verified before it is renamed: a bundle at `path` is always valid.
         written = load(folder)
         folder.rename(path)
     return replace(written, path=path)
 
 
 def add(bundle: Bundle, supplement: Supplement, files: Mapping[str, Path]) -> Bundle:
-    """Add what no decision needs to a bundle that may be in use already.
+    """Add files that decisions do not need to a bundle, which may be in use.
 
     Parameters
     ----------
     bundle
-        As it was written.
+        The bundle.
     supplement
-        With `files` still empty; it is filled in here.
+        With empty `files`; they are filled in here.
     files
-        What the bundle keeps, by the names in it.
+        The files to add, by their names in the bundle.
     """
     for name, file in files.items():
         shutil.copyfile(file, bundle.path / name)
@@ -189,27 +189,27 @@ def add(bundle: Bundle, supplement: Supplement, files: Mapping[str, Path]) -> Bu
 
 
 def withdraw(bundle: Bundle) -> Path:
-    """Rename a bundle that must not be served, and return where it is now."""
-    place = bundle.path.with_name(f"{bundle.path.name}.withdrawn")
+    """Rename a bundle that must not be served, and return its new path."""
+    withdrawn = bundle.path.with_name(f"{bundle.path.name}.withdrawn")
     number = 1
-    while place.exists():
+    while withdrawn.exists():
         number += 1
-        place = bundle.path.with_name(f"{bundle.path.name}.withdrawn-{number}")
-    bundle.path.rename(place)
-    return place
+        withdrawn = bundle.path.with_name(f"{bundle.path.name}.withdrawn-{number}")
+    bundle.path.rename(withdrawn)
+    return withdrawn
 
 
 def load(path: Path | str) -> Bundle:
-    """Load a bundle after verifying all of it.
+    """Verify and load a bundle.
 
     Raises
     ------
     BundleError
-        Naming every file that is missing, altered or unreadable.
+        The message names every missing, altered or unreadable file.
     """
     path = Path(path)
     manifest, digest = read_manifest(path)
-    # Read once: what was verified is what runs.
+    # Read once, so that the verified bytes are the ones that run.
     decoder = (path / DECODER).read_bytes() if (path / DECODER).is_file() else b""
     problems = _problems(path, manifest, decoder)
     if problems:
@@ -228,18 +228,18 @@ def load(path: Path | str) -> Bundle:
 
 
 def read_manifest(path: Path) -> tuple[Manifest, str]:
-    """Return what a bundle says of itself and its digest, without loading the rest.
+    """Return a bundle's manifest and digest, without loading the rest.
 
-    The manifest is completed by the supplement, where there is one.
+    A supplement completes the manifest.
 
     Raises
     ------
     BundleError
-        It is missing, or not one that this version reads.
+        It is missing, invalid or of another schema.
     """
     content = _read(path, MANIFEST, MAX_MANIFEST_BYTES)
     try:
-        # The schema first: another one may have other fields.
+        # The schema first: another schema may have other fields.
         schema = msgspec.json.decode(content, type=_Schema).schema
         manifest = msgspec.json.decode(content, type=Manifest) if schema == SCHEMA else None
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
@@ -280,7 +280,7 @@ def _problems(path: Path, manifest: Manifest, decoder: bytes) -> list[str]:
     if not (math.isfinite(manifest.repetition_time_s) and manifest.repetition_time_s > 0):
         problems.append(f"{path / MANIFEST}: repetition_time_s must be positive")
     if (manifest.read_out == "filter") != (manifest.dwell_s is not None):
-        problems.append(f"{path / MANIFEST}: dwell_s goes with a filter, and only with one")
+        problems.append(f"{path / MANIFEST}: dwell_s is for a filter only, which needs it")
     return problems
 
 
@@ -308,7 +308,7 @@ def _read(path: Path, name: str, limit_bytes: int) -> bytes:
     if not file.is_file():
         raise BundleError(f"{file}: missing; {path} is not a bundle (see rtdecode calibrate)")
     if file.stat().st_size > limit_bytes:
-        raise BundleError(f"{file}: larger than {limit_bytes} bytes, so no manifest of ours")
+        raise BundleError(f"{file}: larger than {limit_bytes} bytes, so not a manifest")
     return file.read_bytes()
 
 

@@ -1,13 +1,12 @@
 """From a volume to a decision: the stages, then `decoder.onnx` in ONNX Runtime.
 
-One engine belongs to one thread. Its whole memory is `state()`: restore it, and the next volume
-gives the same decision to the last bit (same machine, provider and thread count).
+Only one thread may use an engine. `state()` is its whole memory: after `restore`, the next volume
+gives a bit-identical decision on the same machine, provider and thread count.
 """
 
 import contextlib
 import ctypes
 import logging
-import math
 import sys
 from dataclasses import replace
 from typing import Any, Literal
@@ -26,7 +25,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 
 from rtdecode.bundle import Bundle
 from rtdecode.clock import Clock, SystemClock
-from rtdecode.errors import BundleError, ConfigError, VolumeError
+from rtdecode.errors import BundleError, ConfigError, ProtocolError, VolumeError
+from rtdecode.ledger import ScanProtocol
 from rtdecode.stages import Preparation
 from rtdecode.types import NONE, Decision, Identity, Prepared, State, Volume
 
@@ -38,13 +38,13 @@ _PREPARATION = "preparation/"
 _DECODER = "decoder/"
 _LAST_INDEX = "last_index"
 _WEIGHT = "weight"
-"""State that every graph has: which of the volumes it looks back on carried evidence."""
-ANSWERS = ("probabilities", "fast_probabilities", "decided")
-"""What the graph says of each volume, beside its next state."""
+"""A state of every graph: the evidence weight of each volume in the window."""
+OUTPUTS = ("probabilities", "fast_probabilities", "decided")
+"""The graph's outputs for each volume; the other outputs are its next state."""
 
 
 class Engine:
-    """A calibrated decoder, ready to step through a run.
+    """A calibrated decoder for the volumes of a run.
 
     Parameters
     ----------
@@ -53,16 +53,16 @@ class Engine:
     provider
         `cpu`, `cuda` (refuses to start without it) or `auto` (CUDA where there is a GPU).
     threads
-        Of the network on the CPU; the stages always use one.
+        Number of CPU threads of the network; the stages always use one.
     clock
-        Stamps each step.
+        For the stamps.
 
     Raises
     ------
     ConfigError
-        If the provider asked for is not to be had.
+        The provider is not available.
     BundleError
-        If the graph does not have the inputs that the manifest names.
+        The graph does not have the inputs and outputs of the manifest.
     """
 
     def __init__(
@@ -85,30 +85,38 @@ class Engine:
             for tensor in bundle.manifest.state
         }
         self._last_index = -1
+        self.protocol = ScanProtocol.from_reference(
+            bundle.manifest.source_shape,
+            bundle.space.reference_affine,
+            bundle.manifest.repetition_time_s,
+        )
 
     def step(self, volume: Volume) -> Decision:
         """Prepare one volume and decide.
 
-        A volume that is no evidence (`quality.usable` False) still gets a decision: that of the
-        window or the filter without it; with no evidence at all every class is equally probable.
+        A volume that is not usable (`quality.usable` is False) still gets a decision: the decision
+        of the window or the filter without it. Without any evidence all classes are equally
+        probable.
 
         Raises
         ------
+        ProtocolError
+            The volume was acquired with another protocol.
         VolumeError
-            If the volume does not fit the bundle, or is not later than the one before.
+            The volume has values that are not finite, or is not later than the one before.
         """
+        self._check_protocol(volume)
         elapsed = self._elapsed(volume)
-        self.check(volume)
         prepared_state, prepared = self._preparation.step(self._prepared_state, volume, elapsed)
-        answers, weight = self._decode(prepared, elapsed)
-        probabilities = answers["probabilities"]
+        outputs, weight = self._decode(prepared, elapsed)
+        probabilities = outputs["probabilities"]
         self._prepared_state, self._last_index = prepared_state, volume.index
         classes = self.bundle.manifest.classes
         return Decision(
             index=volume.index,
             probabilities=tuple(float(p) for p in probabilities),
-            fast=tuple(float(p) for p in answers["fast_probabilities"]),
-            label=classes[int(np.argmax(probabilities))] if answers["decided"] else NONE,
+            fast=tuple(float(p) for p in outputs["fast_probabilities"]),
+            label=classes[int(np.argmax(probabilities))] if outputs["decided"] else NONE,
             window_volumes=int(np.count_nonzero(weight)),
             motion=prepared.motion,
             quality=prepared.quality,
@@ -116,27 +124,6 @@ class Engine:
             acquired_s=volume.acquired_s,
             stamps=replace(prepared.stamps, decided_ns=self._clock.monotonic_ns()),
         )
-
-    def check(self, volume: Volume) -> None:
-        """Refuse a volume that another protocol acquired.
-
-        Raises
-        ------
-        VolumeError
-            Naming the volume's matrix or repetition time and the bundle's.
-        """
-        manifest = self.bundle.manifest
-        if volume.data.shape != manifest.source_shape:
-            raise VolumeError(
-                f"matrix {volume.data.shape} differs from the bundle's {manifest.source_shape}; "
-                "use the calibration run's protocol or calibrate again"
-            )
-        stated = volume.repetition_time_s
-        if math.isfinite(stated) and abs(stated - manifest.repetition_time_s) > 0.01 * stated:
-            raise VolumeError(
-                f"repetition time {stated:g} s differs from the bundle's "
-                f"{manifest.repetition_time_s:g} s; use the calibration run's protocol"
-            )
 
     def state(self) -> State:
         """Return everything the next decision depends on, as named arrays."""
@@ -147,13 +134,13 @@ class Engine:
         }
 
     def restore(self, state: State) -> None:
-        """Continue from what `state` returned."""
+        """Continue from a result of `state`."""
         self._prepared_state = _part(state, _PREPARATION)
         self._decoder = {n: self._to_device(a) for n, a in _part(state, _DECODER).items()}
         self._last_index = int(state[_LAST_INDEX])
 
     def warm_up(self) -> None:
-        """Compile the stages and run the decoder twice, then forget it: nothing is slow later."""
+        """Compile the stages and run the decoder twice; the state is unchanged afterwards."""
         before = self.state()
         shape = self.bundle.manifest.source_shape
         blank = Volume(
@@ -167,6 +154,13 @@ class Engine:
         for offset in range(2):
             self.step(replace(blank, index=blank.index + offset))
         self.restore(before)
+
+    def _check_protocol(self, volume: Volume) -> None:
+        differences = self.protocol.differences(
+            volume.data.shape, volume.affine, volume.repetition_time_s
+        )
+        if differences:
+            raise ProtocolError(f"{'; '.join(differences)}; use the calibration run's protocol")
 
     def _elapsed(self, volume: Volume) -> int:
         if self._last_index >= 0 and volume.index <= self._last_index:
@@ -183,19 +177,19 @@ class Engine:
         binding.bind_cpu_input("elapsed", np.array(elapsed, dtype=np.int64))
         for name, value in self._decoder.items():
             binding.bind_ortvalue_input(name, value)
-        # The state stays where the network runs; only the answers come back.
-        for name in ANSWERS:
+        # The state stays on the network's device; only the outputs are copied.
+        for name in OUTPUTS:
             binding.bind_output(name, "cpu", 0)
         for name in self._decoder:
             binding.bind_output(f"{name}_next", self._device, 0)
         self._session.run_with_iobinding(binding)
-        found = binding.get_outputs()
-        self._decoder = dict(zip(self._decoder, found[len(ANSWERS) :], strict=True))
-        answers = {name: value.numpy() for name, value in zip(ANSWERS, found, strict=False)}
-        return answers, self._decoder[_WEIGHT].numpy()
+        values = binding.get_outputs()
+        self._decoder = dict(zip(self._decoder, values[len(OUTPUTS) :], strict=True))
+        outputs = {name: value.numpy() for name, value in zip(OUTPUTS, values, strict=False)}
+        return outputs, self._decoder[_WEIGHT].numpy()
 
     def _to_device(self, array: Any) -> Any:
-        # Not np.ascontiguousarray, which makes a scalar a vector of one.
+        # np.ascontiguousarray would turn a scalar into a vector of length 1.
         contiguous = np.asarray(array, order="C")
         return ort.OrtValue.ortvalue_from_numpy(contiguous, self._device, 0)
 
@@ -205,13 +199,13 @@ def _part(state: State, prefix: str) -> State:
 
 
 def _check_graph(session: Any, bundle: Bundle) -> None:
-    """Refuse a graph that does not take or give what the manifest says."""
+    """Refuse a graph whose inputs or outputs differ from the manifest."""
     voxels, classes = int(bundle.space.mask.sum()), len(bundle.manifest.classes)
     state = {tensor.name: tensor.shape for tensor in bundle.manifest.state}
     wanted = {
         "input": {"volume": (voxels,), "usable": (), "elapsed": (), **state},
         "output": {
-            **dict.fromkeys(ANSWERS[:2], (classes,)),
+            **dict.fromkeys(OUTPUTS[:2], (classes,)),
             "decided": (),
             **{f"{name}_next": shape for name, shape in state.items()},
         },
@@ -234,7 +228,7 @@ def _check_graph(session: Any, bundle: Bundle) -> None:
 
 
 def _open_session(bundle: Bundle, provider: Provider, threads: int) -> tuple[Any, str]:
-    """Open a session whose provider in use is the one asked for, and name it."""
+    """Open a session with the requested provider, and return both."""
     wanted = provider
     if provider == "auto":
         wanted = "cuda" if _has_cuda_build() and has_cuda_device() else "cpu"
@@ -247,11 +241,11 @@ def _open_session(bundle: Bundle, provider: Provider, threads: int) -> tuple[Any
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
-    # A thread that spins between volumes would take a core from realignment.
+    # A thread that spins between volumes would use a core that realignment needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = [_ORT_NAMES["cpu"]]
     if wanted == "cuda":
-        # It prints what it misses, and standard output is for answers.
+        # It prints missing libraries, and standard output is for results.
         with contextlib.redirect_stdout(sys.stderr):
             ort.preload_dlls()
         # TF32 would round the products to 10 bits; parity with torch was measured without it.
@@ -261,7 +255,7 @@ def _open_session(bundle: Bundle, provider: Provider, threads: int) -> tuple[Any
         session = ort.InferenceSession(bundle.decoder, options, providers=providers)
     except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NotRunnable) as error:
         raise BundleError(
-            f"{bundle.path}/decoder.onnx: ONNX Runtime does not take it: {error}; calibrate again "
+            f"{bundle.path}/decoder.onnx: ONNX Runtime cannot load it: {error}; calibrate again "
             "with this version of rtdecode"
         ) from error
     in_use = session.get_providers()[0]
@@ -284,7 +278,7 @@ def _has_cuda_build() -> bool:
 
 
 def has_cuda_device() -> bool:
-    """Say whether the NVIDIA driver is here and sees a GPU (asks the driver, loads no CUDA)."""
+    """Whether the NVIDIA driver is installed and finds a GPU; CUDA is not loaded."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -29,6 +29,10 @@ class VolumeError(RtdecodeError):
     """An object or volume cannot be used; it becomes `Skipped` and the run goes on."""
 
 
+class ProtocolError(VolumeError):
+    """A volume was acquired with another protocol than the bundle's."""
+
+
 class RunError(RtdecodeError):
     """Stop the run and keep everything recorded so far."""
 

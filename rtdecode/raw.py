@@ -1,13 +1,13 @@
-"""One volume without DICOM: for senders that have only voxels and an affine.
+"""Raw volumes: a format for senders that have only voxels and an affine, and no DICOM.
 
-The bytes are two lines and the voxels, so that any language can write them::
+The bytes are two lines and the voxels; programs in any language can write them::
 
     rtdecode volume 1
     {"series": "run-1", "index": 0, "shape": [64, 64, 36], "dtype": "int16",
      "affine": [[...], [...], [...], [0, 0, 0, 1]], "repetition_time_s": 2.0}
     voxels
 
-The second is one line of JSON (broken here to be read). The voxels are little endian, the last axis
+The second line is JSON (wrapped here). The voxels are little endian, the last axis
 fastest (numpy's C order); `affine` takes their indices to scanner millimetres, RAS+.
 """
 
@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from rtdecode import dicom
 from rtdecode.dicom import Parsed, Series, Slab
 from rtdecode.errors import VolumeError
 from rtdecode.types import Float32, frozen
@@ -39,10 +40,10 @@ DTYPES = (
 
 
 class RawHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the second line says."""
+    """The content of the second line."""
 
     series: str
-    """Names the run for the sender: volumes of another series are not of this run."""
+    """The sender's name of the run: volumes of another series do not belong to this run."""
     index: int
     """Position in the run from 0, dummy volumes included."""
     shape: tuple[int, int, int]
@@ -52,31 +53,49 @@ class RawHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     affine: tuple[tuple[float, float, float, float], ...]
     """Voxel to scanner millimetres, RAS+, four rows of four."""
     repetition_time_s: float | None = None
-    """`None` where the sender does not know."""
+    """`None` if the sender does not know it."""
     series_number: int = 0
-    """The scanner's, for messages to the operator."""
+    """The scanner's series number, for messages to the operator."""
 
 
 def is_raw(content: bytes) -> bool:
-    """Whether an object's bytes are a raw volume rather than DICOM."""
+    """Whether an object's bytes are a raw volume, not DICOM."""
     return content.startswith(MAGIC)
 
 
 def encode(header: RawHeader, voxels: bytes) -> bytes:
-    """Return the bytes of one volume; `parse` judges whether they make sense."""
+    """Return the bytes of one volume, unchecked; `parse` checks them."""
     return b"".join((MAGIC, msgspec.json.encode(header), b"\n", voxels))
 
 
 def decode(content: bytes) -> tuple[RawHeader, bytes]:
-    """Return the header and the voxels of what `encode` gave.
+    """Return the header and the voxels of a result of `encode`.
 
     Raises
     ------
     VolumeError
-        The header is not understood.
+        The header is invalid.
     """
     header, at = _header(content)
     return header, content[at:]
+
+
+def parse_object(content: bytes, name: str) -> Parsed:
+    """Read one object, DICOM or a raw volume; its first bytes tell which.
+
+    Parameters
+    ----------
+    content
+        The object's bytes.
+    name
+        The object's name in an error.
+
+    Raises
+    ------
+    VolumeError
+        It cannot be used; the message gives `name` and the reason.
+    """
+    return parse(content, name) if is_raw(content) else dicom.parse(content, name)
 
 
 def parse(content: bytes, name: str) -> Parsed:
@@ -87,18 +106,18 @@ def parse(content: bytes, name: str) -> Parsed:
     content
         The volume's bytes.
     name
-        What to call it in an error.
+        The volume's name in an error.
 
     Returns
     -------
     Parsed
-        Its series, and one slab that is the whole volume.
+        Its series, and one slab with the whole volume.
 
     Raises
     ------
     VolumeError
-        The header is not understood or out of bounds, there are fewer or more voxels than it says,
-        or one is not a finite number; the message names `name`, the rule and the value.
+        The header is invalid, the number of voxels differs from the header, or a voxel is not
+        finite; the message gives `name`, the rule and the value.
     """
     try:
         header, at = _header(content)
@@ -130,7 +149,7 @@ def parse(content: bytes, name: str) -> Parsed:
 
 
 def _header(content: bytes) -> tuple[RawHeader, int]:
-    """Return the header and where the voxels begin."""
+    """Return the header and the position of the voxels."""
     if not is_raw(content):
         raise VolumeError(f"is no raw volume: it does not begin with {MAGIC.decode().strip()!r}")
     end = content.find(b"\n", len(MAGIC), len(MAGIC) + MAX_HEADER_BYTES)
@@ -143,7 +162,7 @@ def _header(content: bytes) -> tuple[RawHeader, int]:
 
 
 def _check(header: RawHeader) -> None:
-    """Refuse, before any memory is taken, what no scanner sends."""
+    """Refuse impossible values before memory is allocated."""
     if not 0 <= header.index <= MAX_INDEX:
         raise VolumeError(f"claims index {header.index}; it is 0 to {MAX_INDEX}")
     inside = all(1 <= n <= MAX_AXIS for n in header.shape)
@@ -171,7 +190,7 @@ def _check_affine(header: RawHeader) -> None:
     affine = np.array(header.affine, dtype=np.float64)
     if affine.shape != (4, 4) or tuple(affine[3]) != (0, 0, 0, 1):
         raise VolumeError("has an affine that is not four rows of four, the last 0 0 0 1")
-    # A comparison with a number that is none is false, too.
+    # The comparison is also false for nan.
     if not np.abs(affine).max() <= MAX_COORDINATE_MM:
         raise VolumeError(f"has an affine with values beyond {MAX_COORDINATE_MM:.0f} mm")
     voxel_mm3 = abs(float(np.linalg.det(affine[:3, :3])))
@@ -187,7 +206,7 @@ def _voxels(header: RawHeader, buffer: memoryview) -> Float32:
             f"has {len(buffer)} bytes of voxels; {header.shape} of {header.dtype} are {expected}"
         )
     voxels: NDArray[np.generic] = np.frombuffer(buffer, stored).reshape(header.shape)
-    with np.errstate(over="ignore"):  # what overflows is not finite, and refused
+    with np.errstate(over="ignore"):  # an overflow gives infinity, which is refused below
         data = np.array(voxels, dtype=np.float32)
     if not np.isfinite(data).all():
         raise VolumeError("has voxels that are not finite numbers")

@@ -7,17 +7,15 @@ from threading import Event
 
 import numpy as np
 
-from rtdecode import dicom, parsing
-from rtdecode.clock import Clock, SystemClock
+from rtdecode import dicom
+from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError, RunError, VolumeError
-from rtdecode.ledger import Expected, Ledger
+from rtdecode.journal.pack import PACK
 from rtdecode.service import ServiceSettings, serve
 from rtdecode.service.settings import OnReady
-from rtdecode.sources import RecordingSource
-from rtdecode.types import Outcome, Skipped, SkipReason, Stamps, State, Volume
+from rtdecode.sources import recorded_volumes
+from rtdecode.types import Outcome, Skipped, SkipReason, State, Volume
 from rtdecode.wire import ANY_PORT
-
-PACK = "objects.pack"
 
 
 def read_run(path: Path) -> list[Volume]:
@@ -35,30 +33,7 @@ def read_run(path: Path) -> list[Volume]:
             return dicom.assemble([path])
         except VolumeError as error:
             raise ConfigError(f"--run {path}: {error}") from error
-    clock = SystemClock()
-    volumes: list[Volume] = []
-
-    def append(items: list[Volume | Skipped]) -> None:
-        volumes.extend(item for item in items if isinstance(item, Volume))
-
-    with RecordingSource(path, clock) as source:
-        expected = Expected.of(source.start.get("expected"))
-        ledger = Ledger(expected=expected, former=source.start.get("former", ()))
-        for batch in source.batches(Event()):
-            for arrival in batch:
-                if arrival.given_up is not None:
-                    append(ledger.give_up(arrival.given_up))
-                    continue
-                if arrival.paused is not None:
-                    continue
-                try:
-                    parsed = parsing.parse(arrival.content, arrival.name)
-                except VolumeError:
-                    continue  # the service reported it when it arrived
-                now_ns = clock.monotonic_ns()
-                append(ledger.add(parsed, Stamps(received_ns=arrival.received_ns), now_ns)[1])
-        append(ledger.close())
-    return volumes
+    return list(recorded_volumes(path))
 
 
 def acquire(
@@ -121,7 +96,8 @@ class _Collector:
     bundle_digest: str = "calibration"
     classes: tuple[str, ...] = ("calibration run",)
     repetition_time_s: float = 0.0
-    expected: None = None
+    protocol: None = None
+    """Every protocol is accepted."""
 
     def step(self, item: Volume | Skipped) -> Outcome:
         """Pass a volume on."""

@@ -12,8 +12,8 @@ from rtdecode.check.findings import CheckResult, Finding, green, grey
 from rtdecode.dicom import OtherImageError
 from rtdecode.errors import ConfigError, VolumeError
 from rtdecode.ledger import Ledger, centre, orientation, voxel_mm
-from rtdecode.parsing import parse
 from rtdecode.pipeline import Pipeline
+from rtdecode.raw import parse_object
 from rtdecode.types import Float64, Skipped, SkipReason, Stamps, Volume
 
 GEOMETRY = "geometry"
@@ -108,7 +108,7 @@ def first_volume(paths: Sequence[Path], decoder: Pipeline) -> tuple[Volume | Non
     ConfigError
         There are no files.
     """
-    ledger = Ledger(expected=decoder.expected)
+    ledger = Ledger(protocol=decoder.protocol)
     logger = logging.getLogger("rtdecode.ledger")
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # it is told in the table
@@ -125,7 +125,7 @@ def _fed(ledger: Ledger, paths: Iterable[Path]) -> Iterator[Volume | Skipped]:
     for path in _files(paths):
         read += 1
         try:
-            parsed = parse(path.read_bytes(), f"file {read}")
+            parsed = parse_object(path.read_bytes(), f"file {read}")
         except OtherImageError as other:
             ledger.leave_out(other)
             continue

@@ -15,9 +15,9 @@ from rtdecode.check.source_check import PROBE
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError
 from rtdecode.journal import Journal, read_session
-from rtdecode.journal.journal import RECORD
 from rtdecode.journal.pack import Entry, Kind
-from rtdecode.service.start import check_place, nearest
+from rtdecode.journal.sqlite import RECORD
+from rtdecode.service.start import check_session_folder, nearest_existing
 
 SESSION, DISK = "session folder", "disk"
 WRITES = 20
@@ -41,12 +41,12 @@ RESERVE_BYTES = 1 << 30
 def check_session(subject: Subject) -> Finding:
     """Write a session's log where the session will be, and see what is in its folder already."""
     folder = subject.plan.settings.session
-    check_place(folder)
+    check_session_folder(folder)
     bundle = subject.loaded
     found, verdict, remedy = _unfinished(folder, "" if bundle is None else bundle.digest)
     if verdict is CheckResult.RED:
         return Finding(SESSION, verdict, found, remedy)
-    place = nearest(folder)
+    place = nearest_existing(folder)
     shape = USUAL_SHAPE if bundle is None else bundle.manifest.source_shape
     took_ms = durable_ms(place, STORED_BYTES * int(np.prod(shape)), subject.clock)
     repetition_s = math.nan if bundle is None else bundle.manifest.repetition_time_s
@@ -150,7 +150,7 @@ def check_disk(subject: Subject) -> Finding:
         subject.bundle, subject.plan.minutes, sum(array.nbytes for array in state.values())
     )
     folder = subject.plan.settings.session
-    place = nearest(folder)
+    place = nearest_existing(folder)
     return judged_disk(needed_bytes, shutil.disk_usage(place).free, subject.plan.minutes)
 
 

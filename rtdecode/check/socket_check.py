@@ -10,7 +10,7 @@ from rtdecode.check.context import Subject
 from rtdecode.check.findings import Finding, green
 from rtdecode.errors import ConfigError
 from rtdecode.keys import Doorkeeper, list_keys
-from rtdecode.service.open_source import open_keys, wrong_endpoints
+from rtdecode.service.open_source import endpoint_problems, open_keys
 from rtdecode.service.sockets import Sockets
 from rtdecode.wire import reachable
 
@@ -54,7 +54,7 @@ def check_keys(subject: Subject) -> Finding:
 def check_ports(subject: Subject) -> Finding:
     """Take the service's ports, and let go of them."""
     settings = subject.plan.settings
-    if problems := wrong_endpoints(settings):
+    if problems := endpoint_problems(settings):
         raise ConfigError(problems)
     with opened(subject) as sockets:
         taken = (sockets.outcomes, sockets.control)

@@ -74,9 +74,9 @@ def _verify(
     from rtdecode import bundle as bundles
     from rtdecode.journal import ServiceStart
     from rtdecode.pipeline import Pipeline
-    from rtdecode.service import computed_with, verify
+    from rtdecode.service import recorded_execution, verify
 
-    recorded_provider, recorded_threads = computed_with(session)
+    recorded_provider, recorded_threads = recorded_execution(session)
     threads = threads or recorded_threads
     loaded = bundles.load(bundle)
     pipeline = Pipeline(loaded, provider or recorded_provider, threads)

@@ -145,10 +145,10 @@ def resume(
 
     Example: rtdecode resume sub-01_run-1
     """
-    from rtdecode.service import resumable
+    from rtdecode.service import resume_settings
 
     logging.getLogger("rtdecode").setLevel(logging.INFO)
-    settings, bundle, digest = resumable(session)
+    settings, bundle, digest = resume_settings(session)
     _check(settings, bundle)
 
     from rtdecode import bundle as bundles
@@ -190,7 +190,7 @@ def _serve(
 
     from rtdecode.service import Endpoints
     from rtdecode.service import serve as run_service
-    from rtdecode.service.dashboard_process import Beside
+    from rtdecode.service.dashboard_process import DashboardProcess
 
     deadline_s = settings.deadline_s or pipeline.repetition_time_s
     shown = "published marked late" if settings.late == "publish" else "withheld"
@@ -210,7 +210,7 @@ def _serve(
             companion.start()
 
     typer.echo("warming up (the first time compiles for some seconds) ...", err=True)
-    with Beside(beside) as companion:
+    with DashboardProcess(beside) as companion:
         summary = run_service(settings, pipeline, on_ready=announce)
     if as_json:
         typer.echo(msgspec.json.encode(msgspec.to_builtins(summary, enc_hook=str)))

@@ -15,7 +15,7 @@ from rtdecode.dashboard.slice_images import mask_points, move_points, picture
 from rtdecode.dashboard.volumes import NewestVolume
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Remarks, read_remarks
-from rtdecode.journal.journal import PACK
+from rtdecode.journal.pack import PACK
 from rtdecode.types import Motion, Outcome, Volume
 
 WAKE_S = 0.1

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rtdecode import parsing
+from rtdecode import raw
 from rtdecode.dicom import Parsed
 from rtdecode.dicom.assembler import Assembler
 from rtdecode.errors import VolumeError
@@ -69,7 +69,7 @@ class NewestVolume:
 
     def _parse(self, content: bytes) -> Parsed | None:
         try:
-            parsed = parsing.parse(content, "object")
+            parsed = raw.parse_object(content, "object")
         except VolumeError:
             return None  # the service reports it
         if parsed.series.kind or self._matrix not in (None, parsed.series.matrix):

@@ -13,14 +13,14 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from rtdecode import parsing, raw
+from rtdecode import raw
 from rtdecode.errors import ConfigError, RunError, VolumeError
 from rtdecode.export.deidentify import Deidentifier
 from rtdecode.journal import Journal, ServiceStart, StimulusEvent, service_start, stimulus_events
-from rtdecode.journal.guard import locked
-from rtdecode.journal.journal import LOCK, PACK, RECORD
-from rtdecode.journal.pack import Entry, Kind, Record, of_run, read_body, scan
-from rtdecode.ledger import Expected, Ledger, LedgerReceipt
+from rtdecode.journal.pack import PACK, Entry, Kind, Record, of_run, read_body, scan
+from rtdecode.journal.sqlite import LOCK, RECORD, lock_session
+from rtdecode.ledger import LedgerReceipt
+from rtdecode.sources import recorded_ledger
 from rtdecode.types import Decision, Stamps
 from rtdecode.wire import Numbered
 
@@ -116,7 +116,7 @@ def _not_in_use(session: Path) -> Iterator[None]:
     with ExitStack() as held:
         if (session / LOCK).is_file():
             try:
-                held.enter_context(closing(locked(session / LOCK)))
+                held.enter_context(closing(lock_session(session)))
             except ConfigError as error:
                 if "database is locked" in str(error.__cause__):
                     raise
@@ -180,7 +180,7 @@ def _copy(pack: Path, folder: Path, recorded: _Recorded) -> tuple[int, int]:
             journal.append_event(record.kind, header, len(journal.records))
             if record.kind is Kind.START and header["run"] in recorded.runs:
                 begun = recorded.runs[header["run"]]
-                journal.run_began(begun.run, begun.bundle, begun.classes, begun.repetition_time_s)
+                journal.begin_run(begun.run, begun.bundle, begun.classes, begun.repetition_time_s)
         _flush(journal, waiting)
         for numbered in recorded.outcomes:
             journal.record(replace(numbered, session=journal.session))
@@ -188,11 +188,11 @@ def _copy(pack: Path, folder: Path, recorded: _Recorded) -> tuple[int, int]:
             late = isinstance(outcome, Decision) and outcome.late
             journal.stamp(numbered.sequence, outcome.stamps.recorded_ns, late=late)
         for served in recorded.servings:
-            journal.served(_anonymous(served))
+            journal.add_service_start(_anonymous(served))
         for event in recorded.stimulus_events:
-            journal.present(event)
+            journal.add_event(event)
         for ended in (r.run for r in recorded.runs.values() if r.ended):
-            journal.run_ended(ended)
+            journal.end_run(ended)
     return kept, left_out
 
 
@@ -214,15 +214,14 @@ def _counted(file: BinaryIO, records: list[Record]) -> dict[int, str]:
     for start in records:
         if start.kind is not Kind.START:
             continue
-        expected = Expected.of(start.header.get("expected"))
-        ledger = Ledger(expected=expected, former=start.header.get("former", ()))
+        ledger = recorded_ledger(start.header)
         for record in of_run(records, start):
             if record.kind is Kind.GIVE_UP:
                 ledger.give_up(record.header["index"])
             if record.kind is not Kind.OBJECT:
                 continue
             try:
-                parsed = parsing.parse(read_body(file, record), "the object")
+                parsed = raw.parse_object(read_body(file, record), "the object")
             except VolumeError:
                 continue
             receipt, _ = ledger.add(parsed, Stamps(), 0)
@@ -232,7 +231,7 @@ def _counted(file: BinaryIO, records: list[Record]) -> dict[int, str]:
 
 
 def _series(content: bytes) -> str:
-    return parsing.parse(content, "the object").series.digest
+    return raw.parse_object(content, "the object").series.digest
 
 
 def _event(

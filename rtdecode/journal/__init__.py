@@ -1,4 +1,4 @@
-"""The crash-safe record of a session: what came in, what was made of it, where to go on."""
+"""The crash-safe record of a session: its objects, its outcomes and its checkpoints."""
 
 from rtdecode.journal.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
 from rtdecode.journal.journal import Appended, EntryReceipt, Journal, RunInfo

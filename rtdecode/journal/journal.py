@@ -1,4 +1,4 @@
-"""A session's folder: the pack of what came in, and an SQLite record of what was made of it."""
+"""A session's folder: the pack of its objects and an SQLite record of its outcomes."""
 
 import hashlib
 import logging
@@ -17,14 +17,10 @@ import msgspec
 
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.journal import service_start, stimulus_events
-from rtdecode.journal.guard import explained, locked
-from rtdecode.journal.pack import Entry, Kind, Pack, Record, Records, sync_folder
-from rtdecode.journal.rows import outcome_of
+from rtdecode.journal.pack import PACK, Entry, Kind, Pack, Record, Records, sync_folder
+from rtdecode.journal.sqlite import RECORD, lock_session, read_outcome, write_errors
 from rtdecode.wire import Numbered, outcome_to_message
 
-PACK = "objects.pack"
-RECORD = "session.sqlite"
-LOCK = "session.lock"
 CHECKPOINTS = "checkpoints"
 FORMAT = "1"
 
@@ -54,16 +50,16 @@ log = logging.getLogger(__name__)
 
 
 class EntryReceipt(StrEnum):
-    """What became of an entry."""
+    """What the journal did with an entry."""
 
     JOURNALLED = "journalled"
     DUPLICATE = "duplicate"
-    """The same bytes are in the session already."""
+    """The session already has the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """An entry's receipt, and its place in the log where it got one."""
+    """An entry's receipt, and its record in the log unless it is a duplicate."""
 
     receipt: EntryReceipt
     record: Record | None
@@ -71,18 +67,18 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """A run as its first record says."""
+    """A run and its start in the log."""
 
     run: int
     start: Record
-    """Its header says by which bundle and rules."""
+    """Its header gives the bundle and the rules."""
     ended: bool
 
 
 class Journal:
-    """A session folder, opened by one service at a time.
+    """A session folder; one service at a time can open it.
 
-    `append_objects` may be called from any thread, everything else from the thread that opened it.
+    `append_objects` may be called from any thread, other methods from the thread that opened it.
 
     Parameters
     ----------
@@ -94,28 +90,28 @@ class Journal:
     ConfigError
         Another service has the folder open, or it cannot be written.
     RunError
-        What is in it was written by another version, or is damaged.
+        Another version wrote its content, or it is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            _make(folder)
+            _create(folder)
         except OSError as error:
-            raise ConfigError(f"session folder {folder} cannot be made: {error}") from error
+            raise ConfigError(f"session folder {folder} cannot be created: {error}") from error
         self._mutex = threading.Lock()
         self._stamps: dict[int, tuple[int, bool]] = {}
-        """Of outcomes, by their numbers: when they were durable and whether that was late; written
+        """By sequence number, when an outcome became durable, and whether it was late; written
         with the next outcome."""
-        with ExitStack() as opening, explained(folder):
-            opening.enter_context(closing(locked(folder / LOCK)))
-            self._seen: set[bytes] = set()
-            """SHA-256 of every object: some 120 bytes each."""
-            self._pack = opening.enter_context(closing(Pack(folder / PACK, self._see)))
+        with ExitStack() as opening, write_errors(folder):
+            opening.enter_context(closing(lock_session(folder)))
+            self._digests: set[bytes] = set()
+            """SHA-256 of every object, about 120 bytes each in memory."""
+            self._pack = opening.enter_context(closing(Pack(folder / PACK, self._add_digest)))
             self._record = opening.enter_context(
                 closing(sqlite3.connect(folder / RECORD, isolation_level=None))
             )
-            # FULL: an outcome survives power loss before anyone hears of it.
+            # FULL: an outcome survives a loss of power before it is published.
             self._record.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
                 + _SCHEMA
@@ -144,49 +140,49 @@ class Journal:
         return self._pack.records
 
     def append_objects(self, entries: Sequence[Entry]) -> list[Appended]:
-        """Make what a source handed over durable, leaving out bytes that are there already.
+        """Make the entries of a source durable, without bytes that the session already has.
 
-        The bodies' SHA-256 and the time of day are added to the headers.
+        The SHA-256 of the body and the time of day are added to each header.
 
         Raises
         ------
         RunError
-            The disk is full or failing; nothing of `entries` is kept then.
+            The disk is full or fails; none of `entries` is kept then.
         """
         now = datetime.now(UTC).isoformat()
         with self._mutex:
-            fresh: list[Entry | None] = []
+            new: list[Entry | None] = []
             added: set[bytes] = set()
             for entry in entries:
                 header = {**entry.header, "utc": now}
                 if entry.kind is Kind.OBJECT:
                     digest = hashlib.sha256(entry.body).digest()
-                    if digest in self._seen or digest in added:
-                        fresh.append(None)
+                    if digest in self._digests or digest in added:
+                        new.append(None)
                         continue
                     added.add(digest)
                     header["sha256"] = digest.hex()
-                fresh.append(Entry(entry.kind, header, entry.body))
-            records = iter(self._pack.append([e for e in fresh if e is not None]))
-            self._seen |= added
+                new.append(Entry(entry.kind, header, entry.body))
+            records = iter(self._pack.append([e for e in new if e is not None]))
+            self._digests |= added
             return [
                 Appended(EntryReceipt.DUPLICATE, None)
                 if entry is None
                 else Appended(EntryReceipt.JOURNALLED, next(records))
-                for entry in fresh
+                for entry in new
             ]
 
     def append_event(self, kind: Kind, header: dict[str, Any], applied: int) -> Record | None:
         """Make an event durable if all earlier records were applied; else return `None`.
 
-        So the log's order is the order in which things took effect, whatever threads did.
+        The order of the log is therefore the order in which records took effect.
 
         Parameters
         ----------
         kind, header
             The event.
         applied
-            How many records the caller has applied.
+            The number of records that the caller has applied.
         """
         with self._mutex:
             if applied != len(self._pack.records):
@@ -194,16 +190,16 @@ class Journal:
             return self._append_event(kind, header)
 
     def append_start(self, header: dict[str, Any], first: int) -> Record:
-        """Make durable that a run begins with a record that is in the log already.
+        """Make durable that a run begins with an earlier record of the log.
 
-        More objects may have come after that one; they count in the new run, too.
+        The records after that one belong to the new run, too.
 
         Parameters
         ----------
         header
             The start's.
         first
-            The record's number.
+            The number of the run's first record.
         """
         with self._mutex:
             return self._append_event(Kind.START, {**header, "from": first})
@@ -217,36 +213,36 @@ class Journal:
         return self._pack.body(record)
 
     def newest_run(self) -> RunInfo | None:
-        """Return the last run that was begun."""
+        """Return the last run; `None` without any."""
         starts = self._pack.records.events(Kind.START)
         if not starts:
             return None
         start = starts[-1]
         run = start.header["run"]
-        # A crash between the end's record and its last outcomes leaves the run unfinished.
+        # After a crash between the record of the end and the last outcomes the run is unfinished.
         query = "SELECT ended_utc FROM runs WHERE run = ? AND ended_utc IS NOT NULL"
         ended = self._record.execute(query, (run,)).fetchone() is not None
         return RunInfo(run, start, ended)
 
-    def served(self, serving_: service_start.ServiceStart) -> None:
-        """Note under what the session is served from here on."""
-        with explained(self.folder):
-            service_start.write(self._record, serving_)
+    def add_service_start(self, start: service_start.ServiceStart) -> None:
+        """Record the start of a service."""
+        with write_errors(self.folder):
+            service_start.write(self._record, start)
 
-    def run_began(
+    def begin_run(
         self, run: int, bundle: str, classes: Sequence[str], repetition_time_s: float
     ) -> None:
-        """Note a run in the record, once."""
+        """Record a run; a recorded run is unchanged."""
         names = msgspec.json.encode(tuple(classes)).decode()
-        with explained(self.folder):
+        with write_errors(self.folder):
             self._record.execute(
                 "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?, NULL)",
                 (run, bundle, names, repetition_time_s, datetime.now(UTC).isoformat()),
             )
 
-    def run_ended(self, run: int) -> None:
-        """Note that a run is over."""
-        with explained(self.folder):
+    def end_run(self, run: int) -> None:
+        """Record that a run has ended."""
+        with write_errors(self.folder):
             self._record.execute(
                 "UPDATE runs SET ended_utc = ? WHERE run = ? AND ended_utc IS NULL",
                 (datetime.now(UTC).isoformat(), run),
@@ -258,16 +254,16 @@ class Journal:
         Raises
         ------
         RunError
-            The disk is full or failing.
+            The disk is full or fails.
         """
         content = msgspec.json.encode(outcome_to_message(numbered.outcome)).decode()
         row = (numbered.sequence, numbered.run, numbered.index, content)
-        with explained(self.folder), self._record:  # which is one transaction, or nothing
+        with write_errors(self.folder), self._record:  # one transaction
             self._record.execute("BEGIN")
             self._stamp()
             self._record.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?, NULL)", row)
         self._stamps = {}
-        # Linux lets open files be deleted: what is written to them is lost when they are closed.
+        # Linux can delete an open file: its content is lost when it is closed.
         if not (self.folder / RECORD).exists():
             raise RunError(
                 f"the session's record in {self.folder} was moved or deleted while it was written; "
@@ -275,15 +271,15 @@ class Journal:
             )
 
     def stamp(self, sequence: int, recorded_ns: int, *, late: bool = False) -> None:
-        """Note when an outcome had become durable; written together with the next one."""
+        """Set when an outcome became durable; written together with the next outcome."""
         self._stamps[sequence] = (recorded_ns, late)
 
     def last_sequence(self) -> int:
-        """Return the newest outcome's number, 0 where there is none."""
+        """Return the sequence number of the newest outcome, 0 without any."""
         return int(self._record.execute("SELECT max(sequence) FROM outcomes").fetchone()[0] or 0)
 
     def sequence_before(self, run: int) -> int:
-        """Return the number after which the outcomes of `run` come."""
+        """Return the sequence number before the first outcome of `run`."""
         query = "SELECT max(sequence) FROM outcomes WHERE run < ?"
         return int(self._record.execute(query, (run,)).fetchone()[0] or 0)
 
@@ -295,59 +291,59 @@ class Journal:
             "WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (since, limit),
         )
-        found = []
+        outcomes = []
         for run, sequence, text, written_ns, written_late in rows:
-            # Not written first: what a failing disk still holds can be read.
+            # Read from memory, not written first: a failing disk can still be read.
             recorded_ns, late = self._stamps.get(sequence, (written_ns, bool(written_late)))
-            outcome = outcome_of(text, recorded_ns, late=late)
-            found.append(Numbered(self.session, run, sequence, outcome))
-        return found
+            outcome = read_outcome(text, recorded_ns, late=late)
+            outcomes.append(Numbered(self.session, run, sequence, outcome))
+        return outcomes
 
-    def mark(self, run: int, sequence: int, text: str) -> None:
-        """Put an operator's remark into the record."""
-        with explained(self.folder):
+    def add_mark(self, run: int, sequence: int, text: str) -> None:
+        """Record an operator's remark."""
+        with write_errors(self.folder):
             self._record.execute(
                 "INSERT INTO marks (run, sequence, marked_utc, text) VALUES (?, ?, ?, ?)",
                 (run, sequence, datetime.now(UTC).isoformat(), text),
             )
 
-    def present(self, event: stimulus_events.StimulusEvent) -> None:
-        """Put a presented event into the record."""
-        with explained(self.folder):
+    def add_event(self, event: stimulus_events.StimulusEvent) -> None:
+        """Record an event of the stimulus program."""
+        with write_errors(self.folder):
             stimulus_events.write(self._record, event)
 
-    def note(self, record: int, run: int, kind: str, text: str) -> None:
-        """Put what the operator was told of a record of the log into the record, once."""
-        with explained(self.folder):
+    def add_notice(self, record: int, run: int, kind: str, text: str) -> None:
+        """Record a message to the operator about a record of the log; one for each record."""
+        with write_errors(self.folder):
             self._record.execute(
                 "INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?)", (record, run, kind, text)
             )
 
-    def tally(
+    def write_tally(
         self, run: int, *, objects: int, unreadable: int, left_out: int, conflicts: int
     ) -> None:
-        """Note what a run's objects were, once it is over or the service stops."""
+        """Record the tally of a run, when it ends or the service stops."""
         row = (run, objects, unreadable, left_out, conflicts)
-        with explained(self.folder):
+        with write_errors(self.folder):
             self._record.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?)", row)
 
     def notices(self, run: int) -> list[tuple[str, str]]:
-        """Return kind and text of a run's notices, in the log's order."""
+        """Return kind and text of a run's notices, in the order of the log."""
         query = "SELECT kind, text FROM notices WHERE run = ? ORDER BY record"
         return self._record.execute(query, (run,)).fetchall()
 
     def close(self) -> None:
-        """Close everything and let go of the folder."""
+        """Close the files and release the folder."""
         with self._resources:
             try:
                 self._stamp()
             except sqlite3.Error as error:
-                # Nobody waits for these; whatever is worse has been told.
-                log.warning("when the last outcomes were recorded cannot be written (%s)", error)
+                # These times are not essential; a more serious error was reported before.
+                log.warning("the times of the last outcomes cannot be written (%s)", error)
 
-    def _see(self, record: Record) -> None:
+    def _add_digest(self, record: Record) -> None:
         if record.kind is Kind.OBJECT:
-            self._seen.add(bytes.fromhex(record.header["sha256"]))
+            self._digests.add(bytes.fromhex(record.header["sha256"]))
 
     def _fact(self, name: str, value: str) -> str:
         self._record.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
@@ -362,10 +358,10 @@ class Journal:
         self._record.executemany("INSERT OR IGNORE INTO late VALUES (?)", late)
 
 
-def _make(folder: Path) -> None:
-    """Make a folder that outlives a power cut, with its parents."""
-    made = [parent for parent in folder.parents if not parent.exists()]
+def _create(folder: Path) -> None:
+    """Create a folder and its parents so that they survive a loss of power."""
+    created = [parent for parent in folder.parents if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    for path in (folder, *made):
-        with suppress(PermissionError):  # it was there before, and may not be listed
+    for path in (folder, *created):
+        with suppress(PermissionError):  # an existing parent that may not be listed
             sync_folder(path.parent)

@@ -1,11 +1,12 @@
-"""The pack file: an append-only log of everything a session received, in the order it counts.
+"""The pack file: an append-only log of the objects and events of a session.
 
 A file is a sequence of self-describing records, little endian::
 
     magic 4s | kind u8 | header length u32 | body length u64 | crc32 u32 | header JSON | body
 
-The checksum covers kind, header and body. A crash can leave the last records, which nobody was told
-of, torn; `Pack` cuts them off on opening and keeps what it cut in a file beside the pack.
+The checksum covers kind, header and body. A crash can leave incomplete records at the end, which
+were never acknowledged. `Pack` cuts them off when it opens the file, and keeps them in another
+file.
 """
 
 import logging
@@ -24,6 +25,7 @@ import msgspec
 
 from rtdecode.errors import RunError
 
+PACK = "objects.pack"
 MAGIC = b"RTDr"
 PREFIX = struct.Struct("<4sBIQI")
 MAX_HEADER = 1 << 16
@@ -33,20 +35,20 @@ log = logging.getLogger(__name__)
 
 
 class Kind(IntEnum):
-    """What a record is."""
+    """The kind of a record."""
 
     OBJECT = 1
-    """One object from the scanner, as it came."""
+    """One object from the scanner, unchanged."""
     GIVE_UP = 2
-    """A volume's deadline passed: its index is no longer waited for."""
+    """A volume's deadline passed: the ledger gives it up."""
     START = 3
-    """A run begins: with the next record, or with an earlier one that its `from` names."""
+    """A run begins with the next record, or with the earlier record that `from` names."""
     END = 4
     """A run ends."""
     PAUSE = 5
-    """Volumes have no decisions from here on."""
+    """Decisions are withheld from here on."""
     RESUME = 6
-    """Volumes are decided again from here on."""
+    """Decisions are published again from here on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Entry:
 
     kind: Kind
     header: dict[str, Any]
-    """Small and JSON-able."""
+    """Small, and encodable as JSON."""
     body: bytes = b""
 
 
@@ -72,12 +74,12 @@ class Record:
 
 
 class Records(Sequence[Record]):
-    """The records of a pack: of an object only its place is kept in memory, 8 bytes.
+    """The records of a pack. In memory an object takes 8 bytes: only its position.
 
     Parameters
     ----------
     path
-        The pack, where an object's header is read again when it is asked for.
+        The pack; the header of an object is read from it when needed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,11 +102,11 @@ class Records(Sequence[Record]):
         return self._read(numbers) if event is None else event
 
     def events(self, kind: Kind) -> list[Record]:
-        """Return the records of a kind that has no body, in order."""
+        """Return the records of a kind without a body, in order."""
         return [record for record in self._events.values() if record.kind is kind]
 
     def add(self, record: Record, offset: int) -> None:
-        """Take note of the next record, which begins at `offset`."""
+        """Add the next record, which begins at `offset`."""
         self._offsets.append(offset)
         if record.kind is not Kind.OBJECT:
             self._events[record.number] = record
@@ -126,16 +128,16 @@ class Pack:
     ----------
     path
         Created if it does not exist.
-    look
-        Called with each record that is in the file already.
+    on_record
+        Called with each record that the file contains.
 
     Raises
     ------
     RunError
-        Where the file cannot be opened or written.
+        The file cannot be opened or written.
     """
 
-    def __init__(self, path: Path, look: Callable[[Record], object] = lambda _: None) -> None:
+    def __init__(self, path: Path, on_record: Callable[[Record], object] = lambda _: None) -> None:
         self.path = path
         self.records = Records(path)
         self._end = 0
@@ -143,7 +145,7 @@ class Pack:
             with ExitStack() as opening:
                 self._file: BinaryIO = opening.enter_context(path.open("a+b", buffering=0))
                 for record in scan(self._file):
-                    look(record)
+                    on_record(record)
                     self.records.add(record, self._end)
                     self._end = record.body_offset + record.body_length
                 self._set_torn_tail_aside()
@@ -153,12 +155,12 @@ class Pack:
             raise RunError(f"{path}: the session's log cannot be opened: {error}") from error
 
     def append(self, entries: Sequence[Entry]) -> list[Record]:
-        """Write `entries` and return once they are durable: one fsync for all of them.
+        """Write `entries` and make them durable with one fsync.
 
         Raises
         ------
         RunError
-            The disk is full or failing; nothing of `entries` is kept then.
+            The disk is full or fails; none of `entries` is kept then.
         """
         chunks: list[bytes] = []
         added: list[Record] = []
@@ -174,11 +176,11 @@ class Pack:
             _write_all(self._file, b"".join(chunks))
             os.fsync(self._file.fileno())
         except OSError as error:
-            with suppress(OSError):  # opening cuts it off again
+            with suppress(OSError):  # the next opening cuts it off
                 self._file.truncate(self._end)
             raise RunError(
                 f"{self.path}: the session's log cannot be written ({error}); make room on the "
-                "disk, or have it mended, and start again with the same session folder"
+                "disk, or have it repaired, and start again with the same session folder"
             ) from error
         if not self._in_place():
             raise RunError(
@@ -200,7 +202,7 @@ class Pack:
         self._file.close()
 
     def _in_place(self) -> bool:
-        """Whether what was written can be found again: Linux lets open files be deleted."""
+        """Whether the path still leads to the open file: Linux can delete an open file."""
         if os.name != "posix":
             return True
         try:
@@ -218,7 +220,7 @@ class Pack:
         self._file.truncate(self._end)
         os.fsync(self._file.fileno())
         log.warning(
-            "%s: the last %d bytes were being written when the service stopped and were never "
+            "%s: the last %d bytes were incomplete when the service stopped and were never "
             "acknowledged; they are kept in %s",
             self.path.name,
             size - self._end,
@@ -227,14 +229,14 @@ class Pack:
 
 
 def scan(file: BinaryIO, offset: int = 0, number: int = 0) -> Iterator[Record]:
-    """Yield the whole, undamaged records of `file`; stop at the first other.
+    """Yield the records of `file`; stop at the first incomplete or damaged one.
 
     Parameters
     ----------
     file
         An open pack.
     offset, number
-        Where the first of them begins, and how many come before it.
+        Position of the first record in the file, and its number.
 
     Raises
     ------
@@ -263,27 +265,27 @@ def scan(file: BinaryIO, offset: int = 0, number: int = 0) -> Iterator[Record]:
 
 
 def of_run(records: Sequence[Record], start: Record) -> list[Record]:
-    """Return what counted in one run, in order.
+    """Return the records of one run, in order.
 
     Parameters
     ----------
     records
         The whole log.
     start
-        The run's first record.
+        The run's start.
     """
     later = [first_of(r) for r in records[start.number + 1 :] if r.kind is Kind.START]
-    counted: list[Record] = []
+    own: list[Record] = []
     for record in records[first_of(start) : min(later, default=len(records))]:
         if record.kind is Kind.END:
             break
         if record.kind is not Kind.START:
-            counted.append(record)
-    return counted
+            own.append(record)
+    return own
 
 
 def first_of(start: Record) -> int:
-    """Return the number of the first record that counts in the run that `start` begins."""
+    """Return the number of the first record of the run that `start` begins."""
     return int(start.header.get("from", start.number + 1))
 
 
@@ -294,9 +296,9 @@ def read_body(file: BinaryIO, record: Record) -> bytes:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names of new files in `folder` durable, where the system has a way to."""
+    """Make the names of new files in `folder` durable, where the system supports it."""
     if os.name != "posix":
-        return  # NTFS journals names by itself and folders cannot be opened there
+        return  # NTFS makes names durable itself, and its folders cannot be opened
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -308,15 +310,15 @@ def _head(entry: Entry) -> bytes:
     header = msgspec.json.encode(entry.header)
     if len(header) > MAX_HEADER or len(entry.body) > MAX_BODY:
         raise RunError(
-            f"a record of {len(header)} + {len(entry.body)} bytes is larger than the session's "
-            f"log admits ({MAX_HEADER} + {MAX_BODY}); sources must refuse such objects"
+            f"a record of {len(header)} + {len(entry.body)} bytes is larger than the limit of the "
+            f"session's log ({MAX_HEADER} + {MAX_BODY}); sources must refuse such objects"
         )
     checksum = zlib.crc32(entry.body, zlib.crc32(header, entry.kind))
     return PREFIX.pack(MAGIC, entry.kind, len(header), len(entry.body), checksum) + header
 
 
 def _write_all(file: BinaryIO, content: bytes) -> None:
-    # An unbuffered file may write less than it is given, above 2 GiB on Linux for one.
+    # One write to an unbuffered file may be partial, on Linux above 2 GiB.
     view = memoryview(content)
     while view:
         written = file.write(view)

@@ -1,4 +1,4 @@
-"""A session's folder read without changing it, also where nothing may be written."""
+"""Reads a session's folder, also a write-protected one, without changing it."""
 
 import math
 import sqlite3
@@ -9,21 +9,21 @@ from pathlib import Path
 
 from rtdecode.errors import ConfigError
 from rtdecode.journal import service_start, stimulus_events
-from rtdecode.journal.pack import Kind, Record, scan
-from rtdecode.journal.rows import holds, outcome_of
+from rtdecode.journal.pack import PACK, Kind, Record, scan
 from rtdecode.journal.service_start import ServiceStart
+from rtdecode.journal.sqlite import RECORD, has_table, read_outcome
 from rtdecode.journal.stimulus_events import StimulusEvent
 from rtdecode.types import Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a run's objects were."""
+    """How many of a run's objects were received, and how many of them were not used."""
 
-    objects: int
-    unreadable: int
-    left_out: int
-    conflicts: int
+    objects: int = 0
+    unreadable: int = 0
+    left_out: int = 0
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,55 +36,55 @@ class RecordedRun:
     """Digest of the bundle that decided."""
     classes: tuple[str, ...]
     repetition_time_s: float
-    """The bundle's; `nan` where the service died before it was noted."""
+    """The bundle's; `nan` if the service was killed before it was recorded."""
     ended: bool
     first: int
     """The sequence number of its first outcome."""
     outcomes: Sequence[Outcome]
-    """In order; while a service writes, the newest lacks the time of its recording."""
+    """In order; while a service writes, the newest has no time of recording."""
     notices: Sequence[tuple[str, str]]
-    """Kind and text of what the operator was told, in order."""
+    """Kind and text of each message to the operator, in order."""
     tally: Tally | None
-    """`None` until the run is over or its service has stopped."""
+    """`None` until the run has ended or its service has stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a session's folder holds."""
+    """The content of a session's folder."""
 
     session: str
-    """Its identity, which is random."""
+    """A random identifier."""
     pack: Path
     records: Sequence[Record]
     runs: Sequence[RecordedRun]
     servings: Sequence[ServiceStart]
     stimulus_events: Sequence[StimulusEvent]
-    """Events, in the order in which they were told."""
+    """In the order in which they were reported."""
 
 
 def read_session(folder: Path) -> Session:
-    """Read a session's record; a service may be writing to it meanwhile.
+    """Read a session's record; a service may write to it at the same time.
 
     Raises
     ------
     ConfigError
-        It is no session's folder, or cannot be read.
+        It is not a session folder, or cannot be read.
     """
-    pack = folder / "objects.pack"
+    pack = folder / PACK
     try:
-        with closing(_opened(folder / "session.sqlite")) as record:
-            record.execute("BEGIN")  # one view of it all
+        with closing(_open(folder / RECORD)) as record:
+            record.execute("BEGIN")  # all queries read the same state
             (session,) = record.execute(
                 "SELECT value FROM facts WHERE name = 'session'"
             ).fetchone() or ("",)
-            noted = _runs(record)
+            rows = _runs(record)
             outcomes, first = _outcomes(record)
             notices = _notices(record)
             tallies = _tallies(record)
             servings = service_start.read(record)
-            told = stimulus_events.read(record)
+            events = stimulus_events.read(record)
         with pack.open("rb") as file:
-            # After the outcomes: the log is always ahead of them.
+            # After the outcomes: their objects are in the log before them.
             records = list(scan(file))
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(
@@ -98,8 +98,8 @@ def read_session(folder: Path) -> Session:
             start=start,
             bundle=str(start.header["bundle"]),
             classes=tuple(map(str, start.header.get("classes", ()))),
-            repetition_time_s=noted[run][0] if run in noted else math.nan,
-            ended=run in noted and noted[run][1],
+            repetition_time_s=rows[run][0] if run in rows else math.nan,
+            ended=run in rows and rows[run][1],
             first=first.get(run, 0),
             outcomes=outcomes.get(run, []),
             notices=notices.get(run, []),
@@ -107,19 +107,19 @@ def read_session(folder: Path) -> Session:
         )
         for run, start in starts.items()
     ]
-    return Session(session, pack, records, runs, servings, told)
+    return Session(session, pack, records, runs, servings, events)
 
 
 def _runs(record: sqlite3.Connection) -> dict[int, tuple[float, bool]]:
-    """Return repetition time and whether it has ended, by run."""
+    """Return, by run, the repetition time and whether the run has ended."""
     rows = record.execute("SELECT run, repetition_time_s, ended_utc IS NOT NULL FROM runs")
     return {run: (math.nan if tr_s is None else tr_s, bool(ended)) for run, tr_s, ended in rows}
 
 
 def _outcomes(record: sqlite3.Connection) -> tuple[dict[int, list[Outcome]], dict[int, int]]:
-    """Return outcomes and the first one's sequence number, by run."""
+    """Return, by run, the outcomes and the first sequence number."""
     late = set()
-    if holds(record, "late"):
+    if has_table(record, "late"):
         late = {sequence for (sequence,) in record.execute("SELECT sequence FROM late")}
     rows = record.execute(
         "SELECT run, sequence, outcome, recorded_ns FROM outcomes ORDER BY sequence"
@@ -127,7 +127,7 @@ def _outcomes(record: sqlite3.Connection) -> tuple[dict[int, list[Outcome]], dic
     outcomes: dict[int, list[Outcome]] = {}
     first: dict[int, int] = {}
     for run, sequence, content, recorded_ns in rows:
-        outcome = outcome_of(content, recorded_ns, late=sequence in late)
+        outcome = read_outcome(content, recorded_ns, late=sequence in late)
         outcomes.setdefault(run, []).append(outcome)
         first.setdefault(run, sequence)
     return outcomes, first
@@ -135,7 +135,7 @@ def _outcomes(record: sqlite3.Connection) -> tuple[dict[int, list[Outcome]], dic
 
 def _notices(record: sqlite3.Connection) -> dict[int, list[tuple[str, str]]]:
     notices: dict[int, list[tuple[str, str]]] = {}
-    if holds(record, "notices"):
+    if has_table(record, "notices"):
         for run, kind, text in record.execute(
             "SELECT run, kind, text FROM notices ORDER BY record"
         ):
@@ -144,7 +144,7 @@ def _notices(record: sqlite3.Connection) -> dict[int, list[tuple[str, str]]]:
 
 
 def _tallies(record: sqlite3.Connection) -> dict[int, Tally]:
-    if not holds(record, "tallies"):
+    if not has_table(record, "tallies"):
         return {}
     rows = record.execute("SELECT run, objects, unreadable, left_out, conflicts FROM tallies")
     return {run: Tally(*counts) for run, *counts in rows}
@@ -152,28 +152,28 @@ def _tallies(record: sqlite3.Connection) -> dict[int, Tally]:
 
 @dataclass(frozen=True, slots=True)
 class Remarks:
-    """What was noted beside a session's outcomes, without its objects or outcomes being read."""
+    """Marks, notices and events of a session, without its objects and outcomes."""
 
     service_start: ServiceStart | None
-    """The newest."""
+    """The newest start of a service."""
     marks: Sequence[tuple[int, int, str, str]]
-    """Run, sequence of the outcome before it, time (UTC, ISO 8601), text."""
+    """Run, newest outcome, time (UTC, ISO 8601) and text of each mark."""
     notices: Sequence[tuple[int, str, str]]
-    """Run, kind and text, in the order of the objects that they are about."""
+    """Run, kind and text of each notice, in the order of the objects."""
     stimulus_events: Sequence[StimulusEvent] = ()
-    """What stimulus programs told, as it came."""
+    """In the order in which they were reported."""
 
 
 def read_remarks(folder: Path) -> Remarks:
-    """Read marks, notices, events and the newest serving; cheap, while a service is writing.
+    """Read marks, notices, events and the newest service start, also while a service writes.
 
     Raises
     ------
     ConfigError
-        It is no session's folder, or cannot be read.
+        It is not a session folder, or cannot be read.
     """
     try:
-        with closing(_opened(folder / "session.sqlite")) as record:
+        with closing(_open(folder / RECORD)) as record:
             record.execute("BEGIN")
             servings = service_start.read(record)
             marks = record.execute("SELECT run, sequence, marked_utc, text FROM marks").fetchall()
@@ -191,10 +191,10 @@ def read_remarks(folder: Path) -> Remarks:
         ) from error
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is missing")
-    # A record that was closed properly is read where nothing may be written, and leaves no file.
+    # SQLite can read a properly closed record in a write-protected folder, and creates no file.
     closed = not path.with_name(f"{path.name}-wal").exists()
     uri = f"{path.resolve().as_uri()}?{'immutable=1' if closed else 'mode=ro'}"
     return sqlite3.connect(uri, uri=True, isolation_level=None)

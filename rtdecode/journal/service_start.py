@@ -1,4 +1,4 @@
-"""Under what a session was served, for going on with it and for checking it."""
+"""Starts of a service on a session: bundle, settings and versions."""
 
 import platform
 import sqlite3
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from rtdecode import __version__
-from rtdecode.journal.rows import holds
+from rtdecode.journal.sqlite import has_table
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS servings (
@@ -32,7 +32,7 @@ NAMELESS = (
     "threads",
     "libraries",
 )
-"""The settings that name no place and nobody; paths and addresses may."""
+"""Settings that contain no path, address or name of a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +40,35 @@ class ServiceStart:
     """One start of a service on a session."""
 
     sequence: int
-    """The outcomes after this one, up to the next serving's, were made by it."""
+    """The newest outcome at the start; later outcomes are this service's, until the next start."""
     bundle: str
     """The bundle's digest."""
     settings: dict[str, Any]
-    """The service's, as JSON has them, and under `libraries` the versions of what decides."""
+    """The service's settings as JSON, and under `libraries` the versions of the libraries."""
     version: str = __version__
-    """Of rtdecode."""
+    """The version of rtdecode."""
     system: str = f"{platform.system()} {platform.machine()}"
 
 
-def write(record: sqlite3.Connection, serving: ServiceStart) -> None:
-    """Put a serving into a session's record."""
+def write(record: sqlite3.Connection, start: ServiceStart) -> None:
+    """Write a start into a session's record."""
     record.execute(
         "INSERT INTO servings (sequence, served_utc, version, system, bundle, settings) "
         "VALUES (?, ?, ?, ?, ?, ?)",
         (
-            serving.sequence,
+            start.sequence,
             datetime.now(UTC).isoformat(),
-            serving.version,
-            serving.system,
-            serving.bundle,
-            msgspec.json.encode(serving.settings).decode(),
+            start.version,
+            start.system,
+            start.bundle,
+            msgspec.json.encode(start.settings).decode(),
         ),
     )
 
 
 def read(record: sqlite3.Connection) -> list[ServiceStart]:
-    """Return a session's servings, oldest first; sessions of earlier versions name none."""
-    if not holds(record, "servings"):
+    """Return a session's starts, oldest first; sessions of earlier versions have none."""
+    if not has_table(record, "servings"):
         return []
     rows = record.execute(
         "SELECT sequence, bundle, settings, version, system FROM servings ORDER BY serving"

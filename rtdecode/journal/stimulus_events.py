@@ -1,15 +1,15 @@
-"""What the participant was shown, as the stimulus program told it.
+"""Events that the stimulus program reported.
 
-A program tells an event when it happens, or with an onset by its own clock. Of the first kind the
-record holds the moment alone: the onset in the run follows from when the run's volumes came, which
-is known better the more of them there are (docs/record.md).
+A program reports an event when it happens, or with an onset by its own clock. Without an onset the
+record holds the time of the report. The onset in the run is computed later from the arrival times
+of the run's volumes; more volumes make it more exact (docs/record.md).
 """
 
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rtdecode.journal.rows import holds
+from rtdecode.journal.sqlite import has_table
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS presented (
@@ -21,27 +21,27 @@ CREATE TABLE IF NOT EXISTS presented (
 
 @dataclass(frozen=True, slots=True)
 class StimulusEvent:
-    """One event of the experiment, as it was told to the service."""
+    """One event of the experiment."""
 
     run: int
-    """The newest when it was told; 0 before the first. The next one's first volume may not have
-    come yet."""
+    """The newest run at the report; 0 before the first run. The event may belong to the next run,
+    if that run's first volume has not arrived yet."""
     sequence: int
-    """The newest outcome's when it was told."""
+    """The newest outcome at the report."""
     told_ns: int
-    """When it was told, by the service's monotonic clock."""
+    """Time of the report by the service's monotonic clock."""
     trial_type: str
     onset_s: float | None
-    """Since the acquisition of the run's first volume began; `None`: when it was told."""
+    """Seconds since the start of the run's first volume; `None`: the time of the report."""
     duration_s: float | None
-    """`None` where it is not known."""
+    """`None` if it is unknown."""
     serving: int | None = None
-    """Which start of the service it was told to, from 1; the clocks of two need not agree. `None`
-    before it is on record: the newest."""
+    """Number of the service start, from 1; the clocks of two starts may differ. `None` before it is
+    recorded: the newest start."""
 
 
 def write(record: sqlite3.Connection, event: StimulusEvent) -> None:
-    """Put an event into a session's record, under its serving or the newest one."""
+    """Write an event into a session's record."""
     record.execute(
         "INSERT INTO presented (run, sequence, serving, told_utc, told_ns, trial_type, onset_s, "
         "duration_s) VALUES (?, ?, coalesce(?, (SELECT coalesce(max(serving), 0) FROM servings)), "
@@ -60,8 +60,8 @@ def write(record: sqlite3.Connection, event: StimulusEvent) -> None:
 
 
 def read(record: sqlite3.Connection) -> list[StimulusEvent]:
-    """Return a session's events as they were told; sessions of earlier versions have none."""
-    if not holds(record, "presented"):
+    """Return a session's events in the order of their reports; earlier versions have none."""
+    if not has_table(record, "presented"):
         return []
     rows = record.execute(
         "SELECT run, sequence, told_ns, trial_type, onset_s, duration_s, serving FROM presented "

@@ -1,7 +1,6 @@
-"""Which volume of which run this is. No clock, no input or output."""
+"""Assigns each object to its run and volume. No clock, no input or output."""
 
-from rtdecode.ledger.expected import Expected, voxel_mm
 from rtdecode.ledger.ledger import Ledger, LedgerReceipt
-from rtdecode.ledger.placement import centre, orientation
+from rtdecode.ledger.scan_protocol import ScanProtocol, centre, orientation, voxel_mm
 
-__all__ = ["Expected", "Ledger", "LedgerReceipt", "centre", "orientation", "voxel_mm"]
+__all__ = ["Ledger", "LedgerReceipt", "ScanProtocol", "centre", "orientation", "voxel_mm"]

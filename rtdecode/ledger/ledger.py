@@ -1,8 +1,8 @@
-"""Which volume this is: order, duplicates, gaps, foreign series. No clock, no input or output.
+"""Assigns objects to volumes: order, duplicates, gaps, other series. No clock, no input or output.
 
-Objects may come in any order, twice, late or never. What goes out is strictly in the order of the
-header's own count, and every index goes out exactly once: as a `Volume`, or as a `Skipped` that
-says why not. What cannot be the run is left out, series by series.
+Objects may arrive in any order, twice, late or never. The ledger gives out every index exactly
+once and in the order of the headers' numbering: as a `Volume`, or as a `Skipped` with the reason.
+Series that cannot belong to the run are left out.
 """
 
 import logging
@@ -13,33 +13,34 @@ from typing import Any, Self
 
 from rtdecode.dicom import Assembler, Held, OtherImageError, Parsed, Slab, same_place
 from rtdecode.errors import VolumeError
-from rtdecode.ledger.expected import Expected
 from rtdecode.ledger.memory import Memory
-from rtdecode.ledger.roster import Assignment, Roster
+from rtdecode.ledger.roster import Roster, RunMembership
+from rtdecode.ledger.scan_protocol import ScanProtocol
 from rtdecode.types import Skipped, SkipReason, Stamps, Volume
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE_WITHOUT_REPETITION_TIME_S = 2.0
+_DEFAULT_PATIENCE_S = 2.0
+"""The patience without a repetition time."""
 
 
 class LedgerReceipt(StrEnum):
-    """What the ledger made of one object."""
+    """The result of adding one object to the ledger."""
 
     PLACED = "placed"
-    """It has its place; its volume is not whole yet."""
+    """The object has its place; its volume is not complete yet."""
     COMPLETED = "completed"
-    """It made a volume whole (which still waits where an earlier one is missing)."""
+    """The object completed a volume. That volume waits if an earlier one is missing."""
     DUPLICATE = "duplicate"
-    """It came before."""
+    """The object was added before."""
     LATE = "late"
-    """Its volume was given up."""
+    """The object's volume was given up."""
     CONFLICT = "conflict"
-    """Another image came before for the same place in the same volume; that one is kept."""
+    """Another image was added before for the same place in the same volume; that one is kept."""
     WRONG_SERIES = "wrong_series"
-    """It cannot be the run's, or belongs to another series."""
+    """The object belongs to another series."""
     NEXT_RUN = "next_run"
-    """It begins another run: end this one, and add it to that run's ledger."""
+    """The object begins another run: end this run, and add the object to the next ledger."""
 
 
 _IMPORTANCE = (
@@ -48,52 +49,53 @@ _IMPORTANCE = (
     LedgerReceipt.LATE,
     LedgerReceipt.DUPLICATE,
 )
-"""What is said of an object that gives to several volumes."""
+"""The receipt of an object that belongs to several volumes is the first of theirs."""
 
 
 class Ledger:
-    """Gives every object its place and every volume its turn.
+    """Assigns every object to a volume and gives out the volumes in order.
 
     Parameters
     ----------
     patience_s
-        How long a volume may be missing after a later one is whole; one repetition time by default.
-    expected
-        What the run must look like, where that is known: other series are left out.
+        Time for which a volume may be missing after a later one is complete; by default one
+        repetition time.
+    protocol
+        The protocol of the run, where it is known: series that differ are left out.
     follow
-        Whether a later series that fits begins another run (`Receipt.NEXT_RUN`).
+        Whether a later series of the same protocol begins another run (`LedgerReceipt.NEXT_RUN`).
     former
-        Digests of the series of runs that have ended: none of them is this run's.
+        Digests of the series of earlier runs: none of them belongs to this run.
     """
 
     def __init__(
         self,
         patience_s: float | None = None,
-        expected: Expected | None = None,
+        protocol: ScanProtocol | None = None,
         *,
         follow: bool = False,
         former: Iterable[str] = (),
     ) -> None:
         self._patience_s = patience_s
-        self._roster = Roster(expected, former, follow=follow)
+        self._roster = Roster(protocol, former, follow=follow)
         self._memory = Memory()
         self._assembler: Assembler | None = None
         self._next_index = 0
         self._last_index = -1
         self._skipped: set[int] = set()
-        self._whole_since_ns: dict[int, int] = {}
-        self._begun_since_ns: dict[int, int] = {}
+        self._complete_ns: dict[int, int] = {}
+        self._started_ns: dict[int, int] = {}
         self._conflict = ""
         self._conflict_index = -1
 
     @property
     def next_index(self) -> int:
-        """The first index that has not gone out."""
+        """The first index that was not given out."""
         return self._next_index
 
     @property
     def pending(self) -> bool:
-        """Whether objects are held for volumes that have not gone out."""
+        """Whether objects are held for volumes that were not given out."""
         return self._assembler is not None and not self._assembler.empty
 
     @property
@@ -108,52 +110,57 @@ class Ledger:
 
     @property
     def rivals(self) -> tuple[str, ...]:
-        """Digests of the series that could have been the run's, and came second."""
+        """Digests of other series that fit the protocol and arrived during the run."""
         return self._roster.rivals
 
     @property
     def notice(self) -> str:
-        """The newest series that was left out and why, for the operator; empty before."""
+        """The message about the newest series that was left out; empty without any."""
         return self._roster.notice
 
     @property
     def conflict(self) -> str:
-        """The newest conflict, for the operator; empty before."""
+        """The message about the newest conflict; empty without any."""
         return self._conflict
 
     @property
     def patience_s(self) -> float:
-        """How long a volume is waited for once a later one is whole."""
-        return self._patience()
+        """Time for which the ledger waits for a volume after a later one is complete."""
+        if self._patience_s is not None:
+            return self._patience_s
+        series = self._assembler.series if self._assembler else None
+        if series is None or math.isnan(series.repetition_time_s):
+            return _DEFAULT_PATIENCE_S
+        return series.repetition_time_s
 
     def add(
         self, parsed: Parsed, stamps: Stamps, now_ns: int
     ) -> tuple[LedgerReceipt, list[Volume | Skipped]]:
-        """Give an object its place.
+        """Add an object.
 
         Parameters
         ----------
         parsed
             The object.
         stamps
-            When it was received, journalled and parsed; the object that makes a volume whole gives
-            the volume its stamps.
+            When it was received, journalled and parsed. A volume gets the stamps of the object that
+            completes it.
         now_ns
-            The present, monotonic nanoseconds.
+            Present time, monotonic nanoseconds.
 
         Returns
         -------
-        tuple of Receipt and list
-            What became of the object, and what goes out now, in index order.
+        tuple of LedgerReceipt and list
+            The receipt, and the items that are given out now, in index order.
         """
         own = None if self._assembler is None else self._assembler.series
         if self._is_other_size(parsed):
             return LedgerReceipt.CONFLICT, []
-        verdict = self._roster.judge(parsed, own)
-        if verdict is not Assignment.OWN:
+        assignment = self._roster.judge(parsed, own)
+        if assignment is not RunMembership.OWN:
             return (
                 LedgerReceipt.NEXT_RUN
-                if verdict is Assignment.NEXT
+                if assignment is RunMembership.NEXT
                 else LedgerReceipt.WRONG_SERIES,
                 [],
             )
@@ -161,32 +168,32 @@ class Ledger:
             self._assembler = Assembler(parsed.series)
         receipts = [self._place(slab, stamps) for slab in parsed.slabs]
         receipt = min(receipts, key=_IMPORTANCE.index)
-        if self._note(now_ns) and receipt is LedgerReceipt.PLACED:
+        if self._update_times(now_ns) and receipt is LedgerReceipt.PLACED:
             receipt = LedgerReceipt.COMPLETED
-        return receipt, self._drain()
+        return receipt, self._emit_complete()
 
     def settle(self) -> None:
-        """Let no other series begin another run any more."""
+        """From now on, no other series begins another run."""
         self._roster.settle()
 
     def leave_out(self, other: OtherImageError) -> LedgerReceipt:
-        """Take note of an object that is no MR magnitude image."""
+        """Leave out an object that is not an MR magnitude image."""
         self._roster.leave_out(other)
         return LedgerReceipt.WRONG_SERIES
 
     def overdue(self, now_ns: int) -> list[int]:
         """Return the indices to give up, in order.
 
-        An index is overdue when, for longer than the patience, a later volume has been whole, or an
-        object has been held that is at least two volumes later (so that a series of which every
-        volume misses a slice does not stand still).
+        An index is overdue when, for longer than the patience, a later volume has been complete, or
+        an object has been held that is at least two volumes later. The second rule is for a series
+        in which every volume misses a slice.
         """
-        patience_ns = round(self._patience() * 1e9)
-        whole = [i for i, since in self._whole_since_ns.items() if now_ns - since > patience_ns]
-        begun = [i - 1 for i, since in self._begun_since_ns.items() if now_ns - since > patience_ns]
-        stop = max([*whole, *begun], default=-1)
+        patience_ns = round(self.patience_s * 1e9)
+        complete = [i for i, since in self._complete_ns.items() if now_ns - since > patience_ns]
+        started = [i - 1 for i, since in self._started_ns.items() if now_ns - since > patience_ns]
+        stop = max([*complete, *started], default=-1)
         missing = range(self._next_index, stop)
-        return [i for i in missing if i not in self._whole_since_ns]
+        return [i for i in missing if i not in self._complete_ns]
 
     def give_up(self, index: int) -> list[Volume | Skipped]:
         """Skip an index, and every earlier one that is still missing.
@@ -194,15 +201,16 @@ class Ledger:
         Returns
         -------
         list
-            What goes out now, in index order; empty where the index went out before.
+            The items that are given out now, in index order; empty if the index was given out
+            before.
         """
         out: list[Volume | Skipped] = []
         while self._next_index <= index:
             out.append(self._emit())
-        return out + self._drain()
+        return out + self._emit_complete()
 
     def close(self) -> list[Volume | Skipped]:
-        """End the run: everything up to the last index seen goes out."""
+        """End the run, and give out every index up to the last one."""
         if self._assembler is None:
             return []
         self._assembler.finish()
@@ -210,10 +218,10 @@ class Ledger:
         return self.give_up(max([self._last_index, *held]))
 
     def state(self) -> dict[str, Any]:
-        """Return what a restart needs, for JSON.
+        """Return the state for a restart, as JSON values.
 
-        Objects that are held for volumes not yet gone out are not part of it: the journal has them,
-        and the caller adds them again.
+        It does not contain the objects that are held for later volumes: the journal has them, and
+        the caller adds them again.
         """
         return {
             "patience_s": self._patience_s,
@@ -227,12 +235,12 @@ class Ledger:
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Self:
-        """Return a ledger that goes on where `state` was taken."""
+        """Return a ledger that continues from a result of `state`."""
         ledger = cls(state["patience_s"])
         ledger._next_index = state["next_index"]
         ledger._last_index = state["next_index"] - 1
         ledger._skipped = set(state["skipped"])
-        # Checkpoints of earlier versions have neither.
+        # Checkpoints of earlier versions have no roster and no memory.
         if "roster" in state:
             ledger._roster = Roster.restore(state["roster"])
             ledger._memory = Memory.restore(state["memory"])
@@ -241,16 +249,8 @@ class Ledger:
             ledger._assembler = Assembler.restore(state["assembler"])
         return ledger
 
-    def _patience(self) -> float:
-        if self._patience_s is not None:
-            return self._patience_s
-        series = self._assembler.series if self._assembler else None
-        if series is None or math.isnan(series.repetition_time_s):
-            return _PATIENCE_WITHOUT_REPETITION_TIME_S
-        return series.repetition_time_s
-
     def _place(self, slab: Slab, stamps: Stamps) -> LedgerReceipt:
-        assembler = self._run()
+        assembler = self._open_assembler()
         index = assembler.index_of(slab)
         if index in self._skipped:
             return LedgerReceipt.LATE
@@ -266,7 +266,7 @@ class Ledger:
         return LedgerReceipt.CONFLICT
 
     def _is_other_size(self, parsed: Parsed) -> bool:
-        """Whether an object contradicts one of the run by its very matrix."""
+        """Whether an object has another matrix than the run's image at the same place."""
         if self._assembler is None:
             return False
         own, series = self._assembler.series, parsed.series
@@ -287,45 +287,45 @@ class Ledger:
     def _report_conflict(self, index: int | None, slab: Slab) -> None:
         columns, rows = slab.data.shape[:2]
         self._conflict = (
-            f"two different images of volume {'?' if index is None else index} came for one place "
+            f"volume {'?' if index is None else index} has two different images at one place "
             f"({slab.location_mm:.1f} mm along the slices; the second of {columns}x{rows}): the "
             "first is kept. Does the scanner export the series twice?"
         )
-        if index != self._conflict_index:  # once a volume is enough
+        if index != self._conflict_index:  # one message for each volume
             self._conflict_index = -1 if index is None else index
             _log.error("%s", self._conflict)
 
-    def _note(self, now_ns: int) -> bool:
-        """Note what is new; return whether a volume has become whole."""
-        assembler = self._run()
+    def _update_times(self, now_ns: int) -> bool:
+        """Update the times of the held volumes; return whether a volume is newly complete."""
+        assembler = self._open_assembler()
         completed = False
         for index in assembler.indices():
-            self._begun_since_ns.setdefault(index, now_ns)
+            self._started_ns.setdefault(index, now_ns)
             self._last_index = max(self._last_index, index)
-            if index not in self._whole_since_ns and assembler.is_whole(index):
-                self._whole_since_ns[index] = now_ns
+            if index not in self._complete_ns and assembler.is_whole(index):
+                self._complete_ns[index] = now_ns
                 completed = True
         return completed
 
-    def _drain(self) -> list[Volume | Skipped]:
+    def _emit_complete(self) -> list[Volume | Skipped]:
         out = []
         while self._assembler is not None and self._assembler.is_whole(self._next_index):
             out.append(self._emit())
         return out
 
     def _emit(self) -> Volume | Skipped:
-        """Return what the next index has come to, and go on to the one after it."""
+        """Return the volume of the next index, or why it is skipped, and move to the next one."""
         index = self._next_index
-        outcome = self._outcome(index)
+        item = self._item(index)
         self._next_index += 1
         self._last_index = max(self._last_index, index)
-        self._whole_since_ns.pop(index, None)
-        self._begun_since_ns.pop(index, None)
-        if isinstance(outcome, Skipped):
+        self._complete_ns.pop(index, None)
+        self._started_ns.pop(index, None)
+        if isinstance(item, Skipped):
             self._skipped.add(index)
-        return outcome
+        return item
 
-    def _outcome(self, index: int) -> Volume | Skipped:
+    def _item(self, index: int) -> Volume | Skipped:
         if self._assembler is None:
             return Skipped(index, SkipReason.GAP, "no image of it came")
         detail = self._assembler.describe(index)
@@ -335,13 +335,13 @@ class Ledger:
                 volume = self._assembler.take(index)
             except VolumeError as problem:
                 return Skipped(index, SkipReason.CORRUPT, f"volume {index} {problem}")
-            self._memory.keep(index, slabs)
+            self._memory.add(index, slabs)
             return volume
-        begun = index in self._assembler.indices()
+        started = index in self._assembler.indices()
         self._assembler.drop(index)
-        return Skipped(index, SkipReason.INCOMPLETE if begun else SkipReason.GAP, detail)
+        return Skipped(index, SkipReason.INCOMPLETE if started else SkipReason.GAP, detail)
 
-    def _run(self) -> Assembler:
+    def _open_assembler(self) -> Assembler:
         if self._assembler is None:
             raise VolumeError("comes before the run's first object")
         return self._assembler

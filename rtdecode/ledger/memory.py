@@ -1,4 +1,4 @@
-"""What went out, as checksums: a repeat is told from an image that contradicts it."""
+"""Checksums of the volumes that were given out, to tell a repeated image from a different one."""
 
 import zlib
 from collections import OrderedDict
@@ -7,43 +7,43 @@ from typing import Any, Self
 
 from rtdecode.dicom import Held, Slab, same_place
 
-REMEMBERED = 64
-"""Volumes; a repeat of an older one counts as the same."""
+MAX_VOLUMES = 64
+"""An image of an older volume counts as a repeat."""
 
 
 class Memory:
-    """The newest volumes that went out."""
+    """The newest volumes that were given out."""
 
     def __init__(self) -> None:
         self._volumes: OrderedDict[int, list[tuple[float, int]]] = OrderedDict()
 
-    def keep(self, index: int, slabs: Sequence[Slab]) -> None:
-        """Remember a volume."""
+    def add(self, index: int, slabs: Sequence[Slab]) -> None:
+        """Add a volume."""
         self._volumes[index] = [(slab.location_mm, _checksum(slab)) for slab in slabs]
-        while len(self._volumes) > REMEMBERED:
+        while len(self._volumes) > MAX_VOLUMES:
             self._volumes.popitem(last=False)
 
     def has(self, index: int, location_mm: float) -> bool:
-        """Whether a volume is remembered that had an image at this place."""
+        """Whether a volume had an image at this place."""
         return any(
             same_place(location_mm, known_mm) for known_mm, _ in self._volumes.get(index, ())
         )
 
     def compare(self, index: int, slab: Slab) -> Held:
-        """Say whether a slab of a volume that went out repeats what it was made of."""
+        """Compare a slab with the volume that was given out: the same image, or a different one."""
         known = self._volumes.get(index)
         if known is None:
             return Held.REPEATED
-        here = [sum_ for location_mm, sum_ in known if same_place(location_mm, slab.location_mm)]
-        return Held.REPEATED if here == [_checksum(slab)] else Held.DIFFERENT
+        sums = [sum_ for location_mm, sum_ in known if same_place(location_mm, slab.location_mm)]
+        return Held.REPEATED if sums == [_checksum(slab)] else Held.DIFFERENT
 
     def state(self) -> list[Any]:
-        """Return all of it, for JSON."""
+        """Return the state for a restart, as JSON values."""
         return list(self._volumes.items())
 
     @classmethod
     def restore(cls, state: list[Any]) -> Self:
-        """Return a memory that goes on where `state` was taken."""
+        """Return a memory that continues from a result of `state`."""
         memory = cls()
         for index, known in state:
             memory._volumes[index] = [(location_mm, sum_) for location_mm, sum_ in known]

@@ -1,4 +1,4 @@
-"""Which series is the run's, and what is said of the others: once each."""
+"""Decides which series is the run's, with one message for each other series."""
 
 import logging
 import math
@@ -7,39 +7,41 @@ from enum import StrEnum
 from typing import Any
 
 from rtdecode.dicom import OtherImageError, Parsed, Series
-from rtdecode.ledger.expected import Expected
+from rtdecode.ledger.scan_protocol import ScanProtocol
 
 _log = logging.getLogger(__name__)
 
 _DAY_S = 86400.0
 
 
-class Assignment(StrEnum):
-    """Whose an object is."""
+class RunMembership(StrEnum):
+    """The run of an object."""
 
     OWN = "own"
-    """The run's, or the first of it."""
+    """The object belongs to the run, or begins it."""
     OTHER = "other"
-    """It cannot be the run's."""
+    """The object does not belong to the run."""
     NEXT = "next"
-    """It begins another run of the same protocol."""
+    """The object begins another run of the same protocol."""
 
 
 class Roster:
-    """Judges series as they turn up; a series once left out stays out.
+    """Assigns each series to the run, to the next run or to none; the last is final.
 
     Parameters
     ----------
-    expected
-        What the run must look like, where that is known.
+    protocol
+        The protocol of the run; `None` where it is not known.
     follow
-        Whether a later series that fits takes the run's place.
+        Whether a later series of the same protocol begins the next run.
     former
-        Digests of the series of runs that have ended.
+        Digests of the series of earlier runs.
     """
 
-    def __init__(self, expected: Expected | None, former: Iterable[str], *, follow: bool) -> None:
-        self._expected = expected
+    def __init__(
+        self, protocol: ScanProtocol | None, former: Iterable[str], *, follow: bool
+    ) -> None:
+        self._protocol = protocol
         self._former = frozenset(former)
         self._follow = follow
         self._left_out: set[str] = set()
@@ -49,58 +51,58 @@ class Roster:
 
     @property
     def rivals(self) -> tuple[str, ...]:
-        """Digests of the series that could have been the run's, and came second."""
+        """Digests of other series that fit the protocol and arrived during the run."""
         return tuple(sorted(self._rivals))
 
     def settle(self) -> None:
-        """Let no other series take the run's place any more."""
+        """From now on, no other series begins the next run."""
         self._follow = False
 
-    def judge(self, parsed: Parsed, own: Series | None) -> Assignment:
-        """Judge an object.
+    def judge(self, parsed: Parsed, own: Series | None) -> RunMembership:
+        """Assign an object.
 
         Parameters
         ----------
         parsed
             The object.
         own
-            The run's series, where it has one.
+            The run's series; `None` before its first object.
         """
         series = parsed.series
         if own is not None and own.same_run(series) and not series.kind:
             self._clock_s = _later_of(self._clock_s, _clock_s(parsed))
-            return Assignment.OWN
+            return RunMembership.OWN
         key = _key(series)
         if key in self._left_out:
-            return Assignment.OTHER
+            return RunMembership.OTHER
         reason = self._reason(parsed, own)
         if reason:
             self._leave_out(key, series.series_number, reason)
-            return Assignment.OTHER
+            return RunMembership.OTHER
         if own is None:
             self._clock_s = _clock_s(parsed)
-            return Assignment.OWN
-        second = self._second(parsed, own)
-        if second:
+            return RunMembership.OWN
+        rejection = self._rejection(parsed, own)
+        if rejection:
             self._rivals.add(series.digest)
-            self._leave_out(key, series.series_number, second)
-            return Assignment.OTHER
-        return Assignment.NEXT
+            self._leave_out(key, series.series_number, rejection)
+            return RunMembership.OTHER
+        return RunMembership.NEXT
 
     def has_left_out(self, series: Series) -> bool:
-        """Whether objects like these were left out before."""
+        """Whether the objects of a series are left out."""
         return _key(series) in self._left_out
 
     def leave_out(self, other: OtherImageError) -> None:
-        """Take note of an object that is no MR magnitude image."""
+        """Leave out an object that is not an MR magnitude image."""
         key = f"{other.digest} {other.kind}"
         if key not in self._left_out:
             self._leave_out(key, other.series_number, f"they are {other.kind}")
 
     def state(self) -> dict[str, Any]:
-        """Return what a restart needs, for JSON."""
+        """Return the state for a restart, as JSON values."""
         return {
-            "expected": None if self._expected is None else self._expected.facts(),
+            "expected": None if self._protocol is None else self._protocol.facts(),
             "former": sorted(self._former),
             "follow": self._follow,
             "left_out": sorted(self._left_out),
@@ -110,26 +112,26 @@ class Roster:
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> "Roster":
-        """Return a roster that goes on where `state` was taken."""
-        expected = Expected.of(state["expected"])
-        roster = cls(expected, state["former"], follow=state["follow"])
+        """Return a roster that continues from a result of `state`."""
+        protocol = ScanProtocol.from_facts(state["expected"])
+        roster = cls(protocol, state["former"], follow=state["follow"])
         roster._left_out = set(state["left_out"])
         roster._rivals = set(state["rivals"])
         roster._clock_s = math.nan if state["clock_s"] is None else state["clock_s"]
         return roster
 
     def _reason(self, parsed: Parsed, own: Series | None) -> str:
-        """Say why an object cannot be of a run; empty where it can."""
+        """Return why an object belongs to no run; empty if it may belong to one."""
         series = parsed.series
         if series.kind:
             return f"they are {series.kind}"
         if series.digest in self._former:
             return "their run has ended; to interrupt a run, pause it"
-        if self._expected is not None:
-            mismatches = self._expected.mismatches(series, parsed.slabs[0])
-            if mismatches:
+        if self._protocol is not None:
+            differences = self._protocol.series_differences(series, parsed.slabs[0])
+            if differences:
                 return (
-                    f"{'; '.join(mismatches)}. If they should be decoded, use the calibration "
+                    f"{'; '.join(differences)}. If they should be decoded, use the calibration "
                     "run's protocol or calibrate again"
                 )
         if own is not None and own.digest == series.digest:
@@ -139,8 +141,8 @@ class Roster:
             )
         return ""
 
-    def _second(self, parsed: Parsed, own: Series) -> str:
-        """Say why an object that could be a run's does not begin another; empty where it does."""
+    def _rejection(self, parsed: Parsed, own: Series) -> str:
+        """Return why an object of the right protocol begins no run; empty if it begins one."""
         if not self._follow:
             return f"the run is series {own.series_number}"
         if not self._is_later(parsed, own):
@@ -153,8 +155,8 @@ class Roster:
     def _is_later(self, parsed: Parsed, own: Series) -> bool:
         """Whether an acquisition began after the newest image of the run.
 
-        A second reconstruction of the run has the run's own times. Where there is no clock, the
-        scanner's numbering of its series decides.
+        A second reconstruction of the run has the same times as the run. Without acquisition times
+        the series number decides.
         """
         clock_s = _clock_s(parsed)
         if math.isnan(clock_s) or math.isnan(self._clock_s):
@@ -172,12 +174,12 @@ def _key(series: Series) -> str:
 
 
 def _clock_s(parsed: Parsed) -> float:
-    """Return an object's acquisition time of day, `nan` where it has none."""
+    """Return an object's acquisition time of day; `nan` if unknown."""
     return min(slab.acquisition_clock_s for slab in parsed.slabs)
 
 
 def _is_after(one_s: float, other_s: float) -> bool:
-    """Whether a time of day is the later one; a session may pass midnight."""
+    """Whether the first time of day is later than the second; a session may pass midnight."""
     return 0 < (one_s - other_s) % _DAY_S < _DAY_S / 2
 
 

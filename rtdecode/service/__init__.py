@@ -1,10 +1,11 @@
-"""The running service: threads, sockets, life cycle."""
+"""The running service: threads, sockets and the runs of a session."""
 
-from rtdecode.service.resume import check_unfinished, resumable
+from rtdecode.pipeline import Decoder
+from rtdecode.service.resume import check_unfinished, resume_settings
 from rtdecode.service.serve import serve
-from rtdecode.service.settings import Decoder, Endpoints, ExitSummary, ServiceSettings
+from rtdecode.service.settings import Endpoints, ExitSummary, ServiceSettings
 from rtdecode.service.start import check_bundle, check_start
-from rtdecode.service.verify import Difference, Verified, computed_with, verify
+from rtdecode.service.verify import Difference, VerifiedRun, recorded_execution, verify
 
 __all__ = [
     "Decoder",
@@ -12,12 +13,12 @@ __all__ = [
     "Endpoints",
     "ExitSummary",
     "ServiceSettings",
-    "Verified",
+    "VerifiedRun",
     "check_bundle",
     "check_start",
     "check_unfinished",
-    "computed_with",
-    "resumable",
+    "recorded_execution",
+    "resume_settings",
     "serve",
     "verify",
 ]

@@ -1,4 +1,4 @@
-"""The operator's dashboard beside a service: a process of its own that ends with it."""
+"""The operator's dashboard as a child process that ends with the service."""
 
 import logging
 import subprocess
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from typing import Self
 
 END_S = 5.0
-"""How long it may take to end by itself."""
+"""Time that the process has to end after the request."""
 
 log = logging.getLogger(__name__)
 
 
-class Beside:
-    """Runs one `rtdecode` command beside the service; whatever becomes of it touches nothing here.
+class DashboardProcess:
+    """Runs `rtdecode dashboard` in a child process; its errors do not affect the service.
 
     Parameters
     ----------
     arguments
-        Of the command.
+        The arguments of `rtdecode`.
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
@@ -39,18 +39,18 @@ class Beside:
             self._process.wait()
 
     def start(self) -> None:
-        """Start it; where that fails, say so and go on."""
+        """Start the process; a failure is logged."""
         command = [sys.executable, "-m", "rtdecode", *self._arguments]
-        # In a group of its own: Ctrl-C is for the service, which ends it.
-        apart = 0
+        # In its own process group: Ctrl-C goes to the service, which ends the process.
+        flags = 0
         if sys.platform == "win32":
-            apart = subprocess.CREATE_NEW_PROCESS_GROUP
+            flags = subprocess.CREATE_NEW_PROCESS_GROUP
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                creationflags=apart,
+                creationflags=flags,
                 start_new_session=sys.platform != "win32",
             )
         except OSError as error:

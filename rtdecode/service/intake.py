@@ -1,4 +1,4 @@
-"""The source's thread: from the source, through the journal, to the queue."""
+"""The source's thread: writes objects to the journal and puts them into the queue."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,13 +15,13 @@ from rtdecode.journal.pack import Entry, Kind, Record
 from rtdecode.sources import Arrival, Context, Source
 
 DEPTH = 64
-"""Objects that may wait to be decoded; more wait in the source."""
+"""Largest number of objects in the queue; further objects wait in the source."""
 WAKE = "inproc://arrived"
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A durable record on its way to the ledger."""
+    """A durable record that has not been applied."""
 
     record: Record
     content: bytes
@@ -34,9 +34,9 @@ class Intake:
     Parameters
     ----------
     source
-        Entered already.
+        Open.
     journal
-        Where objects become durable before they are acknowledged and queued.
+        Makes objects durable before they are acknowledged and queued.
     context, clock
         The service's.
     """
@@ -55,8 +55,8 @@ class Intake:
         self._queue: Queue[Received] = Queue(DEPTH)
         self._stop = Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="source")
-        self._bell: zmq.Socket[bytes] = context.socket(zmq.PULL)
-        self._bell.bind(WAKE)
+        self._wake_up: zmq.Socket[bytes] = context.socket(zmq.PULL)
+        self._wake_up.bind(WAKE)
         self._thread: Future[None]
 
     def __enter__(self) -> Self:
@@ -66,16 +66,16 @@ class Intake:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._pool.shutdown()
-        self._bell.close()
+        self._wake_up.close()
 
     @property
     def exhausted(self) -> bool:
-        """Whether the source has ended and everything from it was taken.
+        """Whether the source has ended and the queue is empty.
 
         Raises
         ------
         Exception
-            Whatever the source's thread died of.
+            The exception that ended the source's thread.
         """
         if not (self._thread.done() and self._queue.empty()):
             return False
@@ -84,17 +84,17 @@ class Intake:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is something to take, or the source is about to bring more."""
+        """Whether the queue has a record, or the source is still reading earlier objects."""
         return not self._queue.empty() or (self._source.behind and not self._thread.done())
 
     def register(self, poller: zmq.Poller) -> None:
-        """Wake `poller` when something arrives."""
-        poller.register(self._bell, zmq.POLLIN)
+        """Wake `poller` when a record arrives."""
+        poller.register(self._wake_up, zmq.POLLIN)
 
     def take(self) -> Received | None:
-        """Return the next record, or `None` if nothing waits."""
-        while self._bell.poll(0):
-            self._bell.recv()
+        """Return the next record; `None` if the queue is empty."""
+        while self._wake_up.poll(0):
+            self._wake_up.recv()
         try:
             return self._queue.get_nowait()
         except Empty:
@@ -102,35 +102,34 @@ class Intake:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing waits to be taken."""
+        """Whether the queue is empty."""
         return self._queue.empty()
 
     def _run(self) -> None:
-        with self._context.socket(zmq.PUSH) as bell:
-            bell.setsockopt(zmq.LINGER, 0)
-            bell.connect(WAKE)
+        with self._context.socket(zmq.PUSH) as sender:
+            sender.setsockopt(zmq.LINGER, 0)
+            sender.connect(WAKE)
             for batch in self._source.batches(self._stop):
                 appended = self._journal.append_objects([_entry(a) for a in batch])
                 self._source.acknowledge([str(a.receipt) for a in appended])
-                self._put(batch, appended, bell)
+                self._put(batch, appended, sender)
 
     def _put(
-        self, batch: Sequence[Arrival], appended: Sequence[Appended], bell: zmq.Socket[bytes]
+        self, batch: Sequence[Arrival], appended: Sequence[Appended], sender: zmq.Socket[bytes]
     ) -> None:
         now_ns = self._clock.monotonic_ns()
-        for arrival, made in zip(batch, appended, strict=True):
-            if made.record is None:
+        for arrival, entry in zip(batch, appended, strict=True):
+            if entry.record is None:
                 continue
-            received = Received(made.record, arrival.content, now_ns)
+            received = Received(entry.record, arrival.content, now_ns)
             while not self._stop.is_set():
                 try:
                     self._queue.put(received, timeout=0.1)
                 except Full:
                     continue
                 break
-            if not bell.poll(0, zmq.POLLOUT):
-                continue  # there are rings enough in the bell
-            bell.send(b"", zmq.NOBLOCK)
+            if sender.poll(0, zmq.POLLOUT):  # otherwise a wake-up is already queued
+                sender.send(b"", zmq.NOBLOCK)
 
 
 def _entry(arrival: Arrival) -> Entry:

@@ -1,13 +1,13 @@
-"""From an object's bytes to its place in a run; counted, and told to the operator."""
+"""From an object's bytes to its place in a run, with counts and messages to the operator."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 
-from rtdecode import parsing
+from rtdecode import raw
 from rtdecode.clock import Clock
 from rtdecode.dicom import OtherImageError
 from rtdecode.errors import VolumeError
-from rtdecode.journal import Journal
+from rtdecode.journal import Journal, Tally
 from rtdecode.journal.pack import Record
 from rtdecode.ledger import Ledger, LedgerReceipt
 from rtdecode.types import Skipped, Stamps, Volume
@@ -15,47 +15,47 @@ from rtdecode.types import Skipped, Stamps, Volume
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Counts:
-    """What a run's objects were."""
-
-    objects: int = 0
-    unreadable: int = 0
-    left_out: int = 0
-    conflicts: int = 0
-
-
 class Objects:
-    """Reads objects and hands them to a ledger.
+    """Reads objects and adds them to a ledger.
 
     Parameters
     ----------
-    journal, clock
-        What it works with.
+    journal
+        Receives the notices to the operator.
+    clock
+        For the stamps.
     """
 
     def __init__(self, journal: Journal, clock: Clock) -> None:
-        self.counts = Counts()
+        self.tally = Tally()
+        """The counts of the newest run."""
         self.detail = ""
-        """The last thing an operator should know."""
+        """The newest message to the operator."""
         self._journal = journal
         self._clock = clock
 
     def add(
         self, ledger: Ledger, run: int, record: Record, content: bytes, journalled_ns: int
     ) -> tuple[LedgerReceipt | None, list[Volume | Skipped]]:
-        """Give an object its place; `None` for one that cannot be read."""
-        self.counts.objects += 1
-        # By its number and digest, never by its name: scanners name files after participants.
-        shown = f"object {record.number} ({record.header['sha256'][:8]})"
-        noticed = ledger.notice
+        """Add an object to a ledger.
+
+        Returns
+        -------
+        tuple of LedgerReceipt and list
+            The receipt, `None` for an object that cannot be read, and the items that the ledger
+            gives out.
+        """
+        self._count("objects")
+        # A message never gives the object's name: scanners name files after participants.
+        name = f"object {record.number} ({record.header['sha256'][:8]})"
+        previous_notice = ledger.notice
         items: list[Volume | Skipped] = []
         try:
-            parsed = parsing.parse(content, shown)
+            parsed = raw.parse_object(content, name)
         except OtherImageError as other:
             receipt = ledger.leave_out(other)
         except VolumeError as error:
-            self.counts.unreadable += 1
+            self._count("unreadable")
             self.detail = str(error)
             log.warning("left out: %s", error)
             return None, []
@@ -64,16 +64,23 @@ class Objects:
             stamps = Stamps(int(record.header["received_ns"]), journalled_ns, now_ns)
             receipt, items = ledger.add(parsed, stamps, now_ns)
         if receipt is LedgerReceipt.WRONG_SERIES:
-            self.counts.left_out += 1
-            if ledger.notice != noticed:
-                self._tell(record, run, receipt, ledger.notice)
+            self._count("left_out")
+            if ledger.notice != previous_notice:
+                self._report(record, run, receipt, ledger.notice)
         elif receipt is LedgerReceipt.CONFLICT:
-            self.counts.conflicts += 1
-            self._tell(record, run, receipt, ledger.conflict)
+            self._count("conflicts")
+            self._report(record, run, receipt, ledger.conflict)
         elif receipt is LedgerReceipt.LATE:
-            log.warning("%s came after its volume was given up", shown)
+            log.warning("%s came after its volume was given up", name)
         return receipt, items
 
-    def _tell(self, record: Record, run: int, receipt: LedgerReceipt, text: str) -> None:
+    def store_tally(self, run: int) -> None:
+        """Write the tally of a run to the journal."""
+        self._journal.write_tally(run, **asdict(self.tally))
+
+    def _count(self, name: str) -> None:
+        self.tally = replace(self.tally, **{name: getattr(self.tally, name) + 1})
+
+    def _report(self, record: Record, run: int, receipt: LedgerReceipt, text: str) -> None:
         self.detail = text
-        self._journal.note(record.number, run, receipt, text)
+        self._journal.add_notice(record.number, run, receipt, text)

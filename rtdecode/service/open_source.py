@@ -1,4 +1,4 @@
-"""What settings ask for: checked before anything is touched, then opened."""
+"""Checks the settings of a service, and opens its source and keys."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +10,7 @@ from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError
 from rtdecode.journal.pack import Record
 from rtdecode.keys import ServiceKeys, service_keys
-from rtdecode.service.rules import Runs
-from rtdecode.service.settings import ServiceSettings
+from rtdecode.service.settings import Runs, ServiceSettings
 from rtdecode.sources import (
     Context,
     FolderSource,
@@ -27,8 +26,8 @@ from rtdecode.wire import listening
 SOURCES = f"folder:PATH, {FORM}, zmq:, pyneal://HOST:PORT or recording:PATH"
 
 
-def wrong_endpoints(settings: ServiceSettings) -> list[str]:
-    """Return what is wrong with where the service is to listen, in words."""
+def endpoint_problems(settings: ServiceSettings) -> list[str]:
+    """Return the problems of the addresses at which the service listens."""
     problems: list[str] = []
     for endpoint in (settings.outcomes, settings.control, settings.ingest):
         try:
@@ -38,15 +37,15 @@ def wrong_endpoints(settings: ServiceSettings) -> list[str]:
     return problems
 
 
-def check(settings: ServiceSettings) -> None:
-    """Refuse settings that cannot work, all at once.
+def check_settings(settings: ServiceSettings) -> None:
+    """Refuse settings that cannot work.
 
     Raises
     ------
     ConfigError
-        With every problem.
+        The message lists every problem.
     """
-    problems = wrong_endpoints(settings)
+    problems = endpoint_problems(settings)
     try:
         open_keys(settings)
     except ConfigError as error:
@@ -72,12 +71,12 @@ def check(settings: ServiceSettings) -> None:
 
 
 def check_source(source: str, session: Path) -> None:
-    """Refuse a source that is none or is not there, or that the session's folder lies in.
+    """Refuse a source that is unknown or missing, or a folder that contains the session's folder.
 
     Raises
     ------
     ConfigError
-        The message names the forms that a source has, or what is wrong with this one.
+        The message names the possible forms of a source, or the problem of this one.
     """
     kind, _, path = source.partition(":")
     if source.startswith(SCHEME):
@@ -90,23 +89,23 @@ def check_source(source: str, session: Path) -> None:
         raise ConfigError(f"source {source!r} names no path; it is {SOURCES}")
     elif kind == "folder" and session.resolve().is_relative_to(Path(path).resolve()):
         raise ConfigError(
-            f"session folder {session} lies inside the source folder {path}, where its own files "
-            "would be taken for the scanner's; choose another place for it"
+            f"session folder {session} lies inside the source folder {path}, where its files "
+            "would be read as the scanner's; choose another place for it"
         )
     elif kind == "folder":
         check_folder(Path(path))
     elif kind == "recording":
         with RecordingSource(Path(path), SystemClock()):
-            pass  # it holds a run
+            pass  # opening checks that it holds a run
 
 
 def open_keys(settings: ServiceSettings) -> ServiceKeys | None:
-    """Return the keys that the settings name, `None` where they name none.
+    """Return the keys that the settings name; `None` without keys.
 
     Raises
     ------
     ConfigError
-        Something in their folder is missing or wrong.
+        A file in their folder is missing or wrong.
     """
     return None if settings.keys is None else service_keys(settings.keys)
 
@@ -119,7 +118,7 @@ def open_source(
     recorded: Sequence[Record],
     keys: ServiceKeys | None = None,
 ) -> Source:
-    """Return the source that checked settings name, not yet entered.
+    """Return the source of checked settings, not yet open.
 
     Parameters
     ----------
@@ -130,7 +129,7 @@ def open_source(
     recorded
         The session's log so far.
     keys
-        Whom to let in.
+        The service's keys, if it has any.
     """
     if settings.source.startswith(SCHEME):
         return PynealSource(settings.source, context, clock, repetition_time_s, recorded)
@@ -143,7 +142,7 @@ def open_source(
             patience_s=settings.file_patience_s,
         )
     if kind == "dicom":
-        # Half a second to import, for those who need it.
+        # Its import takes half a second.
         from rtdecode.sources.dicom_receiver import DicomSource
 
         return DicomSource(parse_dicom_address(settings.source), clock)

@@ -1,7 +1,6 @@
-"""Outcomes: numbered, compared with those on record or recorded, then published."""
+"""Numbers outcomes, and records them or compares them with the record."""
 
 from array import array
-from collections.abc import Callable
 from dataclasses import replace
 
 from rtdecode.clock import Clock
@@ -16,74 +15,69 @@ class Recorder:
 
     Parameters
     ----------
-    journal, clock
-        What it works with.
-    publish
-        Called with each outcome once it is durable.
+    journal
+        Stores the outcomes.
+    clock
+        For the stamps.
     deadline_s
-        A decision that is recorded later than this after its volume's last byte is late.
+        Longest time from a volume's last byte to its recorded decision; a later one is late.
     """
 
-    def __init__(
-        self,
-        journal: Journal,
-        clock: Clock,
-        publish: Callable[[Numbered], None],
-        deadline_s: float,
-    ) -> None:
+    def __init__(self, journal: Journal, clock: Clock, deadline_s: float) -> None:
         self.sequence = journal.last_sequence()
+        """The number of the newest outcome."""
         self.decisions = self.skipped = self.late = 0
         self.latencies_ms = array("d")
-        """Of the decisions since the service began: 8 bytes each, 80 kB for 10,000."""
+        """Latencies of the decisions since the service started: 8 bytes each."""
         self._deadline_s = deadline_s
         self._journal = journal
         self._clock = clock
-        self._publish = publish
-        self._expected: dict[int, bytes] = {}
+        self._recorded: dict[int, bytes] = {}
+        """Outcomes of the record that are still to be compared, by sequence number."""
 
     @property
-    def behind(self) -> int:
-        """Up to which sequence number outcomes are only compared; 0 where none is."""
-        return max(self._expected, default=0)
+    def compare_until(self) -> int:
+        """The last sequence number that is only compared with the record; 0 for none."""
+        return max(self._recorded, default=0)
 
     def begin(self) -> None:
         """Count a new run."""
         self.decisions = self.skipped = self.late = 0
 
     def resume(self, sequence: int, recorded: list[Numbered]) -> None:
-        """Go on after a sequence number, in a run that has outcomes on record."""
+        """Continue after a sequence number, in a run with recorded outcomes."""
         self.sequence = sequence
         for numbered in recorded:
             self._count(numbered)
             if numbered.sequence > sequence:
-                self._expected[numbered.sequence] = deterministic(numbered.outcome)
+                self._recorded[numbered.sequence] = deterministic(numbered.outcome)
 
-    def take(self, run: int, outcome: Outcome) -> None:
-        """Give an outcome its number, and compare or record it.
+    def take(self, run: int, outcome: Outcome) -> Numbered | None:
+        """Give an outcome its number and record it; return `None` if it was recorded before.
 
         Raises
         ------
         RunError
-            It is not the one on record, or the disk is full or failing.
+            It differs from the recorded outcome, or the disk is full or fails.
         """
         self.sequence += 1
         numbered = Numbered(self._journal.session, run, self.sequence, outcome)
-        if self._expected:
-            self._verify(numbered)
-        else:
-            self._record(numbered)
+        if self._recorded:
+            self._compare(numbered)
+            return None
+        return self._record(numbered)
 
-    def _verify(self, numbered: Numbered) -> None:
-        expected = self._expected.pop(numbered.sequence, None)
-        if expected != deterministic(numbered.outcome):
+    def _compare(self, numbered: Numbered) -> None:
+        recorded = self._recorded.pop(numbered.sequence, None)
+        if recorded != deterministic(numbered.outcome):
             raise RunError(
                 f"run {numbered.run}, volume {numbered.index}: the recomputed outcome is not the "
                 "recorded one. The machine, the execution provider or the thread count may have "
-                "changed; go on with those the run began with, or begin a new session. "
+                "changed; continue with those of the run's beginning, or begin a new session. "
                 "Everything recorded is kept"
             )
 
-    def _record(self, numbered: Numbered) -> None:
+    def _record(self, numbered: Numbered) -> Numbered:
         self._journal.record(numbered)
         now_ns = self._clock.monotonic_ns()
         stamps = replace(numbered.outcome.stamps, recorded_ns=now_ns)
@@ -91,8 +85,8 @@ class Recorder:
         late = False
         if isinstance(outcome, Decision):
             age_s = (now_ns - stamps.received_ns) / 1e9
-            # What is decided from the log again has outlived the service that received it, and the
-            # clock may have begun anew since.
+            # Without this stamp the volume was read again from the log after a restart, and the
+            # clock may have started anew.
             late = not stamps.journalled_ns or age_s > self._deadline_s
             outcome = replace(outcome, late=late)
             if stamps.received_ns and stamps.journalled_ns:
@@ -100,7 +94,7 @@ class Recorder:
         self._journal.stamp(numbered.sequence, now_ns, late=late)
         numbered = replace(numbered, outcome=outcome)
         self._count(numbered)
-        self._publish(numbered)
+        return numbered
 
     def _count(self, numbered: Numbered) -> None:
         if isinstance(numbered.outcome, Decision):

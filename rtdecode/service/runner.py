@@ -1,386 +1,329 @@
-"""One session's runs: records of the log in, outcomes out; no threads and no sockets."""
+"""The runs of a session: records of the log in, outcomes and checkpoints out.
+
+No threads and no sockets.
+"""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from rtdecode.clock import Clock
 from rtdecode.errors import RunError
-from rtdecode.journal import Checkpoint, Journal, RunInfo, newest_checkpoint
+from rtdecode.journal import Checkpoint, Journal, RunInfo, Tally, newest_checkpoint
 from rtdecode.journal.pack import Kind, Record, first_of
-from rtdecode.ledger import Ledger, LedgerReceipt
-from rtdecode.lifecycle import OPEN, LifecycleEvent, after
-from rtdecode.service.deciding import decide, told_by
-from rtdecode.service.objects import Counts, Objects
+from rtdecode.ledger import LedgerReceipt
+from rtdecode.lifecycle import LifecycleEvent
+from rtdecode.pipeline import Decoder, decide
+from rtdecode.service.log_cursor import LogCursor
+from rtdecode.service.objects import Objects
 from rtdecode.service.recorder import Recorder
-from rtdecode.service.resume import check_same
-from rtdecode.service.rules import Rules
-from rtdecode.service.settings import Decoder
+from rtdecode.service.resume import check_same_bundle
+from rtdecode.service.session_run import SessionRun
+from rtdecode.service.settings import Rules, RunOptions
 from rtdecode.types import Skipped, Volume
-from rtdecode.wire import Numbered, RunState
+from rtdecode.wire import Numbered
 
 log = logging.getLogger(__name__)
 
-_BEGINS = (LedgerReceipt.PLACED, LedgerReceipt.COMPLETED)
+Output = Numbered | Checkpoint
+"""An outcome that is durable and can be published, or a checkpoint to write."""
+
+_KINDS = {
+    LifecycleEvent.END: Kind.END,
+    LifecycleEvent.PAUSE: Kind.PAUSE,
+    LifecycleEvent.RESUME: Kind.RESUME,
+}
 
 
 class Runner:
     """Applies the log, record by record, to the ledger and the decoder.
 
-    What it does depends on the log alone, so that applying it again after a crash, from a
-    checkpoint on, gives the same outcomes; those that were recorded before are compared.
+    The outcomes depend on the log alone. Applying it again after a crash, from a checkpoint on,
+    gives the same outcomes; those that were recorded before are compared.
+
+    Methods that return an iterator of `Output` work while it is consumed: each outcome is yielded
+    before the next volume is decided. The caller must consume all of it.
 
     Parameters
     ----------
-    journal, decoder, clock
-        What it works with; the decoder is in its initial state.
-    publish
-        Called with each outcome once it is durable.
-    keep
-        Called with a checkpoint now and then; it may be dropped.
-    rules
-        How runs begin; a run that was begun before keeps its own.
-    volumes
-        The run is complete after this many; 0: never.
-    checkpoint_volumes
-        A checkpoint after this many.
-    patience_s
-        The ledger's.
-    deadline_s
-        The recorder's; one repetition time by default.
+    journal
+        The session's.
+    decoder
+        In its initial state.
+    clock
+        For stamps and deadlines.
+    options
+        The options of the runs.
     """
 
     def __init__(
-        self,
-        journal: Journal,
-        decoder: Decoder,
-        clock: Clock,
-        publish: Callable[[Numbered], None],
-        keep: Callable[[Checkpoint], None],
-        *,
-        rules: Rules | None = None,
-        volumes: int = 0,
-        checkpoint_volumes: int = 10,
-        patience_s: float | None = None,
-        deadline_s: float | None = None,
+        self, journal: Journal, decoder: Decoder, clock: Clock, options: RunOptions | None = None
     ) -> None:
-        self.state: RunState = "idle"
-        self.run = 0
-        self.objects = Objects(journal, clock)
+        options = options or RunOptions()
+        deadline_s = options.deadline_s
         self.deadline_s = decoder.repetition_time_s if deadline_s is None else deadline_s
-        self.outcomes = Recorder(journal, clock, publish, self.deadline_s)
+        self.objects = Objects(journal, clock)
+        self.outcomes = Recorder(journal, clock, self.deadline_s)
+        self.run = SessionRun(decoder.protocol, options.patience_s)
+        self.run.checkpoint_sequence = self.outcomes.sequence
+        self._cursor = LogCursor(journal)
         self._journal = journal
         self._decoder = decoder
         self._clock = clock
-        self._keep = keep
-        self._next_rules = rules or Rules()
-        self._volumes = volumes
-        self._checkpoint_volumes = checkpoint_volumes
-        self._patience_s = patience_s
+        self._options = options
+        self._next_rules = options.rules
         self._initial = decoder.state()
-        self._rules = self._next_rules
-        self._ledger = Ledger(patience_s)
-        self._door: Ledger | None = None
-        """Between runs: judges what may begin the next one, where volumes may."""
-        self._applied = 0
-        self._ahead: set[int] = set()
-        """Records that took effect before the last ones ahead of them in the log."""
-        self._feed_from = 0
-        self._fed = Counts()
-        self._kept = self.outcomes.sequence
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a run that has not ended."""
-        return self.state in OPEN
 
     @property
     def complete(self) -> bool:
         """Whether the run has all its volumes."""
-        return 0 < self._volumes <= self._ledger.next_index
+        return 0 < self._options.volumes <= self.run.ledger.next_index
 
-    def open(self, recorded: Mapping[str, Any] | None = None) -> None:
-        """Go on with the session's unfinished run, or make ready for the next one.
+    def open(self, recorded: Mapping[str, Any] | None = None) -> Iterator[Output]:
+        """Continue the session's unfinished run, or prepare for the next one.
 
         Parameters
         ----------
         recorded
-            The start of the run that is played again, where one is: its rules hold.
+            The header of the start of a recorded run that is played again: its rules apply.
 
         Raises
         ------
         ConfigError
-            The unfinished run was decided by another bundle.
+            Another bundle decided the unfinished run.
         RunError
-            Its recomputed outcomes are not the recorded ones.
+            Its recomputed outcomes differ from the recorded ones.
         """
         if recorded is not None:
-            self._next_rules = replace(Rules.of(recorded), runs="volume")
+            self._next_rules = replace(Rules.from_header(recorded), runs="volume")
         newest = self._journal.newest_run()
-        if newest is not None and newest.ended:
-            self._look_at_the_rest(newest)
-        elif newest is not None:
-            self._resume(newest)
+        if newest is None:
+            self._cursor.position = len(self._journal.records)
+        elif newest.ended:
+            yield from self._apply_after_end(newest)
         else:
-            self._applied = len(self._journal.records)
-        # A run whose end was in the log already has ended only now, as it would have then.
+            yield from self._resume(newest)
+        # The log may hold the end of the unfinished run: that end does not start another one.
         fresh = newest is None or newest.ended
-        if fresh and not self.is_open and self._next_rules.runs != "command":
-            self.carry_out(LifecycleEvent.START)
+        if fresh and not self.run.is_open and self._next_rules.runs != "command":
+            self._start()
 
-    def carry_out(self, event: LifecycleEvent) -> bool:
-        """Carry out a command that is possible; `False` while records wait to be applied."""
+    def carry_out(self, event: LifecycleEvent) -> Iterable[Output] | None:
+        """Carry out a command that is possible; `None` while records wait to take effect."""
         if event is LifecycleEvent.START:
-            return self._start()
-        kind = {
-            LifecycleEvent.END: Kind.END,
-            LifecycleEvent.PAUSE: Kind.PAUSE,
-            LifecycleEvent.RESUME: Kind.RESUME,
-        }[event]
-        facts: dict[str, Any] = {"run": self.run}
+            return () if self._start() else None
+        header: dict[str, Any] = {"run": self.run.number}
         if event is LifecycleEvent.END:
-            facts |= {"series": self._ledger.series, "rivals": self._ledger.rivals}
-        record = self._journal.append_event(kind, facts, self._applied)
-        if record is None:
-            return False
-        self.apply(record, b"")
-        return True
+            ledger = self.run.ledger
+            header |= {"series": ledger.series, "rivals": ledger.rivals}
+        record = self._cursor.append(_KINDS[event], header)
+        return None if record is None else self.apply(record, b"")
 
-    def stop(self) -> None:
-        """Leave an open run as it is, to be gone on with."""
-        if self.is_open:
-            self.checkpoint()
-            self._journal.tally(self.run, **asdict(self.objects.counts))
-        self._go(LifecycleEvent.SHUTDOWN)
+    def stop(self) -> Checkpoint | None:
+        """Stop without ending the run, so that it can be resumed."""
+        checkpoint = self._checkpoint()
+        if self.run.is_open:
+            self.objects.store_tally(self.run.number)
+        self.run.apply(LifecycleEvent.SHUTDOWN)
+        return checkpoint
 
-    def fault(self, what: str) -> None:
-        """Note what stopped the service."""
-        self._go(LifecycleEvent.FAULT)
-        self.objects.detail = what
+    def fault(self, reason: str) -> None:
+        """Store what stopped the service."""
+        self.run.apply(LifecycleEvent.FAULT)
+        self.objects.detail = reason
 
-    def apply(self, record: Record, content: bytes, journalled_ns: int = 0) -> None:
-        """Let one record of the log take effect."""
-        self._advance(record.number + 1)
+    def apply(self, record: Record, content: bytes, journalled_ns: int = 0) -> Iterator[Output]:
+        """Apply one record of the log."""
+        run = self.run
+        self._cursor.move_to(record.number + 1)
         if record.kind is Kind.OBJECT:
-            self._add(record, content, journalled_ns)
-        elif not self.is_open:
+            yield from self._add(record, content, journalled_ns)
+        elif not run.is_open:
             return
-        elif record.kind is Kind.GIVE_UP and record.header["index"] >= self._ledger.next_index:
-            self._emit(self._ledger.give_up(record.header["index"]))
+        elif record.kind is Kind.GIVE_UP and record.header["index"] >= run.ledger.next_index:
+            yield from self._decide(run.ledger.give_up(record.header["index"]))
         elif record.kind is Kind.PAUSE:
-            self._go(LifecycleEvent.PAUSE)
+            run.apply(LifecycleEvent.PAUSE)
         elif record.kind is Kind.RESUME:
-            self._go(LifecycleEvent.RESUME)
+            run.apply(LifecycleEvent.RESUME)
         elif record.kind is Kind.END:
-            self._close()
-            self._journal.tally(self.run, **asdict(self.objects.counts))
-            self._journal.run_ended(self.run)
-            self._go(LifecycleEvent.END)
-        if not self._ledger.pending:
-            self._feed_from, self._fed = self._applied, replace(self.objects.counts)
-        if self.outcomes.sequence - self._kept >= self._checkpoint_volumes:
-            self.checkpoint()
+            yield from self._close()
+            self.objects.store_tally(run.number)
+            self._journal.end_run(run.number)
+            run.apply(LifecycleEvent.END)
+        if not run.ledger.pending:
+            run.replay_from, run.replay_tally = self._cursor.position, self.objects.tally
+        if self.outcomes.sequence - run.checkpoint_sequence >= self._options.checkpoint_volumes:
+            checkpoint = self._checkpoint()
+            if checkpoint is not None:
+                yield checkpoint
 
-    def judge_deadlines(self) -> None:
-        """Give up volumes that were waited for in vain, unless records wait to be applied."""
-        if not self.is_open:
+    def judge_deadlines(self) -> Iterator[Output]:
+        """Give up volumes whose deadline has passed, unless records wait to take effect."""
+        if not self.run.is_open:
             return
-        for index in self._ledger.overdue(self._clock.monotonic_ns()):
-            if index < self._ledger.next_index:
+        for index in self.run.ledger.overdue(self._clock.monotonic_ns()):
+            if index < self.run.ledger.next_index:
                 continue
-            record = self._journal.append_event(Kind.GIVE_UP, {"index": index}, self._applied)
+            record = self._cursor.append(Kind.GIVE_UP, {"index": index})
             if record is None:
                 return
-            self.apply(record, b"")
+            yield from self.apply(record, b"")
 
-    def checkpoint(self) -> None:
-        """Offer a checkpoint of the run as it stands."""
-        if not self.is_open or self.outcomes.behind:
-            return
-        self._kept = self.outcomes.sequence
-        self._keep(
-            Checkpoint(
-                self.run,
-                self._decoder.bundle_digest,
-                self.outcomes.sequence,
-                self._feed_from,
-                self._ledger.state(),
-                self._decoder.state(),
-                self.state == "paused",
-                asdict(self._fed),
-            )
+    def _checkpoint(self) -> Checkpoint | None:
+        """Return a checkpoint; `None` without a run, or while outcomes are only compared."""
+        run = self.run
+        if not run.is_open or self.outcomes.compare_until:
+            return None
+        run.checkpoint_sequence = self.outcomes.sequence
+        return Checkpoint(
+            run=run.number,
+            bundle=self._decoder.bundle_digest,
+            sequence=self.outcomes.sequence,
+            feed_from=run.replay_from,
+            ledger=run.ledger.state(),
+            pipeline=self._decoder.state(),
+            paused=run.state == "paused",
+            counts=asdict(run.replay_tally),
         )
 
-    def _advance(self, applied: int) -> None:
-        self._applied = applied
-        while self._applied in self._ahead:
-            self._applied += 1
-
-    def _go(self, event: LifecycleEvent) -> None:
-        self.state = after(self.state, [event])
-
     def _start(self, first: Record | None = None) -> bool:
-        """Open the next run, with a record that came or with the next one."""
-        former = dict.fromkeys((*self._next_rules.former, *self._rules.former))
+        """Start the next run, with an object or with the next record; `False`: not possible yet."""
+        run, protocol = self.run, self._decoder.protocol
+        former = dict.fromkeys((*self._next_rules.former, *run.rules.former))
         rules = replace(self._next_rules, former=tuple(former))
-        expected = self._decoder.expected
-        facts = {
-            "run": self.run + 1,
+        header = {
+            "run": run.number + 1,
             "bundle": self._decoder.bundle_digest,
             "classes": self._decoder.classes,
-            "expected": None if expected is None else expected.facts(),
+            "expected": None if protocol is None else protocol.facts(),
             **rules.header(),
         }
-        if first is None:
-            record = self._journal.append_event(Kind.START, facts, self._applied)
-            if record is None:
-                return False
-        else:
-            record = self._journal.append_start(facts, first.number)
-        # A crash before the start was in the log leaves the run before it to be gone on with.
-        self._journal.run_ended(self.run)
-        self._ahead.add(record.number)
-        self._advance(self._applied)
+        start = self._cursor.append_start(header, first)
+        if start is None:
+            return False
+        # A crash before the start is in the log leaves the previous run unfinished.
+        self._journal.end_run(run.number)
         self._decoder.restore(self._initial)
-        self._begin(self.run + 1, rules)
-        self._feed_from = first_of(record)
+        self._begin(run.number + 1, rules)
+        run.replay_from = first_of(start)
         return True
 
-    def _begin(self, run: int, rules: Rules) -> None:
-        self._go(LifecycleEvent.NEXT if self.is_open else LifecycleEvent.START)
-        self.run = run
-        self.objects.counts, self._fed = Counts(), Counts()
+    def _begin(self, number: int, rules: Rules) -> None:
+        self.run.begin(number, rules, self.outcomes.sequence)
+        self.objects.tally = Tally()
         self.outcomes.begin()
-        self._rules = rules
-        self._ledger, self._door = self._new_ledger(rules), None
-        self._kept = self.outcomes.sequence
-        self._journal.run_began(
-            run,
+        self._journal.begin_run(
+            number,
             self._decoder.bundle_digest,
             self._decoder.classes,
             self._decoder.repetition_time_s,
         )
 
-    def _new_ledger(self, rules: Rules) -> Ledger:
-        return Ledger(
-            self._patience_s,
-            self._decoder.expected,
-            follow=rules.runs == "series",
-            former=rules.former,
-        )
+    def _close(self) -> Iterator[Output]:
+        """Give every volume of the run its outcome, and wait for the next run."""
+        run = self.run
+        yield from self._decide(run.ledger.close())
+        run.wait_for_next(run.rules, run.ledger.series, run.ledger.rivals)
 
-    def _close(self) -> None:
-        """Give every volume of the run its outcome, and wait for what begins the next one."""
-        self._emit(self._ledger.close())
-        self._between(self._rules, self._ledger.series, self._ledger.rivals)
+    def _apply_after_end(self, newest: RunInfo) -> Iterator[Output]:
+        """Apply the records after the end of the last run again."""
+        run = self.run
+        ends = self._journal.records.events(Kind.END)
+        end = [record for record in ends if record.header["run"] == newest.run][-1]
+        run.number, run.state = newest.run, "ended"
+        rules = Rules.from_header(newest.start.header)
+        run.wait_for_next(rules, end.header.get("series"), end.header.get("rivals", ()))
+        self._cursor.position = end.number + 1
+        yield from self._apply_remaining()
+        if not run.is_open:
+            run.state, run.next_ledger = "idle", None
 
-    def _between(self, rules: Rules, series: str | None, rivals: Sequence[str]) -> None:
-        former = rules.former if series is None else (*rules.former, series)
-        self._rules = replace(rules, former=former)
-        # What had come second to the run does not begin one by what is left of it.
-        waiting = replace(self._rules, former=(*former, *rivals))
-        self._door = None if rules.runs == "command" else self._new_ledger(waiting)
-
-    def _look_at_the_rest(self, newest: RunInfo) -> None:
-        """Judge what came after the end of the last run, as it was judged when it came."""
-        ended = self._journal.records.events(Kind.END)
-        ends = [record for record in ended if record.header["run"] == newest.run]
-        self.run, self.state = newest.run, "ended"
-        header = ends[-1].header
-        rules = Rules.of(newest.start.header)
-        self._between(rules, header.get("series"), header.get("rivals", ()))
-        self._applied = ends[-1].number + 1
-        self._feed()
-        if not self.is_open:
-            self.state, self._door = "idle", None
-
-    def _resume(self, unfinished: RunInfo) -> None:
-        header = unfinished.start.header
-        check_same(self._journal.folder, str(header["bundle"]), self._decoder.bundle_digest)
-        self._journal.run_ended(unfinished.run - 1)  # where a crash came between the two
-        self._begin(unfinished.run, Rules.of(header))
-        before = self._journal.sequence_before(self.run)
+    def _resume(self, unfinished: RunInfo) -> Iterator[Output]:
+        """Continue an unfinished run, from its newest checkpoint if there is one."""
+        run, header = self.run, unfinished.start.header
+        check_same_bundle(self._journal.folder, str(header["bundle"]), self._decoder.bundle_digest)
+        # A crash may have come between the start of this run and the end of the previous one.
+        self._journal.end_run(unfinished.run - 1)
+        self._begin(unfinished.run, Rules.from_header(header))
+        before = self._journal.sequence_before(run.number)
         recorded = self._journal.outcomes(since=before)
-        newest = newest_checkpoint(self._journal.checkpoints, self.run)
-        self._applied = first_of(unfinished.start)
-        if newest is None:
+        checkpoint = newest_checkpoint(self._journal.checkpoints, run.number)
+        if checkpoint is None:
             self._decoder.restore(self._initial)
             self.outcomes.resume(before, recorded)
+            self._cursor.position = first_of(unfinished.start)
         else:
-            self._decoder.restore(newest.pipeline)
-            self._ledger = Ledger.restore(newest.ledger)
-            self.outcomes.resume(newest.sequence, recorded)
-            self._applied = newest.feed_from
-            self.objects.counts = Counts(**newest.counts)
-            for numbered in recorded:
-                if numbered.sequence <= newest.sequence:
-                    self.state = after(self.state, told_by(numbered.outcome))
-            if newest.paused:
-                self._go(LifecycleEvent.PAUSE)
-        self._feed_from, self._fed = self._applied, replace(self.objects.counts)
-        self._kept = self.outcomes.sequence
-        log.info("going on with run %d after %d outcomes", self.run, len(recorded))
-        self._feed()
-        if self.outcomes.behind and not self.complete:
-            raise RunError(_damaged(self.run, self.outcomes))
+            self._decoder.restore(checkpoint.pipeline)
+            self.outcomes.resume(checkpoint.sequence, recorded)
+            self._cursor.position = checkpoint.feed_from
+            self.objects.tally = Tally(**checkpoint.counts)
+            decided = [n.outcome for n in recorded if n.sequence <= checkpoint.sequence]
+            run.restore(checkpoint, decided)
+        run.replay_from, run.replay_tally = self._cursor.position, self.objects.tally
+        run.checkpoint_sequence = self.outcomes.sequence
+        log.info("run %d continues after %d outcomes", run.number, len(recorded))
+        yield from self._apply_remaining()
+        if not self.complete:
+            self._require_compared()
 
-    def _feed(self) -> None:
-        records = self._journal.records
-        # What takes effect may add records; they have taken effect, then.
-        for number in range(self._applied, len(records)):
-            record = records[number]
-            content = self._journal.body(record) if record.kind is Kind.OBJECT else b""
-            self.apply(record, content)
+    def _apply_remaining(self) -> Iterator[Output]:
+        for record, content in self._cursor.remaining():
+            yield from self.apply(record, content)
 
-    def _add(self, record: Record, content: bytes, journalled_ns: int) -> None:
-        ledger = self._ledger if self.is_open else self._door
+    def _add(self, record: Record, content: bytes, journalled_ns: int) -> Iterator[Output]:
+        run, tally = self.run, self.objects.tally
+        between_runs = not run.is_open
+        ledger = run.next_ledger if between_runs else run.ledger
         if ledger is None:
-            log.info("object %d came outside a run; it is kept, and not decoded", record.number)
+            log.info("object %d arrived between runs; it is kept, and not decoded", record.number)
             return
-        series, counts = self._ledger.series, replace(self.objects.counts)
-        receipt, items = self.objects.add(ledger, self.run, record, content, journalled_ns)
-        if ledger is self._door:
-            self.objects.counts = counts  # those of the run that is over
-            if receipt not in _BEGINS:
+        series = run.ledger.series
+        receipt, items = self.objects.add(ledger, run.number, record, content, journalled_ns)
+        if between_runs:
+            self.objects.tally = tally  # of the previous run, which has ended
+            if receipt not in (LedgerReceipt.PLACED, LedgerReceipt.COMPLETED):
                 return
-        if ledger is self._door or receipt is LedgerReceipt.NEXT_RUN:
-            self._follow(record)
-            _, items = self.objects.add(self._ledger, self.run, record, content, journalled_ns)
-        self._emit(items)
-        if self._ledger.series != series:
+        if between_runs or receipt is LedgerReceipt.NEXT_RUN:
+            yield from self._start_next(record)
+            _, items = self.objects.add(run.ledger, run.number, record, content, journalled_ns)
+        yield from self._decide(items)
+        if run.ledger.series != series:
             log.info(
-                "run %d is series %d; a volume that is overtaken is waited for %.3g s",
-                self.run,
-                self._ledger.series_number,
-                self._ledger.patience_s,
+                "run %d is series %d; the ledger waits %.3g s for a missing volume",
+                run.number,
+                run.ledger.series_number,
+                run.ledger.patience_s,
             )
 
-    def _follow(self, record: Record) -> None:
-        """Begin the next run with an object, and end the one before it."""
-        if self.is_open:
-            self._close()
-            if self.outcomes.behind:
-                raise RunError(_damaged(self.run, self.outcomes))
-            self._journal.tally(self.run, **asdict(self.objects.counts))
+    def _start_next(self, record: Record) -> Iterator[Output]:
+        """Start the next run with an object, and end the run before it."""
+        if self.run.is_open:
+            yield from self._close()
+            self._require_compared()
+            self.objects.store_tally(self.run.number)
         self._start(record)
-        log.warning("another series has begun: run %d", self.run)
+        log.warning("another series has begun: run %d", self.run.number)
 
-    def _emit(self, items: list[Volume | Skipped]) -> None:
+    def _decide(self, items: list[Volume | Skipped]) -> Iterator[Output]:
+        run, volumes = self.run, self._options.volumes
         for item in items:
-            if 0 < self._volumes <= item.index:
+            if 0 < volumes <= item.index:
                 return
-            dummies, paused = self._rules.dummies, self.state == "paused"
-            outcome = decide(self._decoder, item, dummies, paused=paused)
-            self.outcomes.take(self.run, outcome)
-            self.state = after(self.state, told_by(outcome))
-        if self.complete:  # it only waits for its end
-            self._ledger.settle()
+            outcome = decide(self._decoder, item, run.rules.dummies, paused=run.state == "paused")
+            numbered = self.outcomes.take(run.number, outcome)
+            run.apply_outcome(outcome)
+            if numbered is not None:
+                yield numbered
+        if self.complete:  # no other series may take its place
+            run.ledger.settle()
 
-
-def _damaged(run: int, outcomes: Recorder) -> str:
-    return (
-        f"run {run} has recorded outcomes up to {outcomes.behind}, but its objects give outcomes "
-        f"up to {outcomes.sequence} only; the session's log is damaged, and what is in the folder "
-        "is kept as it is"
-    )
+    def _require_compared(self) -> None:
+        """Refuse a log that gives fewer outcomes than were recorded."""
+        if self.outcomes.compare_until:
+            raise RunError(
+                f"run {self.run.number} has recorded outcomes up to {self.outcomes.compare_until}, "
+                f"but its objects give outcomes up to {self.outcomes.sequence} only; the session's "
+                "log is damaged, and its folder is kept as it is"
+            )

@@ -1,10 +1,12 @@
-"""The loop that ties source, journal, decoder and sockets together."""
+"""The service's main loop: source, journal, runner and sockets."""
 
 import logging
 import threading
 import traceback
 from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,24 +17,25 @@ from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Checkpoint, Journal, StimulusEvent, write_checkpoint
 from rtdecode.keys import Doorkeeper, ServiceKeys
 from rtdecode.lifecycle import LifecycleEvent, after, refusal
-from rtdecode.service.deciding import withheld
+from rtdecode.pipeline import Decoder, skip
 from rtdecode.service.intake import Intake
 from rtdecode.service.latency import Latencies
-from rtdecode.service.open_source import check, open_keys, open_source
-from rtdecode.service.resume import serving_of
-from rtdecode.service.rules import Rules
-from rtdecode.service.runner import Runner
+from rtdecode.service.open_source import check_settings, open_keys, open_source
+from rtdecode.service.resume import service_start
+from rtdecode.service.runner import Output, Runner
 from rtdecode.service.settings import (
-    Decoder,
     Endpoints,
     ExitSummary,
     OnReady,
+    Rules,
+    RunOptions,
     ServiceSettings,
 )
 from rtdecode.service.sockets import Sockets
 from rtdecode.service.status import snapshot, status, summary
 from rtdecode.signals import stopped_by_signals
 from rtdecode.sources import Context, RecordingSource
+from rtdecode.types import Skipped, SkipReason
 from rtdecode.wire import (
     MAX_MARK,
     Done,
@@ -54,7 +57,7 @@ from rtdecode.wire import (
 )
 
 POLL_MS = 50
-"""How often deadlines are judged while nothing happens."""
+"""Interval of the deadline checks while no record arrives."""
 ENDPOINTS = "endpoints.json"
 
 log = logging.getLogger(__name__)
@@ -67,30 +70,30 @@ def serve(
     on_ready: OnReady | None = None,
     stop: threading.Event | None = None,
 ) -> ExitSummary:
-    """Decode what the source brings until the run is complete or the service is told to stop.
+    """Decode the source's objects until the run is complete or the service is stopped.
 
-    Ctrl-C and SIGTERM stop it cleanly where it runs in a program's main thread: the run stays
-    unfinished and goes on when the same session folder is served again.
+    In a program's main thread Ctrl-C and SIGTERM stop it cleanly: the run stays unfinished, and
+    continues when the same session folder is served again.
 
     Parameters
     ----------
     settings
-        How.
+        The service's settings.
     decoder
-        What decides; in its initial state.
+        In its initial state.
     clock
-        For the stamps and the deadlines.
+        For stamps and deadlines.
     on_ready
-        Called from this thread once objects are accepted and requests answered.
+        Called from this thread when objects are accepted and requests answered.
     stop
-        Set from elsewhere to stop the service as Ctrl-C does.
+        Another thread sets it to stop the service as Ctrl-C does.
 
     Raises
     ------
     ConfigError
-        It refuses to start.
+        The service cannot start; the message lists the problems.
     """
-    check(settings)
+    check_settings(settings)
     clock = clock or SystemClock()
     stop = stop or threading.Event()
     keys = open_keys(settings)
@@ -106,7 +109,7 @@ def serve(
             service.run(context, on_ready, keys)
         except ConfigError:
             raise
-        except Exception as error:  # noqa: BLE001 - the loop's boundary: a fault is told
+        except Exception as error:  # noqa: BLE001 - the service reports every fault
             service.fault(error)
         service.linger()
         return service.summary()
@@ -128,7 +131,7 @@ class _Service:
         self._clock = clock
         self._sockets = sockets
         self._stop = stop
-        self._wanted: deque[LifecycleEvent] = deque()
+        self._commands: deque[LifecycleEvent] = deque()
         self._fault = ""
         self._writing: Future[Path] | None = None
         self._pool: ThreadPoolExecutor
@@ -137,19 +140,19 @@ class _Service:
             journal,
             decoder,
             clock,
-            self._publish,
-            self._keep,
-            rules=Rules(settings.runs, settings.dummies),
-            volumes=settings.volumes,
-            checkpoint_volumes=settings.checkpoint_volumes,
-            patience_s=settings.patience_s,
-            deadline_s=settings.deadline_s,
+            RunOptions(
+                Rules(settings.runs, settings.dummies),
+                settings.volumes,
+                settings.checkpoint_volumes,
+                settings.patience_s,
+                settings.deadline_s,
+            ),
         )
 
     def run(
         self, context: Context, on_ready: OnReady | None, keys: ServiceKeys | None = None
     ) -> None:
-        """Open the source, warm up, catch up, announce, then decode."""
+        """Open the source, warm up, resume the run, announce the addresses, then decode."""
         settings = self._settings
         with ThreadPoolExecutor(1, thread_name_prefix="recorder") as self._pool:
             with open_source(
@@ -160,30 +163,33 @@ class _Service:
                 self._journal.records,
                 keys,
             ) as source:
-                # What comes meanwhile waits: nothing is taken in or answered before it can be.
+                # Objects and requests that arrive meanwhile wait in the source and the sockets.
                 self._decoder.warm_up()
-                serving = serving_of(
+                start = service_start(
                     settings, self._decoder.bundle_digest, self._journal.last_sequence()
                 )
-                self._runner.open(source.start if isinstance(source, RecordingSource) else None)
-                self._journal.served(serving)
+                recorded = source.start if isinstance(source, RecordingSource) else None
+                self._send(self._runner.open(recorded))
+                self._journal.add_service_start(start)
                 endpoints = Endpoints(
                     self._sockets.outcomes, self._sockets.control, source.endpoint
                 )
                 content = msgspec.json.encode(endpoints)
                 (self._journal.folder / ENDPOINTS).write_bytes(content)
                 with Intake(source, self._journal, context, self._clock) as intake:
-                    self._tell()
+                    self._publish_status()
                     if on_ready is not None:
                         on_ready(endpoints)
                     self._loop(intake)
-            if self._runner.is_open:
-                self._runner.stop()
-                self._tell()
+            if self._runner.run.is_open:
+                checkpoint = self._runner.stop()
+                if checkpoint is not None:
+                    self._write_checkpoint(checkpoint)
+                self._publish_status()
 
     def linger(self) -> None:
-        """Leave clients a moment to catch up, after a run's end or a fault."""
-        if self._runner.state not in {"ended", "faulted"}:
+        """Answer clients for a short time after a run's end or a fault."""
+        if self._runner.run.state not in {"ended", "faulted"}:
             return
         poller = zmq.Poller()
         self._sockets.register(poller)
@@ -193,67 +199,78 @@ class _Service:
             self._sockets.answer(self._handle)
 
     def fault(self, error: Exception) -> None:
-        """Tell everyone what stopped the run."""
+        """Report the error that stopped the run."""
         if isinstance(error, RtdecodeError):
             self._fault = str(error)
         else:
-            # The system's errors name files, and scanners name files after participants.
+            # A system error names a file, and scanners name files after participants.
             reason = error.strerror if isinstance(error, OSError) else error
             self._fault = f"internal error: {type(error).__name__}: {reason}"
             log.error("at:\n%s", "".join(traceback.format_tb(error.__traceback__)))
         log.error("%s", self._fault)
         self._runner.fault(self._fault)
-        self._tell()
+        self._publish_status()
 
     def summary(self) -> ExitSummary:
-        """Return how it went."""
+        """Return the summary of the newest run."""
         return summary(self._journal, self._runner, self._fault)
 
     def _loop(self, intake: Intake) -> None:
-        runner = self._runner
+        runner, run = self._runner, self._runner.run
         poller = zmq.Poller()
         self._sockets.register(poller)
         intake.register(poller)
         while not self._stop.is_set():
             poller.poll(0 if not intake.empty else POLL_MS)
             self._sockets.answer(self._handle)
-            told = (runner.run, runner.state, runner.objects.detail)
+            reported = (run.number, run.state, runner.objects.detail)
             received = intake.take()
             if received is not None:
-                runner.apply(received.record, received.content, received.journalled_ns)
-                if runner.run != told[0]:
-                    self._wanted.clear()  # it was meant for the run that is over
+                self._send(runner.apply(received.record, received.content, received.journalled_ns))
+                if run.number != reported[0]:
+                    self._commands.clear()  # they were for the previous run
             elif not intake.waiting:
-                runner.judge_deadlines()
-            exhausted = intake.exhausted
+                self._send(runner.judge_deadlines())
+            exhausted = intake.exhausted  # raises the error of the source's thread
             over = runner.complete or exhausted
-            if over and runner.is_open and not self._wanted:
-                self._wanted.append(LifecycleEvent.END)
+            if over and run.is_open and not self._commands:
+                self._commands.append(LifecycleEvent.END)
             if not received or over:
                 self._carry_out()
-            if (runner.run, runner.state, runner.objects.detail) != told:
-                self._tell()
-            if over and not runner.is_open:
+            if (run.number, run.state, runner.objects.detail) != reported:
+                self._publish_status()
+            if over and not run.is_open:
                 return
 
     def _carry_out(self) -> None:
-        """Carry out the commands that wait, as far as the log allows it now."""
-        runner = self._runner
-        while self._wanted:
-            event = self._wanted[0]
-            if not refusal(runner.run, runner.state, event) and not runner.carry_out(event):
-                return
-            self._wanted.popleft()
+        """Carry out the commands that wait, as far as the log allows."""
+        run = self._runner.run
+        while self._commands:
+            event = self._commands[0]
+            if not refusal(run.number, run.state, event):
+                outputs = self._runner.carry_out(event)
+                if outputs is None:
+                    return
+                self._send(outputs)
+            self._commands.popleft()
 
-    def _keep(self, checkpoint: Checkpoint) -> None:
-        """Have a checkpoint written, unless the last one still is."""
+    def _send(self, outputs: Iterable[Output]) -> None:
+        """Publish outcomes and write checkpoints, one by one as the runner makes them."""
+        for output in outputs:
+            if isinstance(output, Numbered):
+                self._publish(output)
+            else:
+                self._write_checkpoint(output)
+
+    def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint in another thread, unless it still writes the last one."""
         if self._writing is not None:
             if not self._writing.done():
                 return
             try:
                 self._writing.result()
             except OSError as error:
-                # The log alone is enough to go on from; it only takes longer.
+                # The run can be resumed from the log alone; that takes longer.
                 log.warning("a checkpoint could not be written: %s", error.strerror)
         self._writing = self._pool.submit(write_checkpoint, self._journal.checkpoints, checkpoint)
 
@@ -272,12 +289,12 @@ class _Service:
                 if len(text) > MAX_MARK or not text.isprintable():
                     return Refused(error=f"a mark is at most {MAX_MARK} printable characters")
                 sequence = runner.outcomes.sequence
-                self._journal.mark(runner.run, sequence, text)
+                self._journal.add_mark(runner.run.number, sequence, text)
                 return Done(detail=f"marked after outcome {sequence}")
             case EventRequest():
-                return self._present(request)
+                return self._add_event(request)
             case SnapshotRequest(since=since):
-                return snapshot(self._journal, runner, since, self._shown)
+                return snapshot(self._journal, runner, since, self._for_clients)
             case EchoRequest():
                 return Done(detail="no test is under way")
             case ShutdownRequest():
@@ -286,13 +303,13 @@ class _Service:
             case StatusRequest():
                 return self._status()
 
-    def _present(self, event: EventRequest) -> Reply:
-        """Put an event of the stimulus program into the record."""
+    def _add_event(self, event: EventRequest) -> Reply:
+        """Record an event of the stimulus program."""
         if not event.trial_type.isprintable():
             return Refused(error=f"trial_type ({event.trial_type!r}) must be printable characters")
-        self._journal.present(
+        self._journal.add_event(
             StimulusEvent(
-                self._runner.run,
+                self._runner.run.number,
                 self._runner.outcomes.sequence,
                 self._clock.monotonic_ns(),
                 event.trial_type,
@@ -305,19 +322,19 @@ class _Service:
         return Done(detail=f"{event.trial_type}: recorded as presented at {event.onset_s:g} s")
 
     def _command(self, event: LifecycleEvent) -> Reply:
-        """Carry out a command, or have it wait for what came before it."""
-        runner = self._runner
-        refused = refusal(runner.run, after(runner.state, self._wanted), event)
-        if refused:
-            return Refused(error=refused)
-        self._wanted.append(event)
-        before = runner.state
+        """Carry out a command, or let it wait for the records before it."""
+        run = self._runner.run
+        reason = refusal(run.number, after(run.state, self._commands), event)
+        if reason:
+            return Refused(error=reason)
+        self._commands.append(event)
+        before = run.state
         self._carry_out()
-        if runner.state != before:
-            self._tell()
-        if self._wanted:
-            return Done(detail=f"{event} follows once what has come is decided")
-        return Done(detail=f"run {runner.run} is {runner.state}")
+        if run.state != before:
+            self._publish_status()
+        if self._commands:
+            return Done(detail=f"{event} follows when the records before it are decided")
+        return Done(detail=f"run {run.number} is {run.state}")
 
     def _status(self) -> Status:
         return status(
@@ -330,14 +347,19 @@ class _Service:
         )
 
     def _publish(self, numbered: Numbered) -> None:
-        self._sockets.publish(self._shown(numbered))
+        self._sockets.publish(self._for_clients(numbered))
         self._latencies.add(numbered.outcome.stamps)
 
-    def _shown(self, numbered: Numbered) -> Numbered:
+    def _for_clients(self, numbered: Numbered) -> Numbered:
         """Return what clients get for an outcome."""
-        if self._settings.late == "publish":
+        outcome = numbered.outcome
+        if self._settings.late == "publish" or isinstance(outcome, Skipped) or not outcome.late:
             return numbered
-        return withheld(numbered, self._runner.deadline_s)
+        detail = (
+            f"decided more than {self._runner.deadline_s:g} s after it came; the decision is in "
+            "the record"
+        )
+        return replace(numbered, outcome=skip(outcome, SkipReason.LATE, detail))
 
-    def _tell(self) -> None:
+    def _publish_status(self) -> None:
         self._sockets.publish_status(self._status())

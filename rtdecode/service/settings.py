@@ -1,59 +1,62 @@
-"""What a service is told, and what it tells at the end."""
+"""Settings of a service, rules of a run, and the summary at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, get_args
 
-from rtdecode.ledger import Expected
 from rtdecode.ports import CONTROL, INGEST, OUTCOMES
-from rtdecode.service.rules import Runs
-from rtdecode.types import Outcome, Skipped, State, Volume
+
+Runs = Literal["command", "volume", "series"]
+"""What begins and ends runs. `command`: commands only. `volume`: the first run begins with the
+service, each further one with the first volume of a new series, and commands end them. `series`: as
+`volume`, and a later series of the same protocol also ends the run before it."""
 
 
-class Decoder(Protocol):
-    """What the service needs of a pipeline; `rtdecode.pipeline.Pipeline` is one."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of a run. Its start in the log holds them, so that the log alone is sufficient."""
 
-    @property
-    def bundle_digest(self) -> str:
-        """Which bundle decides."""
-        ...
+    runs: Runs = "series"
+    dummies: int = 0
+    """Number of dummy volumes at the start of the run; they are not used."""
+    former: tuple[str, ...] = ()
+    """Digests of the series of earlier runs."""
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes."""
-        ...
+    def header(self) -> dict[str, Any]:
+        """Return the rules for the log."""
+        return {"runs": self.runs, "dummies": self.dummies, "former": list(self.former)}
 
-    @property
-    def repetition_time_s(self) -> float:
-        """Seconds between volumes."""
-        ...
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any]) -> "Rules":
+        """Read them from a run's start; sessions of earlier versions did not follow series."""
+        runs = header.get("runs", "volume")
+        return cls(
+            runs if runs in get_args(Runs) else "volume",
+            int(header.get("dummies", 0)),
+            tuple(map(str, header.get("former", ()))),
+        )
 
-    @property
-    def expected(self) -> Expected | None:
-        """What a run must look like; `None`: anything that can be a run is one."""
-        ...
 
-    def step(self, item: Volume | Skipped) -> Outcome:
-        """Return the outcome of the next volume."""
-        ...
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Options of the runs of a service."""
 
-    def state(self) -> State:
-        """Return all that the next outcome depends on, in arrays that later steps leave alone."""
-        ...
-
-    def restore(self, state: State) -> None:
-        """Continue from what `state` returned."""
-        ...
-
-    def warm_up(self) -> None:
-        """Do whatever is slow the first time; the state is unchanged afterwards."""
-        ...
+    rules: Rules = Rules()
+    """The rules of the next run; an unfinished run keeps its own."""
+    volumes: int = 0
+    """The run is complete after this number of volumes; 0: never."""
+    checkpoint_volumes: int = 10
+    """Number of volumes between two checkpoints."""
+    patience_s: float | None = None
+    """The ledger's patience; one repetition time if `None`."""
+    deadline_s: float | None = None
+    """The recorder's deadline; one repetition time if `None`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """How a service runs."""
+    """The settings of a service."""
 
     session: Path
     """The session's folder; an unfinished run in it is continued."""
@@ -63,41 +66,41 @@ class ServiceSettings:
     outcomes: str = OUTCOMES
     control: str = CONTROL
     ingest: str = INGEST
-    """Used by the source `zmq:` only."""
+    """The address of the source `zmq:`; other sources do not use it."""
     volumes: int = 0
-    """End the run and the service after this many; 0: when told."""
+    """The run and the service end after this number of volumes; 0: on command."""
     patience_s: float | None = None
-    """How long a volume is waited for once a later one is whole; one repetition time if `None`."""
+    """Time to wait for a volume after a later one is complete; one repetition time if `None`."""
     deadline_s: float | None = None
-    """A decision that is recorded later after its volume is late; one repetition time if `None`."""
+    """Decisions slower than this are marked late; one repetition time if `None`."""
     late: Literal["publish", "skip"] = "publish"
-    """What clients get for a late decision: the decision, marked, or that the volume is skipped."""
+    """Clients get a late decision marked as late, or a skipped volume in its place."""
     runs: Runs = "series"
-    """What begins and ends runs; see `Runs`. An unfinished run keeps what it was begun with."""
+    """What begins and ends runs; see `Runs`. An unfinished run keeps its value."""
     dummies: int = 0
-    """So many first volumes of a run are not in the steady state: they are skipped, and left out of
-    the statistics."""
+    """Number of dummy volumes at the start of a run, before the steady state: they are skipped and
+    left out of the statistics."""
     file_patience_s: float = 5.0
-    """How long a file that cannot be read may grow before it is reported."""
+    """Time that an incomplete file has to grow before it is reported."""
     force_polling: bool = False
-    """Look for files even where the system tells of them."""
+    """List the source folder repeatedly also on a local filesystem."""
     checkpoint_volumes: int = 10
-    """A checkpoint after this many."""
+    """Number of volumes between two checkpoints."""
     linger_s: float = 1.0
-    """How long the finished service still answers clients that have to catch up."""
+    """Time for which the service answers clients after the run's end."""
     provider: str = ""
-    """For the status and the record: where the decoder runs."""
+    """The decoder's provider, for the status and the record."""
     threads: int = 1
-    """For the status and the record: the decoder's."""
+    """The decoder's threads, for the status and the record."""
     bundle: Path | None = None
-    """For the record: where the decoder was loaded from."""
+    """The bundle's folder, for the record."""
     keys: Path | None = None
-    """The folder of the service's keys; needed where other computers connect, and then asked of
-    every client."""
+    """The folder of the service's keys. Connections from other computers need keys; with keys,
+    every client needs one."""
 
     @property
     def runs_on(self) -> str:
-        """Where the decoder runs, in words."""
+        """Provider and threads in words."""
         if not self.provider:
             return ""
         return f"{self.provider}, {self.threads} thread{'s' if self.threads > 1 else ''}"
@@ -105,17 +108,17 @@ class ServiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a service listens, ports resolved; also in `endpoints.json` in the session folder."""
+    """Addresses of a service with their ports; also in `endpoints.json` in the session folder."""
 
     outcomes: str
     control: str
     ingest: str | None
-    """Where volumes are sent to; `None` for sources that fetch them."""
+    """The address that receives objects; `None` if the source fetches them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExitSummary:
-    """How a service ended."""
+    """The result of a service."""
 
     exit_code: int
     """0, or 1 after a fault."""
@@ -131,10 +134,10 @@ class ExitSummary:
     skipped: int
     late: int
     latency_p50_ms: float
-    """From a decided volume's last byte to its recorded outcome; `nan` without decisions."""
+    """Time from a volume's last byte to its recorded decision; `nan` without decisions."""
     latency_p95_ms: float
     outcomes_sha256: str
-    """Over the run's outcomes without their stamps: equal for equal runs."""
+    """SHA-256 of the run's outcomes without their stamps: equal runs have equal values."""
     fault: str = ""
 
 

@@ -1,4 +1,4 @@
-"""The service's own two sockets, outcomes and control; they belong to its main thread."""
+"""The service's sockets for outcomes and control; only its main thread uses them."""
 
 from collections.abc import Callable
 from typing import Self
@@ -27,9 +27,9 @@ from rtdecode.wire import (
 )
 
 MAX_REQUESTS = 100
-"""Answered in one go, before a volume gets its turn."""
+"""Largest number of requests that are answered before the next volume."""
 MAX_SUBSCRIPTION_BYTES = 1 << 10
-"""libzmq keeps them in a tree as deep as they are long; a very deep one ends the process."""
+"""libzmq stores a subscription in a tree of that depth; a very deep tree ends the process."""
 _SUBSCRIPTION = {b"\x01": 1, b"\x00": -1}
 
 
@@ -41,15 +41,15 @@ class Sockets:
     context
         The service's.
     outcomes, control
-        Where; a port of `*` takes a free one.
+        Addresses; the port `*` takes a free one.
     keys
-        Whom to let in; without them only loopback addresses are possible. A `Doorkeeper` must be
-        at work in the context.
+        The service's keys, for which a `Doorkeeper` must run in the context. Without keys only
+        loopback addresses are possible.
 
     Raises
     ------
     ConfigError
-        A port is taken, or an address needs keys.
+        A port is in use, or an address needs keys.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Sockets:
         self.subscribers = 0
         self._outcomes = context.socket(zmq.XPUB)
         self._control = context.socket(zmq.ROUTER)
-        # Every subscription and every end of one is told, so that they can be counted.
+        # Reports every subscription and its end, so that subscribers can be counted.
         self._outcomes.setsockopt(zmq.XPUB_VERBOSER, 1)
         self._outcomes.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_BYTES)
         self._control.setsockopt(zmq.MAXMSGSIZE, MAX_CONTROL_BYTES)
@@ -87,18 +87,18 @@ class Sockets:
         self.close()
 
     def close(self) -> None:
-        """Close both, leaving a second for what is on its way."""
+        """Close both; messages on their way have one second."""
         self._outcomes.close()
         self._control.close()
 
     @property
     def outcomes(self) -> str:
-        """Where outcomes are published."""
+        """The address at which outcomes are published."""
         return self._outcomes.getsockopt_string(zmq.LAST_ENDPOINT)
 
     @property
     def control(self) -> str:
-        """Where requests are answered."""
+        """The address at which requests are answered."""
         return self._control.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def register(self, poller: zmq.Poller) -> None:
@@ -111,7 +111,7 @@ class Sockets:
         self._outcomes.send_multipart([OUTCOME_TOPIC, encode(to_message(numbered))])
 
     def publish_status(self, status: Status) -> None:
-        """Tell every subscriber where the service stands."""
+        """Send the status to every subscriber."""
         self._outcomes.send_multipart([STATUS_TOPIC, encode(status)])
 
     def publish_test(self, test: LinkTest) -> None:
@@ -119,12 +119,12 @@ class Sockets:
         self._outcomes.send_multipart([TEST_TOPIC, encode(test)])
 
     def answer(self, handle: Callable[[Request], Reply]) -> None:
-        """Answer the requests that have come in; what is not understood is refused."""
+        """Answer the requests that have arrived; a malformed request is refused."""
         for _ in range(MAX_REQUESTS):
             if not self._outcomes.poll(0):
                 break
             event = self._outcomes.recv()
-            change = _SUBSCRIPTION.get(event[:1], 0)  # anything else is somebody's message
+            change = _SUBSCRIPTION.get(event[:1], 0)  # other messages are ignored
             if OUTCOME_TOPIC.startswith(event[1:]):
                 self.subscribers += change
         for _ in range(MAX_REQUESTS):
@@ -139,7 +139,7 @@ class Sockets:
 
 def _reply(frames: list[bytes], handle: Callable[[Request], Reply]) -> Reply:
     if len(frames) != 1:
-        return Refused(error=f"a request is 1 frame; {len(frames)} frames came")
+        return Refused(error=f"a request is 1 frame, not {len(frames)}")
     try:
         request: Request = decode(frames[0], Request)
     except WireError as error:

@@ -1,4 +1,4 @@
-"""What a service says of its runs: the status, the outcomes so far, and the summary at the end."""
+"""The status of a service, its outcomes so far, and the summary at its end."""
 
 import hashlib
 import math
@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from rtdecode.journal import Journal
+from rtdecode.pipeline import Decoder
 from rtdecode.service.runner import Runner
-from rtdecode.service.settings import Decoder, ExitSummary
+from rtdecode.service.settings import ExitSummary
 from rtdecode.wire import (
     SNAPSHOT_LIMIT,
     Numbered,
@@ -21,21 +22,21 @@ from rtdecode.wire import (
 
 
 def snapshot(
-    journal: Journal, runner: Runner, since: int | None, shown: Callable[[Numbered], Numbered]
+    journal: Journal, runner: Runner, since: int | None, for_clients: Callable[[Numbered], Numbered]
 ) -> Snapshot:
-    """Return the outcomes after a sequence number; by default the newest run's first ones.
+    """Return the outcomes after a sequence number, by default from the newest run's first on.
 
-    `shown` says what clients get for an outcome.
+    `for_clients` returns an outcome as clients get it.
     """
     if since is None:
-        since = journal.sequence_before(runner.run)
+        since = journal.sequence_before(runner.run.number)
     outcomes = journal.outcomes(since, SNAPSHOT_LIMIT)
     return Snapshot(
         session=journal.session,
-        run=runner.run,
-        state=runner.state,
+        run=runner.run.number,
+        state=runner.run.state,
         last=runner.outcomes.sequence,
-        outcomes=tuple(to_message(shown(numbered)) for numbered in outcomes),
+        outcomes=tuple(to_message(for_clients(numbered)) for numbered in outcomes),
     )
 
 
@@ -48,12 +49,12 @@ def status(
     subscribers: int,
     latency: dict[str, StageLatency],
 ) -> Status:
-    """Return how the newest run stands."""
-    counts = runner.objects.counts
+    """Return the status of the newest run."""
+    counts = runner.objects.tally
     return Status(
         session=session,
-        run=runner.run,
-        state=runner.state,
+        run=runner.run.number,
+        state=runner.run.state,
         sequence=runner.outcomes.sequence,
         decisions=runner.outcomes.decisions,
         skipped=runner.outcomes.skipped,
@@ -73,21 +74,21 @@ def status(
 
 
 def summary(journal: Journal, runner: Runner, fault: str) -> ExitSummary:
-    """Return how the newest run went; `fault` says what stopped it, if anything did."""
+    """Return the summary of the newest run; `fault` is the error that stopped it, or empty."""
     digest = hashlib.sha256()
-    since = journal.sequence_before(runner.run)
-    while outcomes := journal.outcomes(since, SNAPSHOT_LIMIT):  # never all at once
+    since = journal.sequence_before(runner.run.number)
+    while outcomes := journal.outcomes(since, SNAPSHOT_LIMIT):  # in parts, to bound the memory
         for numbered in outcomes:
             digest.update(deterministic(numbered.outcome))
         since = outcomes[-1].sequence
     latencies_ms = runner.outcomes.latencies_ms
     p50, p95 = np.percentile(latencies_ms, (50, 95)) if latencies_ms else (math.nan, math.nan)
-    counts = runner.objects.counts
+    counts = runner.objects.tally
     return ExitSummary(
         exit_code=1 if fault else 0,
         session=journal.folder,
-        run=runner.run,
-        state=runner.state,
+        run=runner.run.number,
+        state=runner.run.state,
         objects=counts.objects,
         unreadable=counts.unreadable,
         left_out=counts.left_out,

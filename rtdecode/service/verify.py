@@ -1,6 +1,6 @@
-"""A recorded session computed again, outcome by outcome, and compared with its record."""
+"""Computes a recorded session again and compares each outcome with the record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,120 +10,109 @@ from rtdecode.clock import SystemClock
 from rtdecode.journal import Journal, RecordedRun, ServiceStart, Session, read_session
 from rtdecode.journal.pack import Entry, Kind, of_run, read_body
 from rtdecode.lifecycle import LifecycleEvent
-from rtdecode.service.runner import Runner
-from rtdecode.service.settings import Decoder
+from rtdecode.pipeline import Decoder
+from rtdecode.service.runner import Output, Runner
+from rtdecode.service.settings import RunOptions
 from rtdecode.types import Outcome, State
 from rtdecode.wire import Numbered, deterministic
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first volume of a run whose outcome is not the recorded one."""
+    """The first volume of a run whose computed outcome differs from the recorded one."""
 
     volume: int
     recorded: str
-    """The outcome in the record, `nothing` where there is none."""
+    """The recorded outcome; `nothing` where there is none."""
     computed: str
     circumstances: Sequence[str]
-    """What is not as it was when the outcomes were recorded; empty where nothing is known to be."""
+    """Differences of bundle, provider, threads, version and system since the recording."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """What came of one run."""
+class VerifiedRun:
+    """The result of one run."""
 
     run: int
     outcomes: int
-    """In the record."""
+    """The number of recorded outcomes."""
     ended: bool
     difference: Difference | None
 
 
-def verify(
-    folder: Path,
-    decoder: Decoder,
-    now: ServiceStart,
-    told: Callable[[Verified], object] = lambda _: None,
-) -> list[Verified]:
-    """Compute every run of a session again; nothing in its folder is changed.
+def verify(folder: Path, decoder: Decoder, now: ServiceStart) -> list[VerifiedRun]:
+    """Compute every run of a session again; the folder is not changed.
 
-    Outcomes are compared byte by byte, without their times. Of an unfinished run those on record
-    are compared.
+    Outcomes are compared byte by byte, without their times. An unfinished run is compared as far as
+    it is recorded.
 
     Parameters
     ----------
     folder
         The session's.
     decoder
-        What decides; in its initial state.
+        In its initial state.
     now
-        Under what it does.
-    told
-        Called with each run's result.
+        Bundle, settings and versions of the computation.
 
     Raises
     ------
     ConfigError
-        It is no session's folder.
+        It is not a session folder.
     """
     session = read_session(folder)
     initial = decoder.state()
-    results = []
-    for recorded in session.runs:
-        computed = _computed(session, recorded, decoder, initial)
-        results.append(
-            Verified(
-                recorded.run,
-                len(recorded.outcomes),
-                recorded.ended,
-                _difference(session, recorded, computed, now),
-            )
+    return [
+        VerifiedRun(
+            recorded.run,
+            len(recorded.outcomes),
+            recorded.ended,
+            _difference(session, recorded, _compute(session, recorded, decoder, initial), now),
         )
-        told(results[-1])
-    return results
+        for recorded in session.runs
+    ]
 
 
-def computed_with(folder: Path) -> tuple[Literal["cpu", "cuda"], int]:
-    """Return on what a session was decided last, and by how many threads; else CPU and one.
+def recorded_execution(folder: Path) -> tuple[Literal["cpu", "cuda"], int]:
+    """Return provider and threads of the session's last service; CPU and 1 if not recorded.
 
     Raises
     ------
     ConfigError
-        It is no session's folder.
+        It is not a session folder.
     """
-    servings = read_session(folder).servings
-    settings = servings[-1].settings if servings else {}
+    starts = read_session(folder).servings
+    settings = starts[-1].settings if starts else {}
     return "cuda" if settings.get("provider") == "cuda" else "cpu", settings.get("threads", 1)
 
 
-def _computed(
+def _compute(
     session: Session, recorded: RecordedRun, decoder: Decoder, initial: State
 ) -> list[Outcome]:
-    """Return a run's outcomes, computed again."""
     outcomes: list[Outcome] = []
 
-    def take(numbered: Numbered) -> None:
-        outcomes.append(numbered.outcome)
+    def take(outputs: Iterable[Output]) -> None:
+        outcomes.extend(output.outcome for output in outputs if isinstance(output, Numbered))
 
     decoder.restore(initial)
-    servings = _servings(session, recorded)
-    volumes = servings[-1].settings.get("volumes", 0) if servings else 0
+    starts = _service_starts(session, recorded)
+    volumes = starts[-1].settings.get("volumes", 0) if starts else 0
     with (
         TemporaryDirectory(prefix="rtdecode-verify-") as scratch,
         session.pack.open("rb") as file,
         Journal(Path(scratch)) as journal,
     ):
-        runner = Runner(journal, decoder, SystemClock(), take, lambda _: None, volumes=volumes)
-        runner.open(recorded.start.header)
+        runner = Runner(journal, decoder, SystemClock(), RunOptions(volumes=volumes))
+        take(runner.open(recorded.start.header))
         for record in of_run(session.records, recorded.start):
-            # Its digest tells an object from the others; the pixels need no second copy.
+            # The digest is enough to tell objects apart; the pixels are not copied.
             digest = str(record.header.get("sha256", "")).encode()
-            (made,) = journal.append_objects([Entry(record.kind, record.header, digest)])
-            if made.record is not None:
+            (appended,) = journal.append_objects([Entry(record.kind, record.header, digest)])
+            if appended.record is not None:
                 content = read_body(file, record) if record.kind is Kind.OBJECT else b""
-                runner.apply(made.record, content)
+                take(runner.apply(appended.record, content))
         if recorded.ended:
-            runner.carry_out(LifecycleEvent.END)
+            take(runner.carry_out(LifecycleEvent.END) or ())
     return outcomes
 
 
@@ -131,21 +120,21 @@ def _difference(
     session: Session, recorded: RecordedRun, computed: Sequence[Outcome], now: ServiceStart
 ) -> Difference | None:
     before = recorded.outcomes
-    # An unfinished run may hold objects that had no outcome yet.
+    # The last objects of an unfinished run may have no recorded outcome.
     length = max(len(before), len(computed)) if recorded.ended else len(before)
     for volume in range(length):
-        old, new = (_shown(outcomes, volume) for outcomes in (before, computed))
+        old, new = (_as_text(outcomes, volume) for outcomes in (before, computed))
         if old != new:
             return Difference(volume, old, new, _circumstances(session, recorded, now))
     return None
 
 
-def _shown(outcomes: Sequence[Outcome], volume: int) -> str:
+def _as_text(outcomes: Sequence[Outcome], volume: int) -> str:
     return deterministic(outcomes[volume]).decode() if volume < len(outcomes) else "nothing"
 
 
-def _servings(session: Session, recorded: RecordedRun) -> list[ServiceStart]:
-    """Return the servings that made a run's outcomes."""
+def _service_starts(session: Session, recorded: RecordedRun) -> list[ServiceStart]:
+    """Return the starts of the services that made a run's outcomes."""
     last = recorded.first + len(recorded.outcomes) - 1
     before = [s for s in session.servings if s.sequence < recorded.first]
     during = [s for s in session.servings if recorded.first <= s.sequence < last]
@@ -153,20 +142,20 @@ def _servings(session: Session, recorded: RecordedRun) -> list[ServiceStart]:
 
 
 def _circumstances(session: Session, recorded: RecordedRun, now: ServiceStart) -> list[str]:
-    """Name what is not as it was."""
-    servings = _servings(session, recorded)
+    """Describe each difference between the recording and the computation."""
+    starts = _service_starts(session, recorded)
     bundle = str(recorded.start.header["bundle"])
     pairs: list[tuple[str, list[Any], Any]] = [("bundle", [bundle], now.bundle)]
     pairs += [
-        (name, [s.settings.get(name) for s in servings], now.settings.get(name))
+        (name, [s.settings.get(name) for s in starts], now.settings.get(name))
         for name in ("provider", "threads")
     ]
     pairs += [
-        ("version of rtdecode", [s.version for s in servings], now.version),
-        ("system", [s.system for s in servings], now.system),
+        ("version of rtdecode", [s.version for s in starts], now.version),
+        ("system", [s.system for s in starts], now.system),
     ]
     return [
-        f"{name}: recorded with {' and '.join(map(str, dict.fromkeys(then)))}, now {here}"
-        for name, then, here in pairs
-        if set(then) - {here}
+        f"{name}: recorded with {' and '.join(map(str, dict.fromkeys(before)))}, now {value}"
+        for name, before, value in pairs
+        if set(before) - {value}
     ]

@@ -1,4 +1,4 @@
-"""What every source does."""
+"""The interface of every source."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,34 +8,34 @@ from typing import Protocol, Self
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One object, as it came."""
+    """One object, unchanged."""
 
     name: str
     """For messages to the operator; never used as a path."""
     content: bytes
     received_ns: int
-    """When its last byte was read, in monotonic nanoseconds."""
+    """Time at which its last byte was read, monotonic nanoseconds."""
     given_up: int | None = None
-    """Only in a recording: no object, but a volume's index that was given up at this point."""
+    """Only in a recording, in place of an object: the index that was given up at this point."""
     paused: bool | None = None
-    """Only in a recording: no object, but the run was paused at this point, or (False) resumed."""
+    """Only in a recording, in place of an object: the run was paused (True) or resumed (False)."""
 
 
 class Source(Protocol):
-    """Somewhere objects come from.
+    """A source of objects.
 
-    Opened (`with`) and closed by the service's main thread, which may bind sockets there; `batches`
-    and `acknowledge` are called by one other thread in between.
+    The service's main thread opens (`with`) and closes it, and may bind sockets. In between, one
+    other thread calls `batches` and `acknowledge`.
     """
 
     @property
     def endpoint(self) -> str | None:
-        """Where objects are sent to, the port resolved; `None` where they are looked for."""
+        """The address that receives objects, with its port; `None` if the source fetches them."""
         ...
 
     @property
     def behind(self) -> bool:
-        """Whether objects that came earlier are still being read: no deadline is judged then."""
+        """Whether earlier objects are still being read: no deadline passes meanwhile."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -43,9 +43,9 @@ class Source(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def batches(self, stop: Event) -> Iterator[Sequence[Arrival]]:
-        """Yield what arrived together, until there is no more or `stop` is set."""
+        """Yield objects in batches, until the source ends or `stop` is set."""
         ...
 
     def acknowledge(self, receipts: Sequence[str]) -> None:
-        """Take note that the batch last yielded is durable: a receipt for each arrival."""
+        """Accept the receipts of the last batch: each of its arrivals is durable."""
         ...

@@ -13,16 +13,16 @@ TITLE = "RTDECODE"
 
 @dataclass(frozen=True, slots=True)
 class DicomAddress:
-    """Where a receiver listens, and for whom."""
+    """Address of a receiver, and the permitted senders."""
 
     host: str
     """An IP address."""
     port: int
-    """0 takes a free one."""
+    """0 takes a free port."""
     title: str
-    """The AE title by which it has to be called."""
+    """The receiver's AE title; senders must call it."""
     callers: tuple[str, ...]
-    """AE titles of those that may call; anybody where there are none."""
+    """AE titles of the permitted senders; empty permits every sender."""
 
     @property
     def loopback(self) -> bool:
@@ -31,24 +31,24 @@ class DicomAddress:
 
 
 def parse_address(text: str) -> DicomAddress:
-    """Read a receiver's address as an operator writes it.
+    """Read the address of a receiver.
 
-    Without a host it is this machine's own address; without `aet` the title is `RTDECODE`.
+    The default host is this machine's loopback address, the default `aet` is `RTDECODE`.
 
     Raises
     ------
     ConfigError
-        With every problem: what is missing, unknown or no AE title; or an address that other
-        machines can reach without a list of callers.
+        The message lists every problem: a missing or unknown part, an invalid AE title, or an
+        address that other machines can reach without a list of senders.
     """
     try:
         parts = urlsplit(text)
         host, port = _host(parts.hostname), parts.port
     except ValueError as error:
-        raise ConfigError(f"source {text!r} is no address ({error}); it is {FORM}") from error
+        raise ConfigError(f"source {text!r} is not an address ({error}); it is {FORM}") from error
     problems: list[str] = []
     if parts.scheme != "dicom" or parts.path not in ("", "/") or parts.fragment:
-        problems.append(f"source {text!r} is no address; it is {FORM}")
+        problems.append(f"source {text!r} is not an address; it is {FORM}")
     if port is None:
         problems.append(f"source {text!r} names no port; 11112 is usual: {FORM}")
     options = parse_qs(parts.query, keep_blank_values=True)
@@ -61,7 +61,7 @@ def parse_address(text: str) -> DicomAddress:
         tuple(one.strip() for one in options["from"][0].split(",")) if "from" in options else ()
     )
     problems += [
-        f"source {text!r}: {one!r} is no AE title; it has 1 to 16 ASCII characters, no backslash"
+        f"source {text!r}: {one!r} is not an AE title: 1 to 16 ASCII characters, no backslash"
         for one in (title, *callers)
         if not _is_title(one)
     ]
@@ -82,7 +82,7 @@ def _host(name: str | None) -> str:
     Raises
     ------
     ValueError
-        It is a name.
+        It is a host name.
     """
     if name in (None, "localhost"):
         return LOOPBACK

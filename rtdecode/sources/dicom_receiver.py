@@ -1,9 +1,9 @@
-"""Objects sent over DICOM (C-STORE), each answered once it is durable.
+"""Objects that senders store over DICOM (C-STORE); each is answered when it is durable.
 
-The association is pynetdicom's; what is here bounds it and ties its threads to the source's. Every
-association has two threads of the library's; a third accepts callers. An object waits in its
-association's thread until it is acknowledged, so that a sender is told of success only after that,
-and is slowed down where the service cannot keep up.
+pynetdicom implements the association; this module limits it and connects its threads to the
+source's. Each association has two threads of the library, and another thread accepts senders. An
+object waits in its association's thread until it is acknowledged: the sender gets the answer only
+then, and slows down if the service is slower.
 """
 
 import contextlib
@@ -34,28 +34,28 @@ from rtdecode.sources.dicom_address import DicomAddress
 
 MAX_OBJECT_BYTES = 1 << 30
 MAX_HELD_BYTES = 1 << 31
-"""Of all objects that are being received at one time."""
+"""Largest total of the objects that are received at one time."""
 MAX_PDU_BYTES = 1 << 20
 MAX_ASSOCIATIONS, MAX_CONNECTIONS = 8, 16
-"""Callers at one time; connections include those that have not said yet what they want."""
+"""Largest numbers at one time; a connection may not have asked for an association yet."""
 PDU_BYTES = 1 << 17
-"""How much a sender is asked to send in one piece."""
+"""Size of one PDU that senders are asked for."""
 MAX_BATCH, MAX_BATCH_BYTES = 64, 1 << 25
 HELLO_S, STALL_S, IDLE_S = 5.0, 10.0, 120.0
-"""How long a caller may take to introduce itself, pause within a piece, or be silent."""
+"""Longest time for an association request, a pause within a PDU, and a silence."""
 GRACE_S = 1.0
-"""Left to senders for the last answers on closing."""
+"""Time for the last answers on closing."""
 POLL_S = 0.1
-"""How soon a request to stop is noticed."""
+"""Longest time until a request to stop is noticed."""
 STORED, REFUSED = 0x0000, 0xA700
-"""DICOM statuses: success, and out of resources, upon which a sender tries again."""
+"""DICOM statuses: success, and out of resources, after which a sender tries again."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """An object that its sender waits to have acknowledged."""
+    """An object whose sender waits for the acknowledgement."""
 
     content: bytes
     received_ns: int
@@ -65,20 +65,20 @@ class _Stored:
 class DicomSource:
     """A storage service class provider for every storage SOP class and transfer syntax.
 
-    An object becomes a DICOM file: a header that names the transfer syntax, then the data set as it
-    came. C-ECHO is answered. Nothing of a caller or an object is logged.
+    An object becomes a DICOM file: a header with the transfer syntax, then the unchanged data set.
+    C-ECHO is answered. The log contains no data of a sender or an object.
 
     Parameters
     ----------
     address
-        Where to listen, and for whom.
+        The receiver's address, and the permitted senders.
     clock
         For the stamps.
 
     Raises
     ------
     ConfigError
-        On entering: the port is taken, or the address is not this machine's.
+        On opening: the port is in use, or the address is not this machine's.
     """
 
     behind = False
@@ -107,7 +107,7 @@ class DicomSource:
         if not self._address.loopback:
             log.warning(
                 "other machines can reach the DICOM port, and DICOM is neither encrypted nor "
-                "authenticated; keep it to the scanner's own network"
+                "authenticated; use it in the scanner's own network only"
             )
         return self
 
@@ -116,24 +116,24 @@ class DicomSource:
 
     @property
     def endpoint(self) -> str:
-        """Where it listens, the port resolved."""
+        """Its address, with the port."""
         host, port = self._server.server_address[:2]
         return f"dicom://[{host}]:{port}" if ":" in host else f"dicom://{host}:{port}"
 
     def batches(self, stop: Signal) -> Iterator[Sequence[Arrival]]:
-        """Yield what has come in, until `stop` is set; afterwards whoever sends is refused.
+        """Yield objects until `stop` is set; later objects are refused.
 
         Raises
         ------
         RunError
-            Nobody accepts callers any more.
+            The receiver has stopped.
         """
         try:
             while not stop.is_set():
                 if self._serving.done():
                     raise RunError(
-                        "the DICOM receiver has stopped; start again with the same session, and "
-                        "what was not acknowledged is sent again"
+                        "the DICOM receiver has stopped; start again with the same session: "
+                        "senders send the objects without an acknowledgement again"
                     ) from self._serving.exception()
                 self._take()
                 if self._taken:
@@ -142,7 +142,7 @@ class DicomSource:
             self._refuse()
 
     def acknowledge(self, receipts: Sequence[str]) -> None:
-        """Tell the senders of the batch last yielded that it is safe."""
+        """Answer the senders of the last batch."""
         for stored, _ in zip(self._taken, receipts, strict=True):
             stored.status.set_result(STORED)
         self._taken = []
@@ -166,7 +166,7 @@ class DicomSource:
                 entity.supported_contexts,
                 evt_handlers=[
                     (evt.EVT_C_STORE, self._store),
-                    (evt.EVT_PDU_RECV, self._bound),
+                    (evt.EVT_PDU_RECV, self._limit),
                     (evt.EVT_CONN_CLOSE, _forget),
                     (evt.EVT_REJECTED, self._explain),
                 ],
@@ -179,10 +179,10 @@ class DicomSource:
             ) from error
 
     def _store(self, event: Event) -> int:
-        """Hand one object to the source's thread, and wait for what becomes of it."""
+        """Pass one object to the source's thread, and wait for its status."""
         stored = _Stored(event.encoded_dataset(), self._clock.monotonic_ns())
         with self._lock:
-            if self._closed or event.assoc.is_aborted:  # what was broken off may look whole
+            if self._closed or event.assoc.is_aborted:  # an aborted object may look complete
                 return REFUSED
             self._queue.put(stored)
         return stored.status.result()
@@ -200,7 +200,7 @@ class DicomSource:
         return Arrival(f"DICOM object {self._received}", stored.content, stored.received_ns)
 
     def _refuse(self) -> None:
-        """Let nobody wait for an acknowledgement that cannot come."""
+        """Refuse the objects that can no longer be acknowledged."""
         with self._lock:
             self._closed = True
             while not self._queue.empty():
@@ -209,8 +209,8 @@ class DicomSource:
             stored.status.set_result(REFUSED)
         self._taken = []
 
-    def _bound(self, event: Event) -> None:
-        """Break off an association that sends too much, while that is still in little pieces."""
+    def _limit(self, event: Event) -> None:
+        """Abort an association that sends too much, before its data are complete."""
         association: Association = event.assoc
         if not isinstance(event.pdu, P_DATA_TF) or association.is_aborted:
             return
@@ -222,29 +222,29 @@ class DicomSource:
             why = "a third object before the first is answered"
         else:
             return
-        log.warning("a DICOM sender was broken off: it sends %s", why)
+        log.warning("a DICOM association was aborted: its sender sends %s", why)
         _forget(event)
         association.abort(block=False)
 
     def _explain(self, event: Event) -> None:
-        """Tell why a caller was turned away, without naming it."""
+        """Log why a sender was rejected, without its name."""
         user = event.assoc.requestor
         asked = user.primitive
         if asked is not None and asked.called_ae_title != self._address.title:
             why = "it calls another AE title than this service's (`aet` in --source)"
         elif self._address.callers and user.ae_title not in self._address.callers:
-            why = "its AE title is not among those that may send (`from` in --source)"
+            why = "its AE title is not one of the permitted senders (`from` in --source)"
         else:
-            why = f"there are {MAX_ASSOCIATIONS} already"
-        log.warning("a DICOM caller was turned away: %s", why)
+            why = f"there are already {MAX_ASSOCIATIONS} associations"
+        log.warning("a DICOM sender was rejected: %s", why)
 
 
 class _Server(ThreadedAssociationServer):
-    """Accepts callers."""
+    """Accepts senders."""
 
     def server_bind(self) -> None:
-        """Take the port for this process alone."""
-        assert self.socket is not None  # noqa: S101 - the library types it as if it might be
+        """Bind the port for this process only."""
+        assert self.socket is not None  # noqa: S101 - for the type checker
         if sys.platform == "win32":
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
@@ -253,18 +253,18 @@ class _Server(ThreadedAssociationServer):
         self.server_address = self.socket.getsockname()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
-        """Leave no more connections open than there are threads for."""
+        """Limit the number of open connections."""
         return len(self.active_associations) < MAX_CONNECTIONS
 
     def service_actions(self) -> None:
-        """Do nothing: the library would collect garbage, and with it stop the decoder."""
+        """Do nothing: the library would collect garbage here, which pauses the decoder."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """Tell of a caller that could not be served; the others are."""
-        log.warning("a DICOM caller could not be served", exc_info=sys.exc_info())
+        """Log an error with one sender; the others are not affected."""
+        log.warning("a DICOM sender could not be served", exc_info=sys.exc_info())
 
     def end(self) -> None:
-        """Accept nobody any more, and end every association."""
+        """Stop accepting senders, and end every association."""
         self.shutdown()
         for association in self.active_associations:
             if association.is_established:
@@ -274,13 +274,13 @@ class _Server(ThreadedAssociationServer):
                 association.dul.join(GRACE_S)
             transport = association.dul.socket
             if association.dul.is_alive() and transport is not None and transport.socket:
-                with contextlib.suppress(OSError):  # closed meanwhile
+                with contextlib.suppress(OSError):  # closed in the meantime
                     transport.socket.shutdown(socket.SHUT_RDWR)
             association.kill()
 
     def shutdown(self) -> None:
         """Stop accepting."""
-        BaseServer.shutdown(self)  # the library's own expects to be in a list
+        BaseServer.shutdown(self)  # the library's version needs an entry in its list of servers
         self.server_close()
 
 
@@ -288,9 +288,9 @@ class _Caller(RequestHandler):
     """Starts an association."""
 
     def handle(self) -> None:
-        """Give a caller its association, with a transport that is bounded."""
+        """Start an association with a limited transport."""
         association = self._create_association()
-        association.dul.event_queue.get_nowait()  # the transport below tells of itself
+        association.dul.event_queue.get_nowait()  # the transport below reports its own connection
         association.dul.socket = _Transport(association, client_socket=self.request)
         self.request.settimeout(STALL_S)
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # answers are small
@@ -298,42 +298,44 @@ class _Caller(RequestHandler):
 
 
 class _Transport(AssociationSocket):
-    """Reads no more than may be."""
+    """Limits the size of one PDU."""
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Read one piece.
+        """Read a part of the connection.
 
         Raises
         ------
         OSError
-            It claims to be larger than any that was agreed upon.
+            Its size is over the limit.
         """
         if nr_bytes > MAX_PDU_BYTES:
-            log.warning("a DICOM sender was broken off: it claims a piece of %d bytes", nr_bytes)
+            log.warning(
+                "a DICOM association was aborted: its sender announces a PDU of %d bytes", nr_bytes
+            )
             raise OSError("PDU too large")
         if sys.platform == "linux" and self.socket is not None:
-            # A sender that writes heads and bodies apart waits 40 ms for the head's delayed ACK.
+            # A sender that writes header and body separately waits 40 ms for a delayed ACK.
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return super().recv(nr_bytes)
 
     def _shutdown_socket(self) -> None:
-        """Close it; the library leaves open what the other side closed first."""
+        """Close the socket; the library leaves it open if the other side closed it first."""
         super()._shutdown_socket()
         if self.socket is not None:
             self.socket.close()
 
 
 def _held_bytes(association: Association) -> int:
-    """Return how much there is of an object that is still being received."""
+    """Return the size of the incomplete object of an association."""
     message = association.dimse.message
     if message is None:
         return 0
-    held: int = message.encoded_command_set.tell()
-    return held + (message.data_set.tell() if message.data_set else 0)
+    size: int = message.encoded_command_set.tell()
+    return size + (message.data_set.tell() if message.data_set else 0)
 
 
 def _forget(event: Event) -> None:
-    """Free what a broken association has received; its threads may live on for a moment."""
+    """Free the data of an aborted association; its threads may run a little longer."""
     message = event.assoc.dimse.message
     if message is not None:
         message.data_set, message.encoded_command_set = BytesIO(), BytesIO()
@@ -341,7 +343,7 @@ def _forget(event: Event) -> None:
 
 @contextlib.contextmanager
 def _silenced(logger: logging.Logger) -> Iterator[None]:
-    """Keep a logger that names callers and objects quiet."""
+    """Silence a logger that names senders and objects."""
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     try:

@@ -1,4 +1,4 @@
-"""Whether a folder can be read, and the system tells of new files in it or somebody has to look."""
+"""Whether a folder can be read, and whether the system reports new files in it."""
 
 import os
 import re
@@ -34,25 +34,25 @@ LOCAL = frozenset(
         "zfs",
     ]
 )
-"""Filesystems on which every file is made by this machine, so that the system knows of it."""
+"""Filesystems on which only this machine creates files, so that the system can report them."""
 _LOCAL_DRIVES = {2: "removable drive", 3: "local disk", 6: "memory disk"}
 
 
 @dataclass(frozen=True, slots=True)
 class Filesystem:
-    """What a folder lies on."""
+    """The filesystem of a folder."""
 
     kind: str
-    """As the system calls it: `ext4`, `cifs`, `network share`."""
+    """Its name in the system: `ext4`, `cifs`, `network share`."""
     local: bool
-    """Whether the system tells of new files there; never claimed of what is not known."""
+    """Whether the system reports new files there; `False` for an unknown filesystem."""
 
 
 def filesystem_of(folder: Path) -> Filesystem:
     """Return the filesystem of an absolute path with symbolic links resolved.
 
-    Files that another computer writes into a network share raise no events here, whatever the
-    system promises, so that anything but a known local filesystem counts as a network share.
+    Files that another computer writes into a network share cause no events on this one. Therefore
+    every filesystem that is not known to be local counts as a network share.
     """
     if sys.platform == "win32":
         return _of_drive(folder.drive)
@@ -74,7 +74,7 @@ def mounted_kind(folder: Path, mounts: str) -> str:
     mounts
         Lines of `device mount-point type ...`, as in `/proc/self/mounts`.
     """
-    found, depth = "unknown filesystem", -1
+    kind, depth = "unknown filesystem", -1
     for line in mounts.splitlines():
         fields = line.split(" ")
         if len(fields) < 3:
@@ -82,12 +82,12 @@ def mounted_kind(folder: Path, mounts: str) -> str:
         point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[1]))
         # Of several mounts at one point the last one is on top.
         if len(point.parts) >= depth and folder.is_relative_to(point):
-            found, depth = fields[2], len(point.parts)
-    return found
+            kind, depth = fields[2], len(point.parts)
+    return kind
 
 
 def _of_drive(drive: str) -> Filesystem:
-    """Return what a Windows drive, or a share by its name, is."""
+    """Return the filesystem of a Windows drive or of a named share."""
     if sys.platform == "win32" and not drive.startswith("\\\\"):
         import ctypes
 
@@ -98,17 +98,17 @@ def _of_drive(drive: str) -> Filesystem:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a folder that is not there, or that cannot be listed.
+    """Refuse a folder that does not exist or cannot be listed.
 
     Raises
     ------
     ConfigError
-        The message names it as it is resolved.
+        The message gives its resolved path.
     """
     path = path.resolve()
     if not path.is_dir():
         raise ConfigError(
-            f"source folder {path} is not there; create it, or give the folder that the scanner "
+            f"source folder {path} does not exist; create it, or give the folder that the scanner "
             "exports to"
         )
     if not os.access(path, os.R_OK | os.X_OK):

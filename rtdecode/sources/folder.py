@@ -1,11 +1,10 @@
 """A folder that the scanner exports into, subfolders included.
 
-On a local disk the system tells of new files; a network share, where it does not tell of what other
-computers write, is looked at again and again. A file is handed over when it is whole, which covers
-renaming into place and slow writing alike. One that is not is tried again as it grows, and a stated
-time after it last changed it is handed over as it is, so that the loss is reported; should it be
-completed later, it is handed over again. A folder that goes away, as that of an unmounted share
-does, is waited for.
+On a local disk the system reports new files. On a network share it does not report the files of
+other computers, so the folder is listed repeatedly. A complete file is passed on, whether it was
+renamed or written slowly. An incomplete file is tried again when it grows. If it does not change
+for a given time, it is passed on as it is, so that the loss is reported; if it is completed later,
+it is passed on again. The source waits for a folder that disappears, as with an unmounted share.
 """
 
 import logging
@@ -28,52 +27,53 @@ from rtdecode.sources.filesystem import check_folder, filesystem_of
 
 PATIENCE_S = 5.0
 POLL_MS = 50
-"""How soon a file is tried again, and a request to stop is noticed, at the latest."""
+"""Longest time until a file is tried again or a request to stop is noticed."""
 RESCAN_S = 2.0
-"""Between looks at the whole folder, for what events did not tell."""
+"""Interval between listings of the whole folder, for files without an event."""
 FIRST_RETRY_S, LAST_RETRY_S = 0.02, 0.5
 MAX_FILE_BYTES = 1 << 30
 MAX_BATCH, MAX_BATCH_BYTES = 32, 1 << 25
 UNFINISHED = (".part", ".partial", ".tmp")
-"""Endings of names under which files are written before they are renamed."""
+"""Endings of file names that are used until the file is complete."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A file that was seen and not handed over yet."""
+    """A file that was not passed on yet."""
 
     size: int
     modified_ns: int
     changed_ns: int
-    """When it was last seen to change, in monotonic time."""
+    """Time of the last observed change, monotonic nanoseconds."""
     next_try_ns: int
     delay_s: float = FIRST_RETRY_S
 
 
 class FolderSource:
-    """Watches a folder; files that are there already come first, in order of modification.
+    """Watches a folder; existing files come first, in order of modification.
 
-    Names that begin with a dot or end in `.part`, `.partial` or `.tmp` are left alone.
+    Names that begin with a dot or end in `.part`, `.partial` or `.tmp` are ignored.
 
     Parameters
     ----------
     path
         The folder.
     clock
-        For the stamps and for the waiting.
+        For stamps and waiting times.
     force_polling
-        Look for files even on a filesystem that is known to be local.
+        List the folder repeatedly also on a local filesystem.
     patience_s
-        How long an unreadable file is left to grow, since it last did.
+        Time that an incomplete file has to grow after its last change.
     complete
-        Raises `VolumeError` for a file that is not whole; called again as the file grows, so cheap.
+        Raises `VolumeError` for an incomplete file. It must be fast: it is called again whenever
+        the file has grown.
 
     Raises
     ------
     ConfigError
-        On entering: there is no such folder, or it cannot be listed.
+        On opening: the folder does not exist, or cannot be listed.
     """
 
     endpoint = None
@@ -87,60 +87,60 @@ class FolderSource:
         patience_s: float = PATIENCE_S,
         complete: Callable[[bytes, str], object] = dicom.require_whole,
     ) -> None:
-        # The watcher reports absolute paths whatever it was given.
+        # The watcher reports absolute paths, also for a relative one.
         self._path = path.resolve()
         self._clock = clock
         self._polling = force_polling
         self._patience_ns = int(patience_s * 1e9)
         self._complete = complete
         self._waiting: dict[str, _Waiting] = {}
-        self._handed: dict[str, tuple[int, int]] = {}
+        self._passed_on: dict[str, tuple[int, int]] = {}
         self._behind = True
 
     @property
     def behind(self) -> bool:
-        """Whether files that can be read are still to be handed over."""
+        """Whether complete files still wait to be passed on."""
         return self._behind
 
     def __enter__(self) -> Self:
         check_folder(self._path)
-        self._choose()
+        self._choose_method()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing stays open: `batches` closes its watcher."""
+        """Do nothing: `batches` closes its watcher."""
 
     def batches(self, stop: Event) -> Iterator[Sequence[Arrival]]:
-        """Yield files as they become whole, until `stop` is set."""
-        watched = _which(self._path)
+        """Yield files when they are complete, until `stop` is set."""
+        watched = _identity(self._path)
         while not stop.is_set():
             if watched is None:
                 watched = self._wait(stop)
                 continue
-            # It may go at any moment, which a watcher says by stopping.
+            # The folder may disappear at any time; the watcher then stops.
             with suppress(FileNotFoundError):
                 yield from self._watch(watched, stop)
-            before, watched = watched, _which(self._path)
+            before, watched = watched, _identity(self._path)
             if watched not in {None, before}:
                 log.warning(
-                    "another folder is where the source folder was, such as the empty one below a "
-                    "share that was unmounted; it is watched now"
+                    "another folder has taken the place of the source folder, such as the empty "
+                    "one below an unmounted share; it is watched now"
                 )
 
     def _wait(self, stop: Event) -> tuple[int, int] | None:
-        """Wait until there is a folder again."""
-        log.warning("the source folder is gone and waited for: see to the share, or the export")
+        """Wait until the folder exists again."""
+        log.warning("the source folder disappeared; waiting. Check the network share or the export")
         while not stop.wait(POLL_MS / 1e3):
-            found = _which(self._path)
-            if found is not None:
+            folder = _identity(self._path)
+            if folder is not None:
                 log.warning("the source folder is there again")
-                return found
+                return folder
         return None
 
     def _watch(self, watched: tuple[int, int], stop: Event) -> Iterator[Sequence[Arrival]]:
-        """Yield files as they become whole, as long as the folder is the one that is watched."""
+        """Yield files when they are complete, as long as the folder is the watched one."""
         rescan_ns = 0
-        # The watcher is running when it first yields, so no file falls between it and the listing.
+        # The watcher runs when it first yields, so the listing after it misses no file.
         for changes in watchfiles.watch(
             self._path,
             watch_filter=None,
@@ -156,33 +156,33 @@ class FolderSource:
             for _, name in changes:
                 self._note(name, now_ns)
             if now_ns >= rescan_ns:
-                # Of a folder that took its place the watcher tells nothing.
-                if _which(self._path) != watched:
+                # The watcher reports nothing about a folder that took its place.
+                if _identity(self._path) != watched:
                     return
                 self._list(str(self._path), now_ns)
                 rescan_ns = now_ns + int(RESCAN_S * 1e9)
-            yield from self._whole(stop)
+            yield from self._complete_files(stop)
             self._behind = False
 
     def acknowledge(self, receipts: Sequence[str]) -> None:
-        """Do nothing: a file stays where it is."""
+        """Do nothing: the file stays in the folder."""
 
-    def _choose(self) -> None:
+    def _choose_method(self) -> None:
         filesystem = filesystem_of(self._path)
         if self._polling:
-            log.info("the source folder is polled, as was asked")
+            log.info("the source folder is polled, as requested")
         elif filesystem.local:
             log.info("the source folder is watched by events (%s)", filesystem.kind)
         else:
             log.info(
-                "the source folder is polled: events do not tell of what others write to a %s",
+                "the source folder is polled: a %s reports no files of other computers",
                 filesystem.kind,
             )
         self._polling = self._polling or not filesystem.local
 
     def _note(self, name: str, now_ns: int) -> None:
-        """Note what the system told of: a file, or a folder with all that is in it."""
-        if not all(map(_named, Path(name).relative_to(self._path).parts)):
+        """Add a file, or a folder with its content, that the system reported."""
+        if not all(map(_is_used, Path(name).relative_to(self._path).parts)):
             return
         if Path(name).is_dir():
             self._list(name, now_ns)
@@ -191,10 +191,12 @@ class FolderSource:
 
     def _list(self, folder: str, now_ns: int) -> None:
         try:
-            with os.scandir(folder) as found:
-                entries = [(entry.path, entry.is_dir()) for entry in found if _named(entry.name)]
+            with os.scandir(folder) as listing:
+                entries = [
+                    (entry.path, entry.is_dir()) for entry in listing if _is_used(entry.name)
+                ]
         except OSError:
-            return  # renamed or deleted meanwhile
+            return  # renamed or deleted in the meantime
         for path, is_folder in entries:
             if is_folder:
                 self._list(path, now_ns)
@@ -203,20 +205,20 @@ class FolderSource:
 
     def _note_file(self, name: str, now_ns: int) -> None:
         try:
-            status = os.stat(name)  # noqa: PTH116 - thousands of times every other second
+            status = os.stat(name)  # noqa: PTH116 - it is faster, and called often
         except OSError:
-            self._waiting.pop(name, None)  # renamed or deleted meanwhile
+            self._waiting.pop(name, None)  # renamed or deleted in the meantime
             return
         size, modified_ns = status.st_size, status.st_mtime_ns
         waiting = self._waiting.get(name)
         if waiting is None:
-            if self._handed.get(name) == (size, modified_ns):
+            if self._passed_on.get(name) == (size, modified_ns):
                 return
             self._waiting[name] = _Waiting(size, modified_ns, now_ns, now_ns)
         elif (waiting.size, waiting.modified_ns) != (size, modified_ns):
             self._waiting[name] = _Waiting(size, modified_ns, now_ns, now_ns)
 
-    def _whole(self, stop: Event) -> Iterator[Sequence[Arrival]]:
+    def _complete_files(self, stop: Event) -> Iterator[Sequence[Arrival]]:
         now_ns = self._clock.monotonic_ns()
         due = [name for name, waiting in self._waiting.items() if waiting.next_try_ns <= now_ns]
         due.sort(key=lambda name: (self._waiting[name].modified_ns, _natural(name)))
@@ -235,7 +237,7 @@ class FolderSource:
             yield batch
 
     def _try(self, name: str) -> Arrival | None:
-        """Return the file's content if it is whole or waited for long enough."""
+        """Return the file if it is complete, or incomplete for too long."""
         path = Path(name)
         now_ns = self._clock.monotonic_ns()
         self._note_file(name, now_ns)  # it may have grown without an event
@@ -243,43 +245,43 @@ class FolderSource:
         if waiting is None:
             return None
         patient = now_ns - waiting.changed_ns < self._patience_ns
-        shown = path.relative_to(self._path).as_posix()
+        name_in_source = path.relative_to(self._path).as_posix()
         try:
             content = _read(path, waiting.size)
             received_ns = self._clock.monotonic_ns()
         except OSError as error:
             if patient:
-                self._later(waiting, now_ns)
+                self._retry_later(waiting, now_ns)
             else:
-                # Not by its name: scanners name files after participants.
+                # The message does not name the file: scanners name files after participants.
                 log.warning(
                     "a file of %d bytes cannot be read and is left out: %s",
                     waiting.size,
                     error.strerror or "it is larger than any scan",
                 )
-                self._hand(name, waiting)
+                self._pass_on(name, waiting)
             return None
         try:
-            self._complete(content, shown)
+            self._complete(content, name_in_source)
         except VolumeError:
             if patient:
-                self._later(waiting, now_ns)
+                self._retry_later(waiting, now_ns)
                 return None
-        self._hand(name, waiting)
-        return Arrival(shown, content, received_ns)
+        self._pass_on(name, waiting)
+        return Arrival(name_in_source, content, received_ns)
 
-    def _hand(self, name: str, waiting: _Waiting) -> None:
-        self._handed[name] = (waiting.size, waiting.modified_ns)
+    def _pass_on(self, name: str, waiting: _Waiting) -> None:
+        self._passed_on[name] = (waiting.size, waiting.modified_ns)
         del self._waiting[name]
 
     @staticmethod
-    def _later(waiting: _Waiting, now_ns: int) -> None:
+    def _retry_later(waiting: _Waiting, now_ns: int) -> None:
         waiting.next_try_ns = now_ns + int(waiting.delay_s * 1e9)
         waiting.delay_s = min(2 * waiting.delay_s, LAST_RETRY_S)
 
 
-def _which(folder: Path) -> tuple[int, int] | None:
-    """Return what tells a folder from another of its name; `None` where there is none."""
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return device and inode, which identify a folder; `None` if it does not exist."""
     try:
         status = folder.stat()
     except OSError:
@@ -293,7 +295,7 @@ def _read(path: Path, size: int) -> bytes:
     return path.read_bytes()
 
 
-def _named(name: str) -> bool:
+def _is_used(name: str) -> bool:
     return not name.startswith(".") and not name.lower().endswith(UNFINISHED)
 
 

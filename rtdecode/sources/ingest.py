@@ -1,4 +1,4 @@
-"""Objects pushed over ZeroMQ, each answered once it is durable."""
+"""Objects that senders push over ZeroMQ; each is answered when it is durable."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -26,29 +26,29 @@ Context = zmq.Context[zmq.Socket[bytes]]
 MAX_OBJECT_BYTES = 1 << 30
 MAX_BATCH, MAX_BATCH_BYTES = 64, 1 << 25
 MAX_WAITING = 64
-"""Of one sender; more wait with it."""
+"""Largest number of waiting objects of one sender; others wait at the sender."""
 MAX_NAME = 255
 POLL_MS = 100
-"""How soon a request to stop is noticed."""
+"""Longest time until a request to stop is noticed."""
 
 
 class IngestSource:
     """A ROUTER socket for REQ or DEALER clients.
 
     A message is an `IngestHeader` frame and the object's bytes; the answer is an `IngestReply`. A
-    sender that got no answer sends again; bytes that are there already are answered `duplicate`.
+    sender without an answer sends the object again; known bytes are answered `duplicate`.
 
     Parameters
     ----------
     endpoint
-        Where to listen; a port of `*` takes a free one.
+        The address; the port `*` takes a free one.
     context
         The service's ZeroMQ context.
     clock
         For the stamps.
     keys
-        Whom to let in; without them only loopback addresses are possible. A `Doorkeeper` must be
-        at work in the context.
+        The service's keys, for which a `Doorkeeper` must run in the context. Without keys only
+        loopback addresses are possible.
     """
 
     behind = False
@@ -89,26 +89,26 @@ class IngestSource:
 
     @property
     def endpoint(self) -> str:
-        """Where it listens, the port resolved."""
+        """Its address, with the port."""
         return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def batches(self, stop: Event) -> Iterator[Sequence[Arrival]]:
-        """Yield what has come in, until `stop` is set; what is malformed is answered and gone."""
+        """Yield objects until `stop` is set; a malformed message is refused."""
         while not stop.is_set():
             if not self._socket.poll(POLL_MS):
                 continue
             batch: list[Arrival] = []
             self._waiting = []
-            taken = 0
-            while len(batch) < MAX_BATCH and taken < MAX_BATCH_BYTES and self._socket.poll(0):
+            size = 0
+            while len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES and self._socket.poll(0):
                 frames = self._socket.recv_multipart()
-                taken += sum(map(len, frames))
+                size += sum(map(len, frames))
                 self._take(frames, batch)
             if batch:
                 yield batch
 
     def acknowledge(self, receipts: Sequence[str]) -> None:
-        """Answer the senders of the batch last yielded."""
+        """Answer the senders of the last batch."""
         for (route, digest), receipt in zip(self._waiting, receipts, strict=True):
             reply = IngestReply(sha256=digest, receipt=receipt)
             self._socket.send_multipart([*route, encode(reply)])
@@ -132,9 +132,7 @@ class IngestSource:
 
 def _header(message: list[bytes]) -> IngestHeader:
     if len(message) != 2:
-        raise WireError(
-            f"an object is 2 frames, a JSON header and the bytes; {len(message)} frames came"
-        )
+        raise WireError(f"an object is 2 frames, a JSON header and the bytes, not {len(message)}")
     if len(message[0]) > MAX_HEADER_BYTES:
         raise WireError(
             f"the header has {len(message[0])} bytes; it has at most {MAX_HEADER_BYTES}"
@@ -158,7 +156,7 @@ def _checked(header: IngestHeader, content: bytes) -> bytes:
 
 
 def _check_kind(header: IngestHeader, content: bytes) -> None:
-    """Refuse what is not of the kind that the header says, and raw volumes that make no sense."""
+    """Refuse an object of another kind than in its header, and an invalid raw volume."""
     if header.kind == "volume":
         try:
             raw.parse(content, "the volume")

@@ -29,7 +29,7 @@ class StandIn:
     """A leaky average of each volume's quarters, through a softmax."""
 
     bundle_digest = "feedbeef0123"
-    expected = None
+    protocol = None
     classes = ("rest", "left hand", "right hand", "tongue")
     repetition_time_s = 1.5
 

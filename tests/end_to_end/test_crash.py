@@ -19,9 +19,9 @@ def serve(script: Path, session: Path, source: str, *more: object) -> subprocess
 def digest(done: subprocess.CompletedProcess) -> str:
     """Return what a finished service says of its outcomes."""
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["state"] == "ended"
-    return told["sha256"]
+    reported = json.loads(done.stdout.splitlines()[-1])
+    assert reported["state"] == "ended"
+    return reported["sha256"]
 
 
 @pytest.fixture
@@ -86,6 +86,6 @@ def test_sigterm_stops_it_cleanly_and_the_run_goes_on(
         assert service.stdout is not None
         assert "outcomes" in service.stdout.readline()
         service.terminate()
-        told = json.loads(service.stdout.readline())
-    assert (service.returncode, told["state"]) == (0, "stopped")
+        reported = json.loads(service.stdout.readline())
+    assert (service.returncode, reported["state"]) == (0, "stopped")
     assert digest(serve(stand_in_script, session, exported, VOLUMES)) == unbroken

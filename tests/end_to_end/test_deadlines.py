@@ -8,14 +8,15 @@ from rtdecode.journal import Journal
 from rtdecode.journal.pack import Entry, Kind
 from rtdecode.player.sinks import IngestSink
 from rtdecode.service.runner import Runner
+from rtdecode.service.settings import RunOptions
 from rtdecode.types import Decision, Skipped, SkipReason
 from rtdecode.wire import deterministic, to_message
 
 BURST = 50
 
 
-class Told:
-    """A clock that is told the time."""
+class ManualClock:
+    """A clock that is set by the test."""
 
     now_ns = 10**9
 
@@ -26,8 +27,8 @@ class Told:
 
 @pytest.fixture
 def run(tmp_path, stand_in, scanner):
-    """Return a function that decides one volume so long after it came, and what is told of it."""
-    clock = Told()
+    """Return a function that decides one volume after a delay and returns the outcome."""
+    clock = ManualClock()
 
     class Slow(stand_in):
         took_ns = 0
@@ -41,14 +42,12 @@ def run(tmp_path, stand_in, scanner):
         published = []
         decoder = Slow()
         with Journal(folder) as journal:
-            runner = Runner(
-                journal, decoder, clock, published.append, lambda _: None, deadline_s=deadline_s
-            )
-            runner.open()
+            runner = Runner(journal, decoder, clock, RunOptions(deadline_s=deadline_s))
+            published += runner.open()
             decoder.took_ns = round(took_s * 1e9)
             header = {"name": "a", "received_ns": clock.now_ns}
             (made,) = journal.append_objects([Entry(Kind.OBJECT, header, scanner.mosaic(0))])
-            runner.apply(made.record, scanner.mosaic(0), journalled_ns)
+            published += runner.apply(made.record, scanner.mosaic(0), journalled_ns)
             (recorded,) = journal.outcomes()
             late = runner.outcomes.late
         (outcome,) = published
@@ -104,17 +103,17 @@ def burst(start, make_scanner, stand_in):
             patience_s=60.0,
         )
         with service.outcomes() as outcomes, IngestSink(service.endpoints.ingest) as sink:
-            told = []
+            reported = []
             for index in range(BURST):
                 sink.put(f"{index}.dcm", scanner.mosaic(index))
                 if not hold:
-                    told.append(next(outcomes).outcome)
+                    reported.append(next(outcomes).outcome)
             sink.flush()
             free.set()
-            told += [numbered.outcome for numbered in outcomes]
+            reported += [numbered.outcome for numbered in outcomes]
             with service.control() as control:
                 status = control.status()
-        return told, status, service.finish()
+        return reported, status, service.finish()
 
     return serve
 
@@ -136,10 +135,10 @@ def test_withheld_decisions_are_skips_for_clients_and_decisions_in_the_record(bu
     """A stimulus program shows nothing; the session replays to the same bytes."""
     unhurried, _, first = burst(3600.0, "skip", tmp_path / "unhurried", hold=False)
     assert all(isinstance(outcome, Decision) for outcome in unhurried)
-    told, _, second = burst(1e-9, "skip", tmp_path / "burst", hold=True)
-    assert all(isinstance(outcome, Skipped) for outcome in told)
-    assert {outcome.reason for outcome in told} == {SkipReason.LATE}
-    assert [outcome.motion for outcome in told] == [outcome.motion for outcome in unhurried]
+    reported, _, second = burst(1e-9, "skip", tmp_path / "burst", hold=True)
+    assert all(isinstance(outcome, Skipped) for outcome in reported)
+    assert {outcome.reason for outcome in reported} == {SkipReason.LATE}
+    assert [outcome.motion for outcome in reported] == [outcome.motion for outcome in unhurried]
     with Journal(tmp_path / "burst") as journal:
         recorded = [numbered.outcome for numbered in journal.outcomes()]
     assert all(outcome.late for outcome in recorded)

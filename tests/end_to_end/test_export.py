@@ -15,7 +15,7 @@ from rtdecode.errors import ConfigError, RunError
 from rtdecode.export import Deidentifier, export_session, session_copy
 from rtdecode.journal import Journal, read_session
 from rtdecode.journal.pack import Kind
-from rtdecode.ledger import Expected
+from rtdecode.ledger import ScanProtocol
 from rtdecode.player import IngestSink
 from rtdecode.record import presented_events
 from rtdecode.service import serve
@@ -186,7 +186,7 @@ def test_a_series_that_does_not_match_the_bundle_is_not_exported(
     """Though it came first, and fits all that is known without the bundle."""
 
     class Fitting(stand_in):
-        expected = Expected((8, 8, 4), (3.0, 3.0, 3.0), 1.5)
+        protocol = ScanProtocol((8, 8, 4), (3.0, 3.0, 3.0), 1.5)
 
     service = start(Fitting(), volumes=2)
     content = make_scanner(series=4, seed=3).mosaic(0)

@@ -77,7 +77,7 @@ def test_a_fault_tells_no_file_name(start, export, identified, caplog, monkeypat
     def fail(*_: object) -> None:
         raise PermissionError(13, "Permission denied", f"/scans/{name}/1.IMA")
 
-    monkeypatch.setattr("rtdecode.service.objects.parsing.parse", fail)
+    monkeypatch.setattr("rtdecode.service.objects.raw.parse_object", fail)
     with service.outcomes() as outcomes:
         export("0.dcm", identified(0))
         while not outcomes.fault:

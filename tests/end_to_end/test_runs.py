@@ -15,13 +15,13 @@ from rtdecode.cli import main
 from rtdecode.errors import ConfigError
 from rtdecode.journal import Journal
 from rtdecode.journal.pack import Entry, Kind, Pack
-from rtdecode.ledger import Expected
+from rtdecode.ledger import ScanProtocol
 from rtdecode.service import serve
 from rtdecode.types import Decision, Skipped
 from rtdecode.wire import WireError
 
 
-def told(outcomes):
+def reported(outcomes):
     """Return run, index and reason (or label's presence) of each outcome."""
     return [
         (o.run, o.index, o.outcome.reason if isinstance(o.outcome, Skipped) else "decision")
@@ -51,7 +51,7 @@ def fitting(stand_in):
     """Return a decoder that knows what its run looks like."""
 
     class Fitting(stand_in):
-        expected = Expected((8, 8, 4), (3.0, 3.0, 3.0), 1.5)
+        protocol = ScanProtocol((8, 8, 4), (3.0, 3.0, 3.0), 1.5)
 
     return Fitting
 
@@ -68,9 +68,9 @@ def test_a_run_that_restarts_is_the_next_run(start, export, scanner, make_scanne
             export(f"b{index}.dcm", again.mosaic(index))
         export("a4.dcm", scanner.mosaic(4))  # what is left of the first
         export("b2.dcm", again.mosaic(2))
-        came = [next(outcomes) for _ in range(5)]
-    assert told(came)[:2] == [(1, 2, "gap"), (1, 3, "decision")]
-    assert told(came)[2:] == [(2, index, "decision") for index in range(3)]
+        arrived = [next(outcomes) for _ in range(5)]
+    assert reported(arrived)[:2] == [(1, 2, "gap"), (1, 3, "decision")]
+    assert reported(arrived)[2:] == [(2, index, "decision") for index in range(3)]
     with service.control() as control:
         status = control.status()
     assert (status.run, status.state, status.left_out, status.objects) == (2, "running", 1, 4)
@@ -100,7 +100,7 @@ def test_killed_around_a_restart_it_goes_on_to_the_same_outcomes(
 
     def outcomes(session):
         with Journal(tmp_path / session) as journal:
-            return told(journal.outcomes())
+            return reported(journal.outcomes())
 
     unbroken = run("unbroken")
     assert unbroken["state"] == "ended"
@@ -175,7 +175,7 @@ def test_after_an_end_the_first_volume_of_a_new_series_begins_the_next_run(
         export("b0.dcm", make_scanner(series=6).mosaic(0))
         while control.status().run == 1:
             pass
-        assert told([first_of_next_run(outcomes)]) == [(2, 0, "decision")]
+        assert reported([first_of_next_run(outcomes)]) == [(2, 0, "decision")]
         control.end()
     service.shut()
     service = start()
@@ -191,7 +191,7 @@ def test_after_an_end_the_first_volume_of_a_new_series_begins_the_next_run(
 def test_an_object_that_was_durable_before_the_service_died_begins_the_next_run(
     start, export, scanner, make_scanner, settings
 ):
-    """What came after a run's end, and was not looked at before the crash, is not lost."""
+    """What arrived after a run's end, and was not looked at before the crash, is not lost."""
     service = start()
     with service.outcomes() as outcomes, service.control() as control:
         export("a0.dcm", scanner.mosaic(0))
@@ -225,7 +225,7 @@ def test_what_came_second_to_a_run_does_not_begin_the_next_by_its_rest(
         assert list(outcomes) == []
         export("b1.dcm", second.mosaic(1))
         export("c0.dcm", make_scanner(series=7).mosaic(0))
-        assert told([first_of_next_run(outcomes)]) == [(2, 0, "decision")]
+        assert reported([first_of_next_run(outcomes)]) == [(2, 0, "decision")]
         assert control.status().objects == 1
     service.shut()
 
@@ -239,7 +239,7 @@ def test_by_command_runs_begin_and_end_by_command_only(start, export, scanner, m
             control.end()
         assert control.start() == "run 1 is ready"
         export("a0.dcm", scanner.mosaic(0))
-        assert told([next(outcomes)]) == [(1, 0, "decision")]
+        assert reported([next(outcomes)]) == [(1, 0, "decision")]
         export("b0.dcm", make_scanner(series=6).mosaic(0))
         while control.status().left_out == 0:
             pass
@@ -247,12 +247,12 @@ def test_by_command_runs_begin_and_end_by_command_only(start, export, scanner, m
         assert list(outcomes) == []
         control.start()
         export("b1.dcm", make_scanner(series=6).mosaic(0)[:-1] + b"\1")
-        assert told([first_of_next_run(outcomes)]) == [(2, 0, "decision")]
+        assert reported([first_of_next_run(outcomes)]) == [(2, 0, "decision")]
     assert service.shut().state == "stopped"
 
 
 def test_what_cannot_be_the_run_never_is(start, export, scanner, make_scanner, fitting, settings):
-    """Copies, phases, reports and other protocols come first and in between; each is told once."""
+    """Copies, phases, reports and other protocols arrive before and between; each is noticed."""
     copies, other = make_scanner(series=8, seed=1), make_scanner(series=3, seed=2)
     service = start(fitting(), volumes=3)
 
@@ -269,7 +269,7 @@ def test_what_cannot_be_the_run_never_is(start, export, scanner, make_scanner, f
             for name, content in foreign(index):
                 export(f"{index}_a_{name}.dcm", content)
             export(f"{index}_b.dcm", scanner.mosaic(index))
-        assert told(outcomes) == [(1, index, "decision") for index in range(3)]
+        assert reported(outcomes) == [(1, index, "decision") for index in range(3)]
     summary = service.finish()
     assert (summary.left_out, summary.unreadable, summary.decisions) == (12, 0, 3)
     with Journal(settings.session) as journal:
@@ -309,8 +309,8 @@ def test_dummies_are_skipped_and_left_out_of_the_statistics(start, export, scann
     with service.outcomes() as outcomes:
         for index in range(4):
             export(f"{index}.dcm", scanner.mosaic(index))
-        came = list(outcomes)
-    assert [reason for _, _, reason in told(came)] == ["dummy", "dummy", "decision", "decision"]
+        arrived = list(outcomes)
+    assert [reason for *_, reason in reported(arrived)] == ["dummy"] * 2 + ["decision"] * 2
     assert seen == [2, 3]
     service.finish()
     with pytest.raises(ConfigError, match="dummies"):
@@ -320,7 +320,7 @@ def test_dummies_are_skipped_and_left_out_of_the_statistics(start, export, scann
 def test_a_pause_withholds_decisions_and_keeps_the_statistics(
     start, export, scanner, tmp_path, stand_in, settings
 ):
-    """Paused volumes are decided and not told; after it the run is the one without a pause."""
+    """Paused volumes are decided and not reported; after it the run is the one without a pause."""
     service = start()
     with service.control() as control, service.outcomes() as outcomes:
         export("0.dcm", scanner.mosaic(0))
@@ -331,7 +331,7 @@ def test_a_pause_withholds_decisions_and_keeps_the_statistics(
         for index in (1, 3):
             export(f"{index}.dcm", scanner.mosaic(index))
         paused = [next(outcomes) for _ in range(3)]
-        assert [reason for _, _, reason in told(paused)] == ["paused", "gap", "paused"]
+        assert [reason for _, _, reason in reported(paused)] == ["paused", "gap", "paused"]
         assert paused[0].outcome.motion is not None
         service.shut()
     service = start()
@@ -367,7 +367,7 @@ def test_a_pause_withholds_decisions_and_keeps_the_statistics(
     )
     assert serve(replay, stand_in()).decisions == 2
     with Journal(tmp_path / "replay") as journal:
-        assert [reason for _, _, reason in told(journal.outcomes())] == [
+        assert [reason for _, _, reason in reported(journal.outcomes())] == [
             "decision",
             "paused",
             "gap",
@@ -419,8 +419,8 @@ def test_the_command_line_controls_a_session(start, settings, capsys):
     assert control("resume") == (0, "run 1 is ready")
     assert control("mark", "the participant coughed") == (0, "marked after outcome 0")
     assert control("mark")[0] == 2
-    told = (0, "left hand: recorded as presented at 3.5 s")
-    assert control("event", "left hand", "--onset-s", "3.5", "--duration-s", "2") == told
+    reported = (0, "left hand: recorded as presented at 3.5 s")
+    assert control("event", "left hand", "--onset-s", "3.5", "--duration-s", "2") == reported
     assert control("event")[0] == control("mark", "text", "--onset-s", "3.5")[0] == 2
     assert control("end", "now")[0] == 2
     code, said = control("status", "--json")

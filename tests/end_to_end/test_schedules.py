@@ -17,11 +17,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from rtdecode.journal import Journal, write_checkpoint
+from rtdecode.journal import Checkpoint, Journal, write_checkpoint
 from rtdecode.journal.pack import Entry, Kind, of_run
 from rtdecode.lifecycle import COMMANDS, LifecycleEvent, refusal
-from rtdecode.service.rules import Rules
 from rtdecode.service.runner import Runner
+from rtdecode.service.settings import Rules, RunOptions
 from rtdecode.wire import deterministic
 
 SECOND = 10**9
@@ -33,7 +33,7 @@ class Killed(BaseException):
 
 @dataclass
 class Clock:
-    """Time that is told."""
+    """A clock that is set by the test."""
 
     now_ns: int = 0
 
@@ -59,7 +59,7 @@ class Session(RuleBasedStateMachine):
         self.queue = []
         self.journal = Journal(self.folder / "session")
         self.runner = self.serve(self.journal, self.rules_)
-        self.carefully(self.runner.open)
+        self.carefully(lambda: self.take(self.runner.open()))
 
     def serve(self, journal, rules):
         """Return a runner."""
@@ -70,14 +70,6 @@ class Session(RuleBasedStateMachine):
             self.die("volume")
             return step(item)
 
-        def publish(numbered):
-            self.die("publication")
-            told = deterministic(numbered.outcome)
-            assert self.published.setdefault((journal.folder, numbered.sequence), told) == told
-
-        def keep(checkpoint):
-            write_checkpoint(journal.checkpoints, checkpoint)
-
         append_start = journal.append_start
 
         def dying_append_start(header, first):
@@ -85,9 +77,21 @@ class Session(RuleBasedStateMachine):
             return append_start(header, first)
 
         decoder.step, journal.append_start = dying_step, dying_append_start
-        return Runner(
-            journal, decoder, self.clock, publish, keep, rules=rules, checkpoint_volumes=2
-        )
+        return Runner(journal, decoder, self.clock, RunOptions(rules, checkpoint_volumes=2))
+
+    def take(self, outputs, journal=None):
+        """Publish outcomes and write checkpoints; `False` where records wait to be applied."""
+        journal = journal or self.journal
+        if outputs is None:
+            return False
+        for output in outputs:
+            if isinstance(output, Checkpoint):
+                write_checkpoint(journal.checkpoints, output)
+                continue
+            self.die("publication")
+            content = deterministic(output.outcome)
+            assert self.published.setdefault((journal.folder, output.sequence), content) == content
+        return True
 
     def die(self, where):
         """Die, if it is time."""
@@ -118,13 +122,13 @@ class Session(RuleBasedStateMachine):
         for _ in range(min(most, len(self.queue))):
             if self.queue:
                 record, content = self.queue.pop(0)
-                self.carefully(lambda r=record, c=content: self.runner.apply(r, c))
+                self.carefully(lambda r=record, c=content: self.take(self.runner.apply(r, c)))
 
     @rule(event=st.sampled_from(COMMANDS))
     def command(self, event):
         """Ask for something, as the operator does; what is not possible is refused."""
-        if not refusal(self.runner.run, self.runner.state, event):
-            done = self.carefully(lambda: self.runner.carry_out(event))
+        if not refusal(self.runner.run.number, self.runner.run.state, event):
+            done = self.carefully(lambda: self.take(self.runner.carry_out(event)))
             assert done is not False or self.queue
 
     @rule(seconds=st.sampled_from([0.5, 2.0]))
@@ -132,7 +136,7 @@ class Session(RuleBasedStateMachine):
         """Let time pass; deadlines are judged when nothing waits."""
         self.clock.now_ns += round(seconds * SECOND)
         if not self.queue:
-            self.carefully(self.runner.judge_deadlines)
+            self.carefully(lambda: self.take(self.runner.judge_deadlines()))
 
     @rule()
     def kill(self):
@@ -150,8 +154,8 @@ class Session(RuleBasedStateMachine):
         try:
             self.deadly = ""
             self.work(len(self.queue))
-            if self.runner.is_open:
-                assert self.runner.carry_out(LifecycleEvent.END)
+            if self.runner.run.is_open:
+                assert self.take(self.runner.carry_out(LifecycleEvent.END))
             self.check()
         finally:
             self.journal.close()
@@ -168,13 +172,13 @@ class Session(RuleBasedStateMachine):
             assert [o.index for o in recorded] == list(range(len(recorded)))
             with Journal(self.folder / f"replay-{run}") as journal:
                 runner = self.serve(journal, Rules())
-                runner.open(start.header)
+                self.take(runner.open(start.header), journal)
                 for record in of_run(records, start):
                     body = self.journal.body(record)
                     (made,) = journal.append_objects([Entry(record.kind, record.header, body)])
                     if made.record is not None:
-                        runner.apply(made.record, body)
-                assert runner.carry_out(LifecycleEvent.END)
+                        self.take(runner.apply(made.record, body), journal)
+                assert self.take(runner.carry_out(LifecycleEvent.END), journal)
                 replayed = journal.outcomes()
             assert [deterministic(o.outcome) for o in replayed] == [
                 deterministic(o.outcome) for o in recorded

@@ -200,7 +200,7 @@ def test_a_second_service_on_the_same_session_or_port_is_refused(start, tmp_path
 
 def test_a_folder_that_is_not_there_or_holds_the_session_is_refused(start, tmp_path):
     """Each wrong folder is named with its remedy."""
-    with pytest.raises(ConfigError, match="is not there"):
+    with pytest.raises(ConfigError, match="does not exist"):
         start(source=f"folder:{tmp_path / 'nowhere'}")
     with pytest.raises(ConfigError, match="lies inside the source folder"):
         start(source=f"folder:{tmp_path}")

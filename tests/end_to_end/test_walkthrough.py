@@ -1,4 +1,4 @@
-"""The README's session, from calibration to export, run as it is written there."""
+"""The documented session, from calibration to export, run as it is written."""
 
 import json
 import re
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "docs" / name for name in ("calibration.md", "session.md", "own-run.md")]
 # What a test may not do as it is written: known ports, the scanner's pace, weights from their
 # authors' server, and waiting for an operator's Ctrl-C.
 PORTS = ["--outcomes", "tcp://127.0.0.1:*", "--control", "tcp://127.0.0.1:*"]
@@ -23,17 +24,17 @@ INSTEAD = {
 
 
 def written(command: str, having: str = "") -> list[str]:
-    """Return the words of the README's first command of a name, with something in it."""
-    text = README.read_text(encoding="utf-8")
+    """Return the words of the pages' first command of a name, with something in it."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     begun = re.findall(rf"(?:^|`)(rtdecode {command} [^`\n]*\n?)", text, re.MULTILINE)
     found = [line for line in begun if having in line]
-    assert found, f"the README has no rtdecode {command} ... {having}"
+    assert found, f"the pages have no rtdecode {command} ... {having}"
     return shlex.split(found[0], comments=True)[1:]
 
 
 @pytest.fixture
 def folder(scanned, tmp_path) -> Path:
-    """Return a folder in which everything has the README's names."""
+    """Return a folder in which everything has the names of the documentation."""
     shutil.copytree(scanned / "dicom", tmp_path / "DICOM_FOLDER")
     for name in ("events.tsv", "net.safetensors"):
         shutil.copy(scanned / name, tmp_path)
@@ -41,7 +42,7 @@ def folder(scanned, tmp_path) -> Path:
     return tmp_path
 
 
-def test_the_readmes_session_runs_as_written(folder):
+def test_the_documented_session_runs_as_written(folder):
     """Calibrate, serve, watch, play, verify and export; each command ends well."""
     volumes = len(list((folder / "DICOM_FOLDER").iterdir()))
 

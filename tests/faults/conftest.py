@@ -72,8 +72,8 @@ class ServiceStart:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
-        told = self.process.stdout.readline()
-        self.ingest = json.loads(told).get("ingest", "") if told else ""
+        reported = self.process.stdout.readline()
+        self.ingest = json.loads(reported).get("ingest", "") if reported else ""
         self._context = zmq.Context()
         self._outcomes = self._context.socket(zmq.SUB)
 
@@ -115,7 +115,7 @@ class ServiceStart:
         socket.send_multipart([encode(header), content])
 
     def answered(self, socket: zmq.Socket[bytes], content: bytes) -> bool:
-        """Wait for an object's acknowledgement; say whether it came before the service's end."""
+        """Wait for an object's acknowledgement; say whether it arrived before the service's end."""
         while not socket.poll(100):
             if self.process.poll() is not None:
                 return False
@@ -161,6 +161,6 @@ def unbroken(serve, tmp_path, objects) -> str:
     """Return the digest of an unbroken run's outcomes."""
     serving = serve(tmp_path / "unbroken")
     serving.send(objects)
-    code, told, err = serving.finish()
-    assert (code, told.get("state")) == (0, "ended"), err
-    return told["sha256"]
+    code, reported, err = serving.finish()
+    assert (code, reported.get("state")) == (0, "ended"), err
+    return reported["sha256"]

@@ -121,7 +121,7 @@ class Disk:
     _appending: set[str] = field(default_factory=set)
 
     def take(self, call: Call) -> bool:
-        """Take in a call; return whether it changed what a crash would leave, or was told."""
+        """Take in a call; return whether it changed what a crash would leave, or was reported."""
         if call.name in ("sendto", "sendmsg"):
             self.said.append(b"".join(call.strings))
             return True

@@ -46,8 +46,8 @@ def test_no_room_stops_it_with_advice_and_loses_nothing(tmp_path, serve, objects
         assert "make room" in err, err
     again = serve(session)
     again.send(objects)
-    code, told, err = again.finish()
-    assert (code, told.get("state"), told.get("sha256")) == (0, "ended", unbroken), err
+    code, reported, err = again.finish()
+    assert (code, reported.get("state"), reported.get("sha256")) == (0, "ended", unbroken), err
 
 
 @needs_limits
@@ -57,8 +57,8 @@ def test_a_log_without_room_keeps_what_it_has(tmp_path, serve, objects, unbroken
     large = bytes(300_000)  # no image; in the end it is counted as unreadable
     serving = serve(session, sys.executable, "-c", LIMITED, "200000")
     serving.send([*objects[:4], large, *objects[4:]])
-    code, told, err = serving.finish()
-    assert (code, told.get("state")) == (1, "faulted")
+    code, reported, err = serving.finish()
+    assert (code, reported.get("state")) == (1, "faulted")
     assert "session's log cannot be written" in err
     assert "make room" in err
     assert serving.acknowledged == objects[:4]
@@ -66,8 +66,8 @@ def test_a_log_without_room_keeps_what_it_has(tmp_path, serve, objects, unbroken
     assert not list(session.glob("*.torn-*"))
     again = serve(session)
     again.send([large, *objects])
-    code, told, err = again.finish()
-    assert (code, told.get("sha256")) == (0, unbroken), err
+    code, reported, err = again.finish()
+    assert (code, reported.get("sha256")) == (0, unbroken), err
 
 
 @pytest.fixture
@@ -109,8 +109,8 @@ def test_a_full_disk_stops_it_and_more_room_lets_it_go_on(
     assert kept(disk / "session", serving.acknowledged)
     again = serve(disk / "session")
     again.send(objects)
-    code, told, err = again.finish()
-    assert (code, told.get("sha256")) == (0, unbroken), err
+    code, reported, err = again.finish()
+    assert (code, reported.get("sha256")) == (0, unbroken), err
 
 
 def test_a_folder_that_may_not_be_written_is_refused(tmp_path, serve, small_disk):
@@ -126,8 +126,8 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path, serve, small_disk
             pytest.skip("folders cannot be made read-only here")
     for session in (folder, folder / "session"):
         serving = serve(session)
-        code, told, err = serving.finish()
-        assert (code, told) == (1, {})
+        code, reported, err = serving.finish()
+        assert (code, reported) == (1, {})
         assert f"ConfigError: session folder {session} cannot be" in err, err
     with pytest.raises(ConfigError, match="cannot be"):
         Journal(folder / "session")
@@ -173,21 +173,21 @@ def test_a_disk_that_turns_read_only_in_mid_run_stops_it_and_loses_nothing(
     serving.send(objects[:before])
     fail()
     serving.send(objects[before:])
-    code, told, err = serving.finish()
-    assert (code, told.get("state")) == (1, "faulted"), err
+    code, reported, err = serving.finish()
+    assert (code, reported.get("state")) == (1, "faulted"), err
     assert "cannot be written" in err, err
     assert serving.acknowledged == objects[:before]
     mend()
     assert kept(disk / "session", serving.acknowledged)
     again = serve(disk / "session")
     again.send(objects)
-    code, told, err = again.finish()
-    assert (code, told.get("sha256")) == (0, unbroken), err
+    code, reported, err = again.finish()
+    assert (code, reported.get("sha256")) == (0, unbroken), err
 
 
 @needs_unix_files
 def test_a_deleted_folder_stops_it_before_anything_more_is_acknowledged(tmp_path, serve, objects):
-    """What is written to a deleted file is lost; nobody is told otherwise."""
+    """What is written to a deleted file is lost; no answer claims the opposite."""
     session = tmp_path / "session"
     serving = serve(session)
     serving.send(objects[:3])
@@ -214,8 +214,8 @@ def test_a_folder_that_was_moved_and_put_back_goes_on(tmp_path, serve, objects, 
     elsewhere.rename(session)
     again = serve(session)
     again.send(objects)
-    code, told, err = again.finish()
-    assert (code, told.get("sha256")) == (0, unbroken), err
+    code, reported, err = again.finish()
+    assert (code, reported.get("sha256")) == (0, unbroken), err
 
 
 def test_checkpoints_that_cannot_be_written_stop_nothing(tmp_path, serve, objects, unbroken):
@@ -225,5 +225,5 @@ def test_checkpoints_that_cannot_be_written_stop_nothing(tmp_path, serve, object
     (session / "checkpoints").write_bytes(b"a file where their folder should be")
     serving = serve(session)
     serving.send(objects)
-    code, told, err = serving.finish()
-    assert (code, told.get("sha256")) == (0, unbroken), err
+    code, reported, err = serving.finish()
+    assert (code, reported.get("sha256")) == (0, unbroken), err

@@ -15,10 +15,11 @@ from random import Random
 import pytest
 
 from rtdecode.clock import SystemClock
-from rtdecode.journal import Journal, write_checkpoint
+from rtdecode.journal import Checkpoint, Journal, write_checkpoint
 from rtdecode.journal.pack import Entry, Kind
 from rtdecode.lifecycle import LifecycleEvent
 from rtdecode.service.runner import Runner
+from rtdecode.service.settings import RunOptions
 from rtdecode.wire import deterministic
 
 ACKNOWLEDGED = re.compile(rb'"sha256":"([0-9a-f]{64})","receipt":"journalled"')
@@ -47,8 +48,8 @@ def traced(tmp_path, serve, disk, objects):
     if not serving.ingest:
         pytest.skip(f"strace may not trace here: {serving.finish()[2]}")
     serving.send(objects)
-    code, told, err = serving.finish()
-    assert (code, told.get("state")) == (0, "ended"), err
+    code, reported, err = serving.finish()
+    assert (code, reported.get("state")) == (0, "ended"), err
     with Journal(session) as journal:
         outcomes = [deterministic(numbered.outcome) for numbered in journal.outcomes()]
     return list(disk.calls(log)), tmp_path / "disk", outcomes
@@ -56,9 +57,9 @@ def traced(tmp_path, serve, disk, objects):
 
 def promised(disk) -> tuple[set[str], set[int]]:
     """Return the objects acknowledged and the outcomes published so far."""
-    told = b"".join(disk.said)
-    acknowledged = {found.decode() for found in ACKNOWLEDGED.findall(told)}
-    return acknowledged, {int(found) for found in PUBLISHED.findall(told)}
+    reported = b"".join(disk.said)
+    acknowledged = {found.decode() for found in ACKNOWLEDGED.findall(reported)}
+    return acknowledged, {int(found) for found in PUBLISHED.findall(reported)}
 
 
 def go_on(session: Path, decoder, objects: list[bytes], acknowledged, published, outcomes) -> None:
@@ -69,24 +70,30 @@ def go_on(session: Path, decoder, objects: list[bytes], acknowledged, published,
         assert all(hashlib.sha256(body).hexdigest() == digest for digest, body in kept.items())
         recorded = {n.sequence: deterministic(n.outcome) for n in journal.outcomes()}
         assert published <= recorded.keys()
-        assert all(told == outcomes[sequence - 1] for sequence, told in recorded.items())
+        assert all(reported == outcomes[sequence - 1] for sequence, reported in recorded.items())
         runner = Runner(
             journal,
             decoder,
             SystemClock(),
-            lambda _: None,
-            lambda checkpoint: write_checkpoint(journal.checkpoints, checkpoint),
-            volumes=6,
+            RunOptions(volumes=6),
         )
-        runner.open()
+
+        def take(outputs):
+            for output in outputs:
+                if isinstance(output, Checkpoint):
+                    write_checkpoint(journal.checkpoints, output)
+
+        take(runner.open())
         # As a sender does that had no answer.
         for content in objects:
             header = {"name": "o.dcm", "received_ns": 1}
             (made,) = journal.append_objects([Entry(Kind.OBJECT, header, content)])
             if made.record is not None:
-                runner.apply(made.record, content)
-        if runner.is_open:
-            assert runner.carry_out(LifecycleEvent.END)
+                take(runner.apply(made.record, content))
+        if runner.run.is_open:
+            ending = runner.carry_out(LifecycleEvent.END)
+            assert ending is not None
+            take(ending)
         assert [deterministic(n.outcome) for n in journal.outcomes()] == outcomes
 
 

@@ -15,7 +15,7 @@ from rtdecode.types import Decision
 def test_a_stalled_service_catches_up_to_the_same_outcomes(
     tmp_path, serve, objects, unbroken, before
 ):
-    """What came meanwhile is decided in order, none is skipped and nothing is lost."""
+    """What arrived meanwhile is decided in order, none is skipped and nothing is lost."""
     session = tmp_path / "session"
     serving = serve(session)
     serving.send(objects[:before])
@@ -26,7 +26,7 @@ def test_a_stalled_service_catches_up_to_the_same_outcomes(
         os.kill(serving.process.pid, signal.SIGCONT)
         for content in objects[before:]:
             assert serving.answered(socket, content)
-    code, told, err = serving.finish()
-    assert (code, told.get("state"), told.get("sha256")) == (0, "ended", unbroken), err
+    code, reported, err = serving.finish()
+    assert (code, reported.get("state"), reported.get("sha256")) == (0, "ended", unbroken), err
     with Journal(session) as journal:
         assert all(isinstance(numbered.outcome, Decision) for numbered in journal.outcomes())

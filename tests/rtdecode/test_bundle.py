@@ -77,9 +77,9 @@ def test_a_manifest_from_before_there_was_a_filter_is_read(
 def test_a_filter_needs_its_dwell_time(bundle_folder) -> None:
     """And a window has none."""
     _edit(bundle_folder, read_out="filter")
-    assert "dwell_s goes with a filter" in _problems(bundle_folder)[0]
+    assert "dwell_s is for a filter" in _problems(bundle_folder)[0]
     _edit(bundle_folder, read_out="window", dwell_s=4.0)
-    assert "dwell_s goes with a filter" in _problems(bundle_folder)[0]
+    assert "dwell_s is for a filter" in _problems(bundle_folder)[0]
 
 
 def test_a_supplement_completes_a_bundle_that_is_in_use(parts, make_metrics, tmp_path) -> None:
@@ -156,7 +156,7 @@ def test_one_flipped_bit_is_named(bundle_folder, name) -> None:
 
 
 def test_everything_wrong_is_named_at_once(bundle_folder) -> None:
-    """Altered, missing and unnamed files are told in one go, one line each."""
+    """Altered, missing and unnamed files are reported in one go, one line each."""
     (bundle_folder / "decoder.onnx").write_bytes(b"something else")
     (bundle_folder / "sampling.npz").unlink()
     _named(bundle_folder, **{"mask.nii.gz": None, "../decoder.onnx": "0" * 64})
@@ -226,7 +226,7 @@ def test_impossible_values_are_refused(bundle_folder, changes, text) -> None:
 
 @pytest.mark.parametrize("there", [False, True])
 def test_folder_without_manifest_is_no_bundle(tmp_path, there) -> None:
-    """An absent folder and any other folder are told so, with where bundles come from."""
+    """An absent folder and any other folder are reported so, with where bundles come from."""
     folder = tmp_path / "other"
     if there:
         folder.mkdir()

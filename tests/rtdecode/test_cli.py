@@ -403,4 +403,4 @@ def test_what_cannot_be_resumed_is_refused(capsys, bundle, served, tmp_path) -> 
         assert "is a replay of another one" in capsys.readouterr().err
         record.execute("DROP TABLE servings")
         assert main(["resume", str(session)]) == 2
-        assert "does not say with which bundle" in capsys.readouterr().err
+        assert "does not record its bundle" in capsys.readouterr().err

@@ -166,7 +166,7 @@ def test_warm_up_leaves_no_trace(either, volumes, at) -> None:
 
 @pytest.mark.parametrize(("elapsed", "left"), [(1, 3), (2, 2), (3, 1), (40, 1)])
 def test_gap_takes_its_place_in_the_window(either, volumes, elapsed, left) -> None:
-    """Volumes that never came push older ones out of the window all the same."""
+    """Volumes that never arrived push older ones out of the window all the same."""
     engine = _engine(either)
     for volume in volumes[:10]:
         engine.step(volume)
@@ -199,14 +199,14 @@ def test_volume_of_another_matrix_is_refused(either, volumes) -> None:
     before = engine.state()
     with pytest.raises(VolumeError) as caught:
         engine.step(replace(volumes[1], data=volumes[1].data[:, :, :-1]))
-    assert "(24, 24, 13)" in str(caught.value)
-    assert "(24, 24, 14)" in str(caught.value)
+    assert "24x24x13" in str(caught.value)
+    assert "24x24x14" in str(caught.value)
     assert _same(engine.state(), before)
 
 
 def test_volume_of_another_repetition_time_is_refused(bundle, volumes) -> None:
     """Both times are in the message."""
-    with pytest.raises(VolumeError, match=r"1\.5 s differs from the bundle's 2 s"):
+    with pytest.raises(VolumeError, match=r"1\.5 s, the bundle's 2 s"):
         _engine(bundle).step(replace(volumes[0], repetition_time_s=1.5))
 
 

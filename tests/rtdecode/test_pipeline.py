@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rtdecode.errors import BundleError
-from rtdecode.pipeline import Pipeline
+from rtdecode.errors import BundleError, VolumeError
+from rtdecode.pipeline import Pipeline, decide
 from rtdecode.types import Decision, Skipped, SkipReason, Stamps
 
 
@@ -58,7 +58,7 @@ def test_head_that_jumped_is_no_evidence(bundle, scan) -> None:
 
 
 def test_wrong_matrix_is_skipped_with_both(bundle, scan) -> None:
-    """The operator reads what came and what the bundle wants; the next volume goes on."""
+    """The operator reads what arrived and what the bundle wants; the next volume goes on."""
     pipeline = Pipeline(bundle)
     volume = replace(scan(0), stamps=Stamps(received_ns=7))
     outcome = pipeline.step(replace(volume, data=volume.data[:-2]))
@@ -136,3 +136,16 @@ def test_bundle_that_cannot_run_is_refused_at_the_start(bundle, graph) -> None:
     decoder = graph(int(bundle.space.mask.sum()), without="usable")
     with pytest.raises(BundleError, match="usable"):
         Pipeline(replace(bundle, decoder=decoder))
+
+
+def test_decoder_that_refuses_a_volume_skips_it(scan) -> None:
+    """A decoder other than the pipeline may refuse a volume; the volume is skipped as corrupt."""
+
+    class Refusing:
+        def step(self, item):
+            raise VolumeError(f"volume {item.index} is unusable")
+
+    volume = replace(scan(3), stamps=Stamps(received_ns=7))
+    outcome = decide(Refusing(), volume, 0, paused=False)
+    detail = "volume 3 is unusable"
+    assert outcome == Skipped(3, SkipReason.CORRUPT, detail, stamps=volume.stamps)

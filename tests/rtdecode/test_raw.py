@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdecode import parsing, raw
+from rtdecode import raw
 from rtdecode.errors import VolumeError
 from rtdecode.ledger import Ledger, LedgerReceipt
 from rtdecode.types import Stamps
@@ -44,7 +44,7 @@ def volume(voxels: np.ndarray | None = None, **changes: object) -> bytes:
 @pytest.mark.parametrize("dtype", raw.DTYPES)
 def test_voxels_of_each_type_are_read_as_they_are(dtype: str) -> None:
     """Every type gives the same numbers, in C order, with the sender's affine."""
-    parsed = parsing.parse(volume(dtype=dtype), "a")
+    parsed = raw.parse_object(volume(dtype=dtype), "a")
     (slab,) = parsed.slabs
     assert slab.data.dtype == np.float32
     assert np.array_equal(slab.data, np.arange(24).reshape(2, 3, 4))
@@ -66,7 +66,7 @@ def test_the_ledger_places_volumes_by_their_index_and_series() -> None:
     ledger = Ledger()
 
     def add(**changes: object):
-        receipt, out = ledger.add(parsing.parse(volume(**changes), "a"), Stamps(), 0)
+        receipt, out = ledger.add(raw.parse_object(volume(**changes), "a"), Stamps(), 0)
         return receipt, [v.index for v in out]
 
     assert add(index=1) == (LedgerReceipt.COMPLETED, [])
@@ -110,7 +110,7 @@ def test_what_makes_no_sense_is_refused_by_name(case: str) -> None:
     """The error names the object and what is wrong."""
     content, why = REFUSED[case]
     with pytest.raises(VolumeError, match=why) as refused:
-        parsing.parse(content, "the thing")
+        raw.parse_object(content, "the thing")
     assert str(refused.value).startswith("the thing ")
 
 

@@ -42,7 +42,7 @@ class Averager:
     """A decoder that compares a slow and a fast mean."""
 
     bundle_digest = "50a150a150a1"
-    expected = None
+    protocol = None
     classes = ("below", "above")
     repetition_time_s = 1.0
 

@@ -63,7 +63,7 @@ def test_every_type_is_a_class_by_default():
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
-        ("face,hous", "no trial type 'hous' in the events; there are face, house"),
+        ("face,hous", "no trial type 'hous' in the events; they contain face, house"),
         ("face,face+house:both", "face is named twice"),
         ("face:none,house", "cannot be called none"),
     ],

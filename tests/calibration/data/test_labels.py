@@ -98,5 +98,5 @@ def test_every_problem_of_the_labels_is_named_together():
 
 def test_one_class_is_nothing_to_decode():
     """A single class gets the advice to decode rest."""
-    with pytest.raises(ConfigError, match="--rest makes the pauses one"):
+    with pytest.raises(ConfigError, match="--rest adds the pauses"):
         label_volumes([_run()], [TIMES_S], _spec("face"), 5.0)

@@ -23,9 +23,9 @@ def unfinished(folder, bundle: str, *, ended: bool = False) -> None:
     """Make a session with one run in it."""
     with Journal(folder) as journal:
         journal.append_event(Kind.START, {"run": 1, "bundle": bundle}, 0)
-        journal.run_began(1, bundle, ("a", "b"), 2.0)
+        journal.begin_run(1, bundle, ("a", "b"), 2.0)
         if ended:
-            journal.run_ended(1)
+            journal.end_run(1)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_an_ingest_port_that_is_taken_is_refused(looked):
     ("source", "told"),
     [
         ("carrier pigeon", "is not known"),
-        ("dicom://11112", "is no address"),
+        ("dicom://11112", "is not an address"),
         ("recording:/nowhere", "cannot be read"),
     ],
 )

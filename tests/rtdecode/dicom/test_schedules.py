@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from rtdecode.dicom import OtherImageError, Parsed, assemble, parse
 from rtdecode.errors import VolumeError
-from rtdecode.ledger import Expected, Ledger, LedgerReceipt
+from rtdecode.ledger import Ledger, LedgerReceipt, ScanProtocol
 from rtdecode.types import Skipped, Stamps, Volume
 
 VOLUMES, SLICES = 4, 5
@@ -37,7 +37,7 @@ class Schedule(RuleBasedStateMachine):
         self.objects, self.conflicts, self.others = objects, conflicts, others
         self.truth, self.slices = truth, slices
         one = truth[0]
-        self.expected = Expected(one.data.shape, (2.5, 3.0, 4.0), one.repetition_time_s)
+        self.expected = ScanProtocol(one.data.shape, (2.5, 3.0, 4.0), one.repetition_time_s)
         self.ledger = Ledger(PATIENCE_S, self.expected, follow=True)
         self.now_ns = 0
         self.out = []

@@ -74,7 +74,7 @@ def test_outcomes_are_kept_to_the_last_bit(tmp_path: Path):
     """What is read after opening again is what was recorded, not-a-numbers and stamps included."""
     skipped = Skipped(1, SkipReason.GAP, "no image of it came")
     with Journal(tmp_path) as journal:
-        journal.run_began(1, "b" * 12, ("a", "b"), 1.5)
+        journal.begin_run(1, "b" * 12, ("a", "b"), 1.5)
         session = journal.session
         journal.record(Numbered(session, 1, 1, decision(0, 1 / 3)))
         journal.stamp(1, 99)
@@ -92,7 +92,7 @@ def test_outcomes_are_kept_to_the_last_bit(tmp_path: Path):
 def test_an_outcome_is_recorded_once(tmp_path: Path):
     """A second outcome for a volume is an error, not an overwriting."""
     with Journal(tmp_path) as journal:
-        journal.run_began(1, "b" * 12, ("a", "b"), 1.5)
+        journal.begin_run(1, "b" * 12, ("a", "b"), 1.5)
         journal.record(Numbered(journal.session, 1, 1, decision(0)))
         with pytest.raises(RunError, match="UNIQUE"):
             journal.record(Numbered(journal.session, 1, 2, decision(0)))
@@ -108,7 +108,7 @@ def test_a_session_has_one_owner(tmp_path: Path):
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path):
     """With the reason, and without the advice for a full disk."""
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ConfigError, match="cannot be made"):
+    with pytest.raises(ConfigError, match="cannot be created"):
         Journal(tmp_path / "file" / "session")
     (tmp_path / "session" / "session.lock").mkdir(parents=True)
     with pytest.raises(ConfigError, match="cannot be written"):

@@ -1,4 +1,4 @@
-"""The log of what came in."""
+"""The log of a session."""
 
 import json
 import zlib

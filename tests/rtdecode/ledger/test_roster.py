@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from rtdecode.dicom import OtherImageError, Parsed, Series, Slab
-from rtdecode.ledger import Expected, Ledger, LedgerReceipt
+from rtdecode.ledger import Ledger, LedgerReceipt, ScanProtocol
 from rtdecode.types import Stamps
 
 SERIES = Series("0123456789ab", 7, (4, 4), 30.0, 1.5, ("ORIGINAL", "PRIMARY"), None)
 NEXT = replace(SERIES, digest="ba9876543210", series_number=9)
-EXPECTED = Expected((4, 4, 3), (3.0, 3.0, 3.5), 1.5)
+EXPECTED = ScanProtocol((4, 4, 3), (3.0, 3.0, 3.5), 1.5)
 
 
 def volume(index=0, series=SERIES, clock_s=math.nan, shape=(4, 4, 3), voxel_mm=(3.0, 3.0, 3.5)):
@@ -43,7 +43,7 @@ def restarted(ledger):
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "reported"),
     [
         (volume(shape=(4, 4, 2)), "matrix 4x4x2, the bundle's 4x4x3"),
         (volume(shape=(8, 4, 3)), "matrix 8x4x3, the bundle's 4x4x3"),
@@ -54,16 +54,16 @@ def restarted(ledger):
         ),
     ],
 )
-def test_what_does_not_fit_the_bundle_never_sets_the_run(caplog, other, told):
-    """It is told once, with both values; what fits and comes after it is the run."""
-    ledger = Ledger(expected=EXPECTED)
+def test_what_does_not_fit_the_bundle_never_sets_the_run(caplog, other, reported):
+    """It is reported once, with both values; what fits and comes after it is the run."""
+    ledger = Ledger(protocol=EXPECTED)
     other = replace(other, series=replace(other.series, digest="aaaaaaaaaaaa", series_number=2))
     with caplog.at_level(logging.WARNING):
         assert receipts(ledger, other, other) == [LedgerReceipt.WRONG_SERIES] * 2
     assert ledger.series is None
     assert len(caplog.records) == 1
     assert "series 2" in caplog.text
-    assert told in ledger.notice
+    assert reported in ledger.notice
     assert receipts(ledger, volume()) == [LedgerReceipt.COMPLETED]
     assert ledger.series == SERIES.digest
 
@@ -71,21 +71,21 @@ def test_what_does_not_fit_the_bundle_never_sets_the_run(caplog, other, told):
 def test_small_differences_of_rounding_fit():
     """Headers round; one per cent is nothing."""
     near = volume(series=replace(SERIES, repetition_time_s=1.5004), voxel_mm=(3.004, 3.0, 3.5))
-    assert receipts(Ledger(expected=EXPECTED), near) == [LedgerReceipt.COMPLETED]
+    assert receipts(Ledger(protocol=EXPECTED), near) == [LedgerReceipt.COMPLETED]
 
 
 def test_a_slice_alone_is_judged_by_what_it_tells():
     """Neither its thickness nor an unknown number of slices is held against it."""
     one = volume(shape=(4, 4, 1), voxel_mm=(3.0, 3.0, 1.0))
     unknown = Parsed(one.series, (replace(one.slabs[0], slices=None),))
-    assert receipts(Ledger(expected=EXPECTED), unknown) == [LedgerReceipt.PLACED]
+    assert receipts(Ledger(protocol=EXPECTED), unknown) == [LedgerReceipt.PLACED]
     stated = Parsed(one.series, (replace(one.slabs[0], slices=9),))
-    assert receipts(Ledger(expected=EXPECTED), stated) == [LedgerReceipt.WRONG_SERIES]
+    assert receipts(Ledger(protocol=EXPECTED), stated) == [LedgerReceipt.WRONG_SERIES]
 
 
 def test_copies_and_phase_images_are_left_out_in_any_order(caplog):
     """A motion-corrected copy beside the run, before and after it, and phases in its own series."""
-    ledger = Ledger(expected=EXPECTED, follow=True)
+    ledger = Ledger(protocol=EXPECTED, follow=True)
     copy = volume(series=replace(NEXT, kind="motion-corrected copies"))
     phase = OtherImageError("is phase", "phase images", SERIES.digest, 7)
     with caplog.at_level(logging.WARNING):
@@ -106,16 +106,16 @@ def test_copies_and_phase_images_are_left_out_in_any_order(caplog):
 def test_a_later_series_that_fits_begins_the_next_run():
     """Where series are followed; where they are not, it is left out."""
     run, later = volume(3, clock_s=109.0), volume(0, NEXT, clock_s=160.0)
-    assert receipts(Ledger(expected=EXPECTED, follow=True), run, later) == [
+    assert receipts(Ledger(protocol=EXPECTED, follow=True), run, later) == [
         LedgerReceipt.COMPLETED,
         LedgerReceipt.NEXT_RUN,
     ]
-    assert receipts(Ledger(expected=EXPECTED), run, later)[1] is LedgerReceipt.WRONG_SERIES
+    assert receipts(Ledger(protocol=EXPECTED), run, later)[1] is LedgerReceipt.WRONG_SERIES
 
 
 def test_a_second_reconstruction_of_the_run_is_not_the_next():
     """It has the run's own times, and stays out when it overtakes the run later."""
-    ledger = Ledger(expected=EXPECTED, follow=True)
+    ledger = Ledger(protocol=EXPECTED, follow=True)
     assert receipts(ledger, volume(0, clock_s=100.0), volume(0, NEXT, clock_s=100.0)) == [
         LedgerReceipt.COMPLETED,
         LedgerReceipt.WRONG_SERIES,
@@ -128,13 +128,13 @@ def test_a_second_reconstruction_of_the_run_is_not_the_next():
 def test_an_older_run_that_is_exported_again_is_not_the_next():
     """It was acquired before."""
     earlier = volume(0, NEXT, clock_s=40.0)
-    ledger = Ledger(expected=EXPECTED, follow=True)
+    ledger = Ledger(protocol=EXPECTED, follow=True)
     assert receipts(ledger, volume(0, clock_s=100.0), earlier)[1] is LedgerReceipt.WRONG_SERIES
 
 
 def test_a_session_may_pass_midnight():
     """Ten past twelve is later than ten to."""
-    ledger = Ledger(expected=EXPECTED, follow=True)
+    ledger = Ledger(protocol=EXPECTED, follow=True)
     before, after = volume(0, clock_s=86390.0), volume(0, NEXT, clock_s=10.0)
     assert receipts(ledger, before, after)[1] is LedgerReceipt.NEXT_RUN
 
@@ -142,14 +142,14 @@ def test_a_session_may_pass_midnight():
 @pytest.mark.parametrize(("number", "receipt"), [(8, "next_run"), (6, "wrong_series")])
 def test_without_a_clock_the_scanners_numbers_decide(number, receipt):
     """A higher SeriesNumber is a later series."""
-    ledger = Ledger(expected=EXPECTED, follow=True)
+    ledger = Ledger(protocol=EXPECTED, follow=True)
     other = volume(0, replace(NEXT, series_number=number))
     assert receipts(ledger, volume(0), other)[1] == receipt
 
 
 def test_a_settled_run_is_not_followed():
     """A run that has all its volumes only waits for its end, also after a restart."""
-    ledger = Ledger(expected=EXPECTED, follow=True)
+    ledger = Ledger(protocol=EXPECTED, follow=True)
     receipts(ledger, volume(0, clock_s=1.0))
     ledger.settle()
     assert receipts(restarted(ledger), volume(0, NEXT, clock_s=50.0)) == [
@@ -159,7 +159,7 @@ def test_a_settled_run_is_not_followed():
 
 def test_what_is_left_of_an_ended_run_is_no_run():
     """Nor after a restart."""
-    ledger = Ledger(expected=EXPECTED, former=[SERIES.digest])
+    ledger = Ledger(protocol=EXPECTED, former=[SERIES.digest])
     assert receipts(ledger, volume(7)) == [LedgerReceipt.WRONG_SERIES]
     assert "has ended" in ledger.notice
     ledger = restarted(ledger)
@@ -171,7 +171,7 @@ def test_what_is_left_of_an_ended_run_is_no_run():
 
 def test_a_restart_tells_nothing_twice(caplog):
     """What was left out before the restart is known after it."""
-    ledger = Ledger(expected=EXPECTED)
+    ledger = Ledger(protocol=EXPECTED)
     receipts(ledger, volume(0), volume(0, NEXT))
     caplog.clear()
     with caplog.at_level(logging.WARNING):

@@ -1,13 +1,13 @@
-"""What runs beside a service."""
+"""The dashboard process of a service."""
 
 from rtdecode.cli import main
-from rtdecode.service.dashboard_process import Beside
+from rtdecode.service.dashboard_process import DashboardProcess
 
 
 def test_it_ends_with_the_service(tmp_path):
-    """Also where it would go on for ever."""
+    """The dashboard would not end by itself."""
     arguments = ["dashboard", "--session", str(tmp_path), "--port", "0", "--no-open"]
-    with Beside(arguments) as companion:
+    with DashboardProcess(arguments) as companion:
         companion.start()
         process = companion._process
         assert process is not None
@@ -17,7 +17,7 @@ def test_it_ends_with_the_service(tmp_path):
 
 def test_its_failure_touches_nothing(tmp_path):
     """A dashboard that refuses to start is no reason to stop decoding."""
-    with Beside(["dashboard", "--session", str(tmp_path / "none")]) as companion:
+    with DashboardProcess(["dashboard", "--session", str(tmp_path / "none")]) as companion:
         companion.start()
         process = companion._process
         assert process is not None
@@ -25,7 +25,7 @@ def test_its_failure_touches_nothing(tmp_path):
 
 
 def test_what_was_not_started_is_not_ended():
-    with Beside(["dashboard"]) as companion:
+    with DashboardProcess(["dashboard"]) as companion:
         pass
     assert companion._process is None
 

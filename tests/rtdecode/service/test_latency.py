@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rtdecode.service.latency import REMEMBERED, STAGES, Latencies
+from rtdecode.service.latency import MAX_VOLUMES, STAGES, Latencies
 from rtdecode.types import Stamps
 
 MS = 1_000_000
@@ -27,12 +27,12 @@ def test_each_stage_lies_between_its_stamps() -> None:
 def test_the_newest_volumes_count_and_no_more() -> None:
     """Memory is bounded, and what was slow long ago is forgotten."""
     latencies = Latencies()
-    for _ in range(REMEMBERED):
+    for _ in range(MAX_VOLUMES):
         latencies.add(stamps(1000))
-    for scale in range(REMEMBERED):
+    for scale in range(MAX_VOLUMES):
         latencies.add(stamps(scale))
     total = latencies.percentiles()["total"]
-    expected = np.percentile(np.arange(REMEMBERED) * 36, (50, 95, 99))
+    expected = np.percentile(np.arange(MAX_VOLUMES) * 36, (50, 95, 99))
     assert (total.p50_ms, total.p95_ms, total.p99_ms) == pytest.approx(tuple(expected))
 
 

@@ -11,7 +11,7 @@ from rtdecode.errors import BundleError, ConfigError
 from rtdecode.journal import Journal
 from rtdecode.journal.pack import Kind
 from rtdecode.service import ServiceSettings, check_bundle, check_start, check_unfinished
-from rtdecode.service.start import check_place, check_ports, nearest
+from rtdecode.service.start import check_ports, check_session_folder, nearest_existing
 
 ANY = "tcp://127.0.0.1:*"
 
@@ -42,9 +42,9 @@ def test_what_can_start_is_let_through_and_nothing_is_made(settings, tmp_path):
     [
         ("carrier pigeon", "is not known"),
         ("folder:", "names no path"),
-        ("folder:{}/nowhere", "is not there"),
+        ("folder:{}/nowhere", "does not exist"),
         ("recording:{}/nowhere", "cannot be read"),
-        ("dicom://somewhere:11112", "is no address"),
+        ("dicom://somewhere:11112", "is not an address"),
         ("pyneal://5555", "HOST:PORT"),
     ],
 )
@@ -66,9 +66,9 @@ def test_every_problem_is_told_at_once(settings, tmp_path, taken):
     )
     with pytest.raises(ConfigError) as refused:
         check_start(wrong, lambda: check_bundle(tmp_path))
-    told = refused.value.problems
+    reported = refused.value.problems
     words = ("carrier pigeon", "volumes", "is a file", str(taken), "is not a bundle")
-    assert [word in problem for word, problem in zip(words, told, strict=True)] == [True] * 5
+    assert [word in problem for word, problem in zip(words, reported, strict=True)] == [True] * 5
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_every_problem_is_told_at_once(settings, tmp_path, taken):
 )
 def test_a_port_that_is_taken_is_named(settings, taken, source, where):
     """Each of those that the service and its source are going to need."""
-    told = {name: endpoint.format(taken) for name, endpoint in where.items()}
+    reported = {name: endpoint.format(taken) for name, endpoint in where.items()}
     with pytest.raises(ConfigError, match=f":{taken}.*another service may be running"):
-        check_ports(replace(settings, source=source.format(taken), **told))
+        check_ports(replace(settings, source=source.format(taken), **reported))
 
 
 def test_a_port_that_the_source_does_not_need_may_be_taken(settings, taken):
@@ -125,13 +125,13 @@ def test_a_session_in_use_is_refused(settings):
 def test_a_session_that_nobody_may_write_is_refused():
     """With what to do about it."""
     with pytest.raises(ConfigError, match="nothing can be written to /proc/self"):
-        check_place(Path("/proc/self/a/session"))
+        check_session_folder(Path("/proc/self/a/session"))
 
 
 def test_nearest_is_what_there_is(tmp_path):
     """Of a session three folders deep, the one that exists."""
-    assert nearest(tmp_path / "a" / "b" / "c") == tmp_path
-    assert nearest(tmp_path) == tmp_path
+    assert nearest_existing(tmp_path / "a" / "b" / "c") == tmp_path
+    assert nearest_existing(tmp_path) == tmp_path
 
 
 def test_a_bundle_without_manifest_is_refused_in_the_loaders_words(tmp_path):
@@ -150,9 +150,9 @@ def test_an_unfinished_run_of_another_bundle_is_refused(tmp_path):
     check_unfinished(tmp_path / "new", "any")
     with Journal(tmp_path / "session") as journal:
         journal.append_event(Kind.START, {"run": 1, "bundle": "one"}, 0)
-        journal.run_began(1, "one", ("a", "b"), 2.0)
+        journal.begin_run(1, "one", ("a", "b"), 2.0)
         check_unfinished(tmp_path / "session", "one")
         with pytest.raises(ConfigError, match="unfinished run of bundle one, this is bundle other"):
             check_unfinished(tmp_path / "session", "other")
-        journal.run_ended(1)
+        journal.end_run(1)
         check_unfinished(tmp_path / "session", "other")

@@ -27,18 +27,21 @@ def test_an_address_is_read(text: str, address: DicomAddress):
 @pytest.mark.parametrize(
     ("text", "problems"),
     [
-        ("dicom://scanner:11112", ["is no address"]),
-        ("dicom://127.0.0.1:99999", ["is no address"]),
-        ("dicom://127.0.0.1:x", ["is no address"]),
-        ("dicom:11112", ["is no address", "names no port"]),
+        ("dicom://scanner:11112", ["is not an address"]),
+        ("dicom://127.0.0.1:99999", ["is not an address"]),
+        ("dicom://127.0.0.1:x", ["is not an address"]),
+        ("dicom:11112", ["is not an address", "names no port"]),
         ("dicom://127.0.0.1", ["names no port"]),
-        ("dicom://127.0.0.1:1/path", ["is no address"]),
-        ("dicom://127.0.0.1:1?aet=", ["is no AE title"]),
-        ("dicom://127.0.0.1:1?aet=SEVENTEEN_LETTERS", ["is no AE title"]),
-        ("dicom://127.0.0.1:1?from=MR1,,a%5Cb", ["'' is no AE title", "is no AE title"]),
+        ("dicom://127.0.0.1:1/path", ["is not an address"]),
+        ("dicom://127.0.0.1:1?aet=", ["is not an AE title"]),
+        ("dicom://127.0.0.1:1?aet=SEVENTEEN_LETTERS", ["is not an AE title"]),
+        ("dicom://127.0.0.1:1?from=MR1,,a%5Cb", ["'' is not an AE title", "is not an AE title"]),
         ("dicom://127.0.0.1:1?form=MR1&aet=A&aet=B", ["form, aet unknown or twice"]),
         ("dicom://0.0.0.0:1", ["name those that may send"]),
-        ("dicom://192.168.2.1?aet=%5C", ["no port", "is no AE title", "name those that may send"]),
+        (
+            "dicom://192.168.2.1?aet=%5C",
+            ["no port", "is not an AE title", "name those that may send"],
+        ),
     ],
 )
 def test_every_problem_is_named(text: str, problems: list[str]):
@@ -46,5 +49,5 @@ def test_every_problem_is_named(text: str, problems: list[str]):
     with pytest.raises(ConfigError) as refused:
         parse_address(text)
     assert len(refused.value.problems) == len(problems)
-    for told, problem in zip(refused.value.problems, problems, strict=True):
-        assert problem in told
+    for reported, problem in zip(refused.value.problems, problems, strict=True):
+        assert problem in reported

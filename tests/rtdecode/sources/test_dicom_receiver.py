@@ -76,7 +76,7 @@ class Receiving:
     def __init__(self, source: DicomSource, made: Callable[[Sequence[Arrival]], None]) -> None:
         self.source = source
         self.port = int(source.endpoint.rpartition(":")[2])
-        self.came: list[Arrival] = []
+        self.arrived: list[Arrival] = []
         self.stop = Event()
         self._made = made
 
@@ -84,7 +84,7 @@ class Receiving:
         """Be the source's thread."""
         for batch in self.source.batches(self.stop):
             self._made(batch)
-            self.came += batch
+            self.arrived += batch
             self.source.acknowledge(["journalled"] * len(batch))
 
     @contextmanager
@@ -139,7 +139,7 @@ def test_an_object_becomes_a_file_with_its_bytes_as_they_came(syntax: UID):
     with receiving() as service, service.caller(syntax=syntax) as scanner:
         assert scanner.send_c_store(ds).Status == STORED
     sent = encode(ds, syntax.is_implicit_VR, syntax.is_little_endian, deflated=syntax.is_deflated)
-    content = service.came[0].content
+    content = service.arrived[0].content
     assert content[:132] == bytes(128) + b"DICM"
     meta = dcmread(BytesIO(content), stop_before_pixels=True).file_meta
     assert meta.TransferSyntaxUID == syntax
@@ -157,7 +157,7 @@ def test_every_storage_class_is_taken_and_echo_answered():
         assert offered == {ECHO, *classes}
         assert scanner.send_c_echo().Status == STORED
         assert scanner.send_c_store(image(sop_class=classes[0])).Status == STORED
-    assert len(service.came) == 1
+    assert len(service.arrived) == 1
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_nothing_of_callers_and_patients_is_logged(caplog: pytest.LogCaptureFixt
             scanner.abort()
         with service.caller("OTHER-TITLE") as other:
             assert other.is_rejected
-    text = caplog.text + service.came[0].name
-    assert "turned away" in text
+    text = caplog.text + service.arrived[0].name
+    assert "was rejected" in text
     for secret in ("Secret", "SECRET-ID", "-TITLE", "127.0.0.1", str(ds.SOPInstanceUID)):
         assert secret not in text
     assert logging.getLogger("pynetdicom").level == logging.NOTSET
@@ -247,7 +247,7 @@ def test_what_is_too_large_is_broken_off_in_mid_sending(
             assert "Status" not in scanner.send_c_store(image(bytes(3_000_000)))
         with service.caller() as scanner:
             assert scanner.send_c_store(image(bytes(400_000))).Status == STORED
-    assert len(service.came) == 1
+    assert len(service.arrived) == 1
     assert "more than 500000 bytes" in caplog.text
 
 
@@ -263,9 +263,9 @@ def test_an_object_that_ends_just_beyond_the_limit_is_not_taken_for_a_small_one(
         with service.caller() as scanner:
             assert scanner.send_c_store(image()).Status == STORED
     assert all(
-        len(a.content) < 1000 or len(a.content) > 3 * receiver.PDU_BYTES for a in service.came
+        len(a.content) < 1000 or len(a.content) > 3 * receiver.PDU_BYTES for a in service.arrived
     )
-    assert all(dcmread(BytesIO(a.content)).Rows == 8 for a in service.came)
+    assert all(dcmread(BytesIO(a.content)).Rows == 8 for a in service.arrived)
 
 
 def test_all_senders_together_are_bounded(monkeypatch: pytest.MonkeyPatch):
@@ -273,7 +273,7 @@ def test_all_senders_together_are_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(receiver, "MAX_HELD_BYTES", 500_000)
     with receiving() as service, service.caller() as scanner:
         assert "Status" not in scanner.send_c_store(image(bytes(3_000_000)))
-    assert not service.came
+    assert not service.arrived
 
 
 def test_a_sender_that_does_not_wait_for_answers_is_broken_off():
@@ -295,7 +295,7 @@ def test_a_sender_that_does_not_wait_for_answers_is_broken_off():
         while not scanner.is_aborted:
             pass
         answer.set()
-    assert len(service.came) <= 1
+    assert len(service.arrived) <= 1
 
 
 @pytest.mark.parametrize("kind", [1, 4, 5])
@@ -332,14 +332,14 @@ def test_silent_callers_are_bounded_and_do_not_keep_others_out_for_ever(
 def test_more_callers_than_there_is_room_for_are_turned_away(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    """And told so; those who were there first go on."""
+    """The log says so; the earlier ones continue."""
     monkeypatch.setattr(receiver, "MAX_ASSOCIATIONS", 1)
     with receiving() as service, service.caller() as first:
         assert first.is_established
         with service.caller() as second:
             assert second.is_rejected
         assert first.send_c_store(image()).Status == STORED
-    assert "there are 1 already" in caplog.text
+    assert "there are already 1 associations" in caplog.text
 
 
 def test_a_receiver_that_dies_is_noticed(monkeypatch: pytest.MonkeyPatch):

@@ -53,14 +53,15 @@ def test_a_windows_share_is_no_local_disk():
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"), [("ext4", "watched by events (ext4)"), ("cifs", "polled"), ("9p", "polled")]
+    ("kind", "reported"),
+    [("ext4", "watched by events (ext4)"), ("cifs", "polled"), ("9p", "polled")],
 )
 def test_the_way_is_chosen_by_the_filesystem_and_said(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     kind: str,
-    told: str,
+    reported: str,
 ):
     """Files that come while watching are seen either way."""
     mounts = tmp_path / "mounts"
@@ -69,17 +70,17 @@ def test_the_way_is_chosen_by_the_filesystem_and_said(
     caplog.set_level(logging.INFO, "rtdecode")
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "one").write_bytes(b"one")
-    came: list[str] = []
+    arrived: list[str] = []
     stop = Event()
     with FolderSource(tmp_path / "in", SystemClock(), complete=lambda *_: None) as source:
         for batch in source.batches(stop):
-            came += [arrival.name for arrival in batch]
-            if len(came) == 1:
+            arrived += [arrival.name for arrival in batch]
+            if len(arrived) == 1:
                 (tmp_path / "in" / "two").write_bytes(b"two")
             else:
                 stop.set()
-    assert came == ["one", "two"]
-    assert told in caplog.text
+    assert arrived == ["one", "two"]
+    assert reported in caplog.text
 
 
 @pytest.mark.skipif(not Path("/proc/self/mounts").is_file(), reason="only Linux lists its mounts")

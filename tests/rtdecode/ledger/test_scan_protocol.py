@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rtdecode.dicom import Parsed, Series, Slab
-from rtdecode.ledger import Expected, Ledger, LedgerReceipt, orientation
-from rtdecode.ledger.placement import apart_deg, place, share_covered
+from rtdecode.ledger import Ledger, LedgerReceipt, ScanProtocol, orientation
+from rtdecode.ledger.scan_protocol import largest_angle_deg, position, share_covered
 from rtdecode.types import Stamps
 
 SHAPE = (20, 24, 10)
@@ -45,8 +45,8 @@ def test_orientation_in_words(affine, words):
 
 def test_a_place_is_named_as_consoles_do():
     """Left is negative x, front positive y, up positive z."""
-    assert place(np.array([-2.2, 14.0, 8.1])) == "L2 A14 H8 mm"
-    assert place(np.array([3.0, -1.0, -20.0])) == "R3 P1 F20 mm"
+    assert position(np.array([-2.2, 14.0, 8.1])) == "L2 A14 H8 mm"
+    assert position(np.array([3.0, -1.0, -20.0])) == "R3 P1 F20 mm"
 
 
 def shifted(affine: np.ndarray, *by_mm: float) -> np.ndarray:
@@ -76,14 +76,14 @@ def flipped(affine: np.ndarray, axis: int) -> np.ndarray:
 )
 def test_axes_are_apart_by_their_angle(affine, reference, deg):
     """Whatever the voxel size, and whichever way voxels are stored."""
-    assert apart_deg(affine, reference) == pytest.approx(deg, abs=0.01)
+    assert largest_angle_deg(affine, reference) == pytest.approx(deg, abs=0.01)
 
 
 def test_of_a_slice_two_axes_are_known():
     """Its thickness has no direction of its own."""
     odd = np.eye(4)
     odd[:3, 2] = 1.0, 0.0, 0.0
-    assert apart_deg(odd, np.eye(4), axes=2) == 0.0
+    assert largest_angle_deg(odd, np.eye(4), axes=2) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_shift_covers_less(affine, share):
     assert share_covered(SHAPE, affine, SHAPE, OBLIQUE) == pytest.approx(share, abs=0.01)
 
 
-EXPECTED = Expected(SHAPE, (3.0, 3.0, 3.2558), 1.5, tuple(map(tuple, OBLIQUE.tolist())))
+EXPECTED = ScanProtocol(SHAPE, (3.0, 3.0, 3.2558), 1.5, tuple(map(tuple, OBLIQUE.tolist())))
 SERIES = Series("0123456789ab", 7, SHAPE[:2], 30.0, 1.5, ("ORIGINAL", "PRIMARY"), None)
 
 
@@ -114,7 +114,7 @@ def parsed(affine: np.ndarray, slices: int = SHAPE[2]) -> Parsed:
 
 
 @pytest.mark.parametrize(
-    ("affine", "told"),
+    ("affine", "reported"),
     [
         (
             turned(40) @ OBLIQUE,
@@ -129,14 +129,14 @@ def parsed(affine: np.ndarray, slices: int = SHAPE[2]) -> Parsed:
         ),
     ],
 )
-def test_a_series_that_lies_elsewhere_is_left_out_with_both_values(caplog, affine, told):
+def test_a_series_that_lies_elsewhere_is_left_out_with_both_values(caplog, affine, reported):
     """It never sets the run; what fits and comes after it does, also after a restart."""
-    ledger = Ledger(expected=EXPECTED)
+    ledger = Ledger(protocol=EXPECTED)
     with caplog.at_level(logging.WARNING):
         other = parsed(affine)
         other = replace(other, series=replace(other.series, digest="aaaaaaaaaaaa"))
         assert ledger.add(other, Stamps(), 0)[0] is LedgerReceipt.WRONG_SERIES
-    assert told in ledger.notice
+    assert reported in ledger.notice
     ledger = Ledger.restore(json.loads(json.dumps(ledger.state(), allow_nan=False)))
     assert ledger.add(other, Stamps(), 0)[0] is LedgerReceipt.WRONG_SERIES
     assert ledger.add(parsed(OBLIQUE), Stamps(), 0)[0] is LedgerReceipt.COMPLETED
@@ -152,16 +152,16 @@ def test_a_series_that_lies_elsewhere_is_left_out_with_both_values(caplog, affin
 )
 def test_slices_prescribed_anew_or_stored_otherwise_fit(affine):
     """Tilted and moved as between two runs; left for right as another sender stores them."""
-    assert Ledger(expected=EXPECTED).add(parsed(affine), Stamps(), 0)[0] is LedgerReceipt.COMPLETED
+    assert Ledger(protocol=EXPECTED).add(parsed(affine), Stamps(), 0)[0] is LedgerReceipt.COMPLETED
 
 
 def test_a_slice_alone_is_judged_by_its_own_axes():
     """Where it lies says nothing of its volume."""
     far = shifted(OBLIQUE, 0, 0, 500.0)
-    assert Ledger(expected=EXPECTED).add(parsed(far, 1), Stamps(), 0)[0] is LedgerReceipt.PLACED
+    assert Ledger(protocol=EXPECTED).add(parsed(far, 1), Stamps(), 0)[0] is LedgerReceipt.PLACED
     across = OBLIQUE @ turned(90, axis=2)
     assert (
-        Ledger(expected=EXPECTED).add(parsed(across, 1), Stamps(), 0)[0]
+        Ledger(protocol=EXPECTED).add(parsed(across, 1), Stamps(), 0)[0]
         is LedgerReceipt.WRONG_SERIES
     )
 
@@ -169,7 +169,7 @@ def test_a_slice_alone_is_judged_by_its_own_axes():
 def test_sessions_of_earlier_versions_say_nothing_of_the_place():
     """Their logs name no affine, and go on as they began."""
     facts = EXPECTED.facts()
-    assert Expected.of(json.loads(json.dumps(facts))) == EXPECTED
+    assert ScanProtocol.from_facts(json.loads(json.dumps(facts))) == EXPECTED
     del facts["affine"]
-    earlier = Expected.of(facts)
+    earlier = ScanProtocol.from_facts(facts)
     assert earlier.differences(SHAPE, shifted(turned(80) @ OBLIQUE, 0, 0, 900.0), 1.5) == []

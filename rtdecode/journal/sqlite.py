@@ -1,0 +1,73 @@
+"""The session's SQLite files: the lock, errors with a remedy, and values read from rows."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from rtdecode.errors import ConfigError, RunError
+from rtdecode.types import Decision, Outcome
+from rtdecode.wire import DecisionMessage, SkippedMessage, outcome_from_message
+
+RECORD = "session.sqlite"
+LOCK = "session.lock"
+
+
+def lock_session(folder: Path) -> sqlite3.Connection:
+    """Lock a session folder for this process; the system releases the lock when the process ends.
+
+    Raises
+    ------
+    ConfigError
+        Another process has the folder open, or it cannot be written.
+    """
+    with ExitStack() as opening:
+        try:
+            lock = opening.enter_context(
+                closing(sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None))
+            )
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise ConfigError(
+                    f"session folder {folder} is in use by another service; stop that one or "
+                    "choose another folder"
+                ) from error
+            raise ConfigError(
+                f"session folder {folder} cannot be written ({error}); make room on the disk, "
+                "correct the folder's permissions, or choose another folder"
+            ) from error
+        opening.pop_all()
+    return lock
+
+
+@contextmanager
+def write_errors(folder: Path) -> Iterator[None]:
+    """Turn an SQLite error into a `RunError` with the remedy."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise RunError(
+            f"the session's record in {folder} cannot be written ({error}); make room on the disk, "
+            "or have it repaired, and start again with the same session folder"
+        ) from error
+
+
+def read_outcome(content: str, recorded_ns: int | None, *, late: bool) -> Outcome:
+    """Return an outcome with what was stored after it: the time of recording, and whether late."""
+    message = msgspec.json.decode(content, type=DecisionMessage | SkippedMessage)
+    outcome = outcome_from_message(message)
+    if late and isinstance(outcome, Decision):
+        outcome = replace(outcome, late=True)
+    if recorded_ns is None:
+        return outcome
+    return replace(outcome, stamps=replace(outcome.stamps, recorded_ns=recorded_ns))
+
+
+def has_table(record: sqlite3.Connection, table: str) -> bool:
+    """Whether a session's record has a table; records of earlier versions lack some."""
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return record.execute(query, (table,)).fetchone() is not None
