@@ -16,15 +16,16 @@ def test_weights_follow_their_seed():
 
 
 def test_a_blob_is_passed_on():
-    """What a deep random network drowns is still there after twelve layers, with its place."""
-    network = initial_network((46, 55, 46), 2, 1)
+    """A blob and its place are still there after twelve layers; random weights would lose them."""
+    network = initial_network((46, 55, 46), 2, 1).eval()  # no dropout
     slices = torch.zeros(3, 1, 55, 46)
     slices[1, 0, 16:20, 12:16] = 3.0
     slices[2, 0, 40:44, 30:34] = 3.0
     with torch.no_grad():
         nothing, here, there = network.slice_vectors(slices)
-    assert (here - nothing).norm() > 0.5
-    assert (here - there).norm() > 0.5
+    # 0.26 each; with the usual random weights 0.004 at most.
+    assert (here - nothing).norm() > 0.2
+    assert (here - there).norm() > 0.2
 
 
 def test_units_forget_at_rates_of_their_own():
