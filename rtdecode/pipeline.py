@@ -140,8 +140,6 @@ def decide(decoder: Decoder, item: Volume | Skipped, dummies: int, *, paused: bo
     try:
         outcome = decoder.step(item)
     except VolumeError as error:
-        if isinstance(item, Skipped):
-            raise
         return refuse(item, error)
     if paused and isinstance(outcome, Decision):
         return skip(outcome, SkipReason.PAUSED, "the run is paused")
@@ -160,9 +158,8 @@ def skip(decision: Decision, reason: SkipReason, detail: str) -> Skipped:
     )
 
 
-def refuse(volume: Volume, error: VolumeError) -> Skipped:
+def refuse(item: Volume | Skipped, error: VolumeError) -> Skipped:
     """Return a skipped volume in place of one that cannot be used."""
-    reason = SkipReason.CORRUPT
-    if isinstance(error, ProtocolError):
-        reason = SkipReason.WRONG_SERIES
-    return Skipped(volume.index, reason, str(error), stamps=volume.stamps)
+    wrong_protocol = isinstance(error, ProtocolError)
+    reason = SkipReason.WRONG_SERIES if wrong_protocol else SkipReason.CORRUPT
+    return Skipped(item.index, reason, str(error), stamps=item.stamps)
