@@ -18,7 +18,7 @@ from rtdecode.errors import ConfigError, RunError, VolumeError
 from rtdecode.export.deidentify import Deidentifier
 from rtdecode.journal import Journal, ServiceStart, StimulusEvent, service_start, stimulus_events
 from rtdecode.journal.pack import PACK, Entry, Kind, Record, of_run, read_body, scan
-from rtdecode.journal.sqlite import LOCK, RECORD, lock_session
+from rtdecode.journal.sqlite import LOCK, RECORD, is_busy, lock_session
 from rtdecode.ledger import LedgerReceipt
 from rtdecode.sources import recorded_ledger
 from rtdecode.types import Decision, Stamps
@@ -118,7 +118,7 @@ def _not_in_use(session: Path) -> Iterator[None]:
             try:
                 held.enter_context(closing(lock_session(session)))
             except ConfigError as error:
-                if "database is locked" in str(error.__cause__):
+                if is_busy(error.__cause__):
                     raise
         yield
 

@@ -31,7 +31,7 @@ def lock_session(folder: Path) -> sqlite3.Connection:
             )
             lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            if is_busy(error):
                 raise ConfigError(
                     f"session folder {folder} is in use by another service; stop that one or "
                     "choose another folder"
@@ -42,6 +42,11 @@ def lock_session(folder: Path) -> sqlite3.Connection:
             ) from error
         opening.pop_all()
     return lock
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether another process holds the lock that SQLite asked for."""
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
 
 
 @contextmanager
