@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rtdecode.commands.options import ClientKeys
+from rtdecode.commands.options import ClientKeys, ControlEndpoint, OutcomesEndpoint
 from rtdecode.errors import ConfigError
 from rtdecode.ports import CONTROL, OUTCOMES
 
@@ -20,12 +20,8 @@ def dashboard(
             help="The session's folder: it names the service's endpoints and holds the volumes."
         ),
     ] = None,
-    outcomes: Annotated[
-        str, typer.Option(help="Without --session: endpoint of the outcomes.")
-    ] = OUTCOMES,
-    control: Annotated[
-        str, typer.Option(help="Without --session: endpoint for requests.")
-    ] = CONTROL,
+    outcomes: OutcomesEndpoint = OUTCOMES,
+    control: ControlEndpoint = CONTROL,
     bundle: Annotated[
         Path | None, typer.Option(help="The decoder's bundle. [default: the bundle of the session]")
     ] = None,

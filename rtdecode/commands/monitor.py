@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rtdecode.commands.options import ClientKeys
+from rtdecode.commands.options import ClientKeys, ControlEndpoint, OutcomesEndpoint
 from rtdecode.ports import CONTROL, OUTCOMES
 
 
@@ -13,12 +13,8 @@ def monitor(
     session: Annotated[
         Path | None, typer.Option(help="The session's folder, which names the service's endpoints.")
     ] = None,
-    outcomes: Annotated[
-        str, typer.Option(help="Without --session: endpoint of the outcomes.")
-    ] = OUTCOMES,
-    control: Annotated[
-        str, typer.Option(help="Without --session: endpoint for requests.")
-    ] = CONTROL,
+    outcomes: OutcomesEndpoint = OUTCOMES,
+    control: ControlEndpoint = CONTROL,
     keys: ClientKeys = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print each outcome as a line of JSON.")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+OutcomesEndpoint = Annotated[str, typer.Option(help="Without --session: endpoint of the outcomes.")]
+ControlEndpoint = Annotated[str, typer.Option(help="Without --session: endpoint for requests.")]
 ClientKeys = Annotated[
     Path | None,
     typer.Option(
