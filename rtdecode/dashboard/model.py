@@ -12,8 +12,6 @@ from rtdecode.dashboard.session_folder import FolderView
 from rtdecode.events import Block
 from rtdecode.types import Decision, Outcome, Quality, Skipped
 
-STALE_S = 1.5
-"""After this time without a message, the page is stale. The service is asked every 0.4 s."""
 LOG_LINES = 60
 
 
