@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from calibration.data.calibration_data import CalibrationData, fingerprint
+from calibration.data.run_preparation import MIN_VOLUMES
 from calibration.weights.pretrained import Pretrained
 from rtdecode.bundle import Bundle
 from rtdecode.errors import ConfigError
 from rtdecode.types import Volume
-
-MIN_VOLUMES = 10
-"""Volumes that a mean image needs."""
 
 
 def check_runs(
