@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from calibration.data.blocks import ClassSpec
 from rtdecode.errors import ConfigError
 from rtdecode.events import Block
+from rtdecode.report_kit import count
 from rtdecode.types import Bool, Float64
 
 REST = "rest"
@@ -194,10 +195,10 @@ def _intervals(mask: Bool) -> list[tuple[int, int]]:
 def _too_few(names: Sequence[str], blocks: Sequence[Block], least: int) -> list[str]:
     problems = []
     for name in names:
-        count = sum(block.trial_type == name for block in blocks)
-        if count < least:
+        found = sum(block.trial_type == name for block in blocks)
+        if found < least:
             problems.append(
-                f"{name}: {count} block{'' if count == 1 else 's'} in all runs, at least "
+                f"{name}: {count(found, 'block')} in all runs, at least "
                 f"{least} are needed to hold one out; leave the class out, merge it "
                 "(--classes), or add a run"
             )

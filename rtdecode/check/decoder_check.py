@@ -13,6 +13,7 @@ from rtdecode.engine import has_cuda_device
 from rtdecode.errors import ConfigError
 from rtdecode.metrics import verdict
 from rtdecode.pipeline import Pipeline
+from rtdecode.report_kit import count
 from rtdecode.types import Identity, Volume
 
 VOLUMES, MAX_S = 40, 10.0
@@ -74,7 +75,7 @@ def check_provider(subject: Subject) -> Finding:
             subject.pipeline = Pipeline(subject.bundle, "cpu", threads, subject.clock)
         return refused(PROVIDER, error)
     in_use = subject.pipeline.provider
-    many = f"{threads} thread{'s' if threads > 1 else ''}"
+    many = count(threads, "thread")
     found = f"{in_use}, as asked" if wanted == in_use else f"{in_use} ({wanted} was asked for)"
     if in_use == "cpu":
         found += f", {many}"

@@ -17,6 +17,7 @@ from rtdecode.errors import ConfigError
 from rtdecode.journal import Journal, read_session
 from rtdecode.journal.pack import Entry, Kind
 from rtdecode.journal.sqlite import RECORD
+from rtdecode.report_kit import count
 from rtdecode.service.start import check_session_folder, nearest_existing
 
 SESSION, DISK = "session folder", "disk"
@@ -90,10 +91,10 @@ def _unfinished(folder: Path, digest: str) -> tuple[str, CheckResult, str]:
         return f"{folder} {there}, no run in it; ", CheckResult.GREEN, ""
     session = read_session(folder)
     if not session.runs or session.runs[-1].ended:
-        many = _many(len(session.runs), "finished run")
+        many = count(len(session.runs), "finished run")
         return f"{folder} holds {many}, the next one is added; ", CheckResult.GREEN, ""
     newest = session.runs[-1]
-    many = _many(len(newest.outcomes), "outcome")
+    many = count(len(newest.outcomes), "outcome")
     found = f"{folder} holds an unfinished run {newest.run} of {many}"
     begun_with = str(newest.start.header["bundle"])
     if digest and begun_with != digest:
@@ -188,10 +189,6 @@ def judged_disk(needed_bytes: int, free_bytes: int, minutes: float) -> Finding:
     if free_bytes < 2 * needed_bytes + RESERVE_BYTES:
         return Finding(DISK, CheckResult.YELLOW, f"{found}: that is tight", remedy, figures)
     return green(DISK, found, figures)
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _size(size_bytes: int) -> str:

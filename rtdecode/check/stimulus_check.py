@@ -10,6 +10,7 @@ import zmq
 from rtdecode.check.context import Subject
 from rtdecode.check.findings import CheckResult, Finding, green, grey
 from rtdecode.check.socket_check import connects_to, opened
+from rtdecode.report_kit import count
 from rtdecode.service.sockets import Sockets
 from rtdecode.wire import (
     Done,
@@ -108,7 +109,7 @@ def _listen(sockets: Sockets, subject: Subject, wait_s: float) -> _Link:
 
 
 def _judged(link: _Link, where: str, wait_s: float) -> Finding:
-    programs = f"{link.programs} program{'s' if link.programs != 1 else ''} connected"
+    programs = f"{count(link.programs, 'program')} connected"
     if not link.programs:
         return Finding(
             STIMULUS,

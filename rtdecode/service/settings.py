@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rtdecode.ports import CONTROL, INGEST, OUTCOMES
+from rtdecode.report_kit import count
 
 Runs = Literal["command", "volume", "series"]
 """What begins and ends runs. `command`: commands only. `volume`: the first run begins with the
@@ -103,7 +104,7 @@ class ServiceSettings:
         """Provider and threads in words."""
         if not self.provider:
             return ""
-        return f"{self.provider}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{self.provider}, {count(self.threads, 'thread')}"
 
 
 @dataclass(frozen=True, slots=True)

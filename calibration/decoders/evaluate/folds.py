@@ -10,6 +10,7 @@ from calibration.data.labels import Labels
 from calibration.decoders.lda import Candidate
 from calibration.progress import Progress, silent
 from rtdecode.errors import ConfigError
+from rtdecode.report_kit import count
 from rtdecode.types import Bool, Float64
 
 GUARD_S = 8.0
@@ -68,10 +69,7 @@ def describe(labels: Labels, parts: Sequence[Fold]) -> str:
     """Describe the folds in words."""
     runs = len(np.unique(labels.run))
     how = "run" if _by_run(labels) else "block of each class"
-    return (
-        f"leave one {how} out, {len(parts)} folds, {GUARD_S:g} s guard, {runs} "
-        f"run{'' if runs == 1 else 's'}"
-    )
+    return f"leave one {how} out, {len(parts)} folds, {GUARD_S:g} s guard, {count(runs, 'run')}"
 
 
 def held_out(
