@@ -291,7 +291,7 @@ class Runner:
         yield from self._decide(items)
         if run.ledger.series != series:
             log.info(
-                "run %d is series %d; the ledger waits %.3g s for a missing volume",
+                "run %d is series %d; a missing volume is skipped after %.3g s",
                 run.number,
                 run.ledger.series_number,
                 run.ledger.patience_s,
