@@ -12,7 +12,7 @@ from rich.text import Text
 
 from calibration.demo.feedback_report import BlockResult, DemoPlan, block_results
 from rtdecode.monitor.glyphs import bar, shade, sparkline
-from rtdecode.palette import dark_colour
+from rtdecode.palette import class_colour
 from rtdecode.types import NONE, Decision, Outcome, Skipped
 
 NAME = 12
@@ -87,10 +87,10 @@ def _now(plan: DemoPlan, outcomes: Sequence[Outcome], width: int) -> RenderableT
     for number, name in enumerate(plan.classes):
         shown = name == truth
         probability = latest.probabilities[number] if isinstance(latest, Decision) else 0.0
-        style = f"bold {dark_colour(number)}" if shown else "grey66"
+        style = f"bold {class_colour(number)}" if shown else "grey66"
         table.add_row(
             Text(("● " if shown else "  ") + _plain(name), style, overflow="ellipsis"),
-            bar(probability, width - NAME - 8, dark_colour(number)),
+            bar(probability, width - NAME - 8, class_colour(number)),
             Text(f"{probability:5.0%}", style),
         )
     note = Text("● is the true state", "grey58") if truth else Text("rest", "grey58")
@@ -148,7 +148,7 @@ def _truth_strip(plan: DemoPlan, truth: Sequence[str], places: range) -> Text:
         while end < len(states) and states[end] == states[at]:
             end += 1
         if states[at]:
-            hue = dark_colour(plan.classes.index(states[at]))
+            hue = class_colour(plan.classes.index(states[at]))
             strip.append(_plain(states[at])[: end - at].center(end - at), f"bold #101214 on {hue}")
         else:
             strip.append(" " * (end - at), _REST)
@@ -177,9 +177,9 @@ def _decoded_strip(
             continue
         number = plan.classes.index(outcome.label)
         if truth[index]:
-            strip.append(" ", shade(max(outcome.probabilities), dark_colour(number)))
+            strip.append(" ", shade(max(outcome.probabilities), class_colour(number)))
         else:
-            strip.append("▁", f"{dark_colour(number)} {_REST}")
+            strip.append("▁", f"{class_colour(number)} {_REST}")
     return strip
 
 

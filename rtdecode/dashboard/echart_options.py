@@ -6,7 +6,7 @@ from typing import Any
 
 from rtdecode.dashboard.model import RunPlan
 from rtdecode.events import Block
-from rtdecode.palette import light_colour
+from rtdecode.palette import class_colour
 from rtdecode.types import FD_MARKS_MM, Decision, Outcome
 
 Options = dict[str, Any]
@@ -57,7 +57,7 @@ def probabilities(classes: Sequence[str], plan: RunPlan, length_s: float) -> Opt
         "markArea": {"silent": True, "data": areas},
     }
     lines = [
-        _line(f"class {n}", to_words(name), light_colour(n), width=3, extra={"xAxisIndex": 0})
+        _line(f"class {n}", to_words(name), class_colour(n), width=3, extra={"xAxisIndex": 0})
         for n, name in enumerate(classes)
     ]
     has_legend = len(classes) <= SHOWN_CLASSES
@@ -136,8 +136,8 @@ def quality(length_s: float) -> Options:
             {**_axis("temporal SNR"), "gridIndex": 1, "splitNumber": 2, "scale": True},
         ],
         "series": [
-            _line("dvars", "DVARS", light_colour(3), width=2, extra=_of(0)),
-            _line("tsnr", "temporal SNR", light_colour(6), width=2, extra=_of(1)),
+            _line("dvars", "DVARS", class_colour(4), width=2, extra=_of(0)),
+            _line("tsnr", "temporal SNR", class_colour(5), width=2, extra=_of(1)),
         ],
     }
 
@@ -203,7 +203,7 @@ def _round(value: float) -> float | None:
 
 def _area(block: Block, classes: Sequence[str]) -> list[Options]:
     is_class = block.trial_type in classes
-    tint = light_colour(list(classes).index(block.trial_type)) if is_class else INK
+    tint = class_colour(list(classes).index(block.trial_type)) if is_class else INK
     return [
         {
             "name": to_words(block.trial_type).replace(" ", "\n"),

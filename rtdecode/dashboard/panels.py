@@ -17,7 +17,7 @@ from rtdecode.dashboard.model import (
 from rtdecode.dashboard.service_connection import ServiceView
 from rtdecode.dashboard.session_folder import FolderView
 from rtdecode.metrics import verdict
-from rtdecode.palette import light_colour
+from rtdecode.palette import class_colour
 from rtdecode.types import FD_MARKS_MM, NONE, Decision, Outcome, Skipped
 
 MOST_BARS = 5
@@ -116,7 +116,7 @@ def decision(view: ServiceView, classes: Sequence[str]) -> str:
     none = decided.label == NONE
     best = list(classes).index(decided.label) if decided.label in classes else -1
     old = " old" if newest is not decided else ""
-    tint = f"--class:{light_colour(best)};" if best >= 0 else ""
+    tint = f"--class:{class_colour(best)};" if best >= 0 else ""
     tint = f" style='{tint}--letters:{max(5, len(decided.label))}'"
     note = _note(newest, decided)
     caption = f"evidence of {decided.window_volumes} volumes"
@@ -208,7 +208,7 @@ def _bars(decided: Decision, classes: Sequence[str]) -> str:
         chosen = " class=chosen" if classes[n] == decided.label else ""
         name = escape(to_words(classes[n]))
         rows.append(
-            f"<div{chosen} style='--class:{light_colour(n)}'><span>{name}</span>"
+            f"<div{chosen} style='--class:{class_colour(n)}'><span>{name}</span>"
             f"<i><b style='width:{100 * share:.1f}%'></b></i>"
             f"<output data-class='{escape(classes[n])}' data-probability={share!r}>"
             f"{share:.0%}</output></div>"

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtdecode.monitor.glyphs import bar, shade, sparkline
-from rtdecode.palette import dark_colour
+from rtdecode.palette import class_colour
 from rtdecode.types import NONE, Decision, Outcome, Skipped
 from rtdecode.wire import Numbered, StageLatency, Status
 
@@ -176,10 +176,10 @@ def _decision(
     table.add_column(width=6, justify="right", no_wrap=True)
     for n in shown:
         name, probability, chosen = classes[n], decided.probabilities[n], n == best
-        style = "grey50" if stale else f"bold {dark_colour(n)}" if chosen else "grey74"
+        style = "grey50" if stale else f"bold {class_colour(n)}" if chosen else "grey74"
         table.add_row(
             Text(("▶ " if chosen else "  ") + name, style, overflow="ellipsis"),
-            bar(probability, width - _NAME - 10, "grey42" if stale else dark_colour(n)),
+            bar(probability, width - _NAME - 10, "grey42" if stale else class_colour(n)),
             Text(f"{probability:6.1%}", style),
         )
     note = Text()
@@ -215,9 +215,9 @@ def _timeline(
             if isinstance(outcome, Skipped):
                 row.append("·", "grey35")
             elif outcome.label == name:
-                row.append("━", f"bold #ffffff {shade(outcome.probabilities[n], dark_colour(n))}")
+                row.append("━", f"bold #ffffff {shade(outcome.probabilities[n], class_colour(n))}")
             else:
-                row.append(" ", shade(outcome.probabilities[n], dark_colour(n)))
+                row.append(" ", shade(outcome.probabilities[n], class_colour(n)))
         table.add_row(Text(f"  {name}", "grey74", overflow="ellipsis"), row)
     return table
 

@@ -5,29 +5,17 @@ from html import escape
 
 from rtdecode.palette import CLASS_COLOURS
 
-_NAMED_LIGHT = """--ground:#f7f7f5;--card:#fff;--text:#1b1f26;--quiet:#5f6977;--line:#e2e4e8;
+_LIGHT = """--ground:#f7f7f5;--card:#fff;--text:#1b1f26;--quiet:#5f6977;--line:#e2e4e8;
 --field:#f3f4f5;--good:#1a7f4b;--bad:#b3402a;--mid:#8a6a10;--block:#c8642a"""
-_NAMED_DARK = """--ground:#0f1216;--card:#171b21;--text:#e7eaee;--quiet:#98a4b3;--line:#2a3038;
+_DARK = """--ground:#0f1216;--card:#171b21;--text:#e7eaee;--quiet:#98a4b3;--line:#2a3038;
 --field:#1d222a;--good:#4fc48a;--bad:#f08a6e;--mid:#e0c060;--block:#f0985f"""
-
-
-def colour(number: int) -> str:
-    """Return the colour of a class or a line, as CSS; colours repeat after the last."""
-    return f"var(--c{number % len(CLASS_COLOURS)})"
-
-
-def _colours(named: str, column: int) -> str:
-    classes = (f"--c{number}:{pair[column]}" for number, pair in enumerate(CLASS_COLOURS))
-    return ";".join((named, *classes))
-
-
-_LIGHT, _DARK = _colours(_NAMED_LIGHT, 0), _colours(_NAMED_DARK, 1)
+_CLASSES = ";".join(f"--c{number}:{value}" for number, value in enumerate(CLASS_COLOURS))
 _LINES = "".join(
-    f".stroke{number}{{stroke:{colour(number)}}}.fill{number}{{fill:{colour(number)}}}"
+    f".stroke{number}{{stroke:var(--c{number})}}.fill{number}{{fill:var(--c{number})}}"
     for number in range(len(CLASS_COLOURS))
 )
 STYLE = f"""
-:root{{color-scheme:light dark;{_LIGHT}}}
+:root{{color-scheme:light dark;{_LIGHT};{_CLASSES}}}
 @media(prefers-color-scheme:dark){{:root{{{_DARK}}}}}
 @media print{{:root{{color-scheme:light;{_LIGHT};--ground:#fff}}}}
 *{{box-sizing:border-box}}
@@ -101,6 +89,11 @@ section,.tile{{break-inside:avoid;border-color:#ccc}}section.long{{break-inside:
 tr,svg{{break-inside:avoid}}h2,h3,.note,.key{{break-after:avoid}}
 table{{font-size:11.5px}}@page{{margin:14mm}}}}
 """
+
+
+def colour(number: int) -> str:
+    """Return the colour of a class or a line, as CSS; colours repeat after the last."""
+    return f"var(--c{number % len(CLASS_COLOURS)})"
 
 
 def page(title: str, lead: str, parts: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ import json
 from rtdecode.dashboard import echart_options
 from rtdecode.dashboard.model import RunPlan
 from rtdecode.events import Block
-from rtdecode.palette import light_colour
+from rtdecode.palette import class_colour
 
 
 def points(data, name):
@@ -43,7 +43,7 @@ def test_blocks_lie_behind_the_probabilities_in_the_colour_of_their_class():
     options = echart_options.probabilities(("faces", "right_hand"), plan, 60.0)
     first, second = options["series"][0]["markArea"]["data"]
     assert (first[0]["xAxis"], first[1]["xAxis"]) == (4.0, 16.0)
-    assert first[0]["itemStyle"]["color"] == light_colour(1)
+    assert first[0]["itemStyle"]["color"] == class_colour(1)
     assert second[0]["itemStyle"]["color"] == echart_options.INK
     assert options["xAxis"]["max"] == 60.0
 
