@@ -184,6 +184,20 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_
     assert "--deadline-s" in commands_page
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_lists_are_lists_on_the_site(page):
+    """A list has a blank line before it, and what belongs to an item is indented by four."""
+    item = re.compile(r"(- |\d+\. )")
+    paragraph, fenced = "", False  # the first line of the paragraph, and whether this is code
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.lstrip().startswith("```"):
+            assert not re.match(r" {1,3}```", line), line
+            fenced = not fenced
+        elif not fenced and item.match(line):
+            assert not paragraph or item.match(paragraph), line
+        paragraph = (paragraph or line) if line.strip() else ""
+
+
 def test_wrong_commands_are_found():
     """The check can fail."""
     for words in (["no-such-thing"], ["serve", "--bundle", "b"], ["monitor", "--sesion", "s"]):
