@@ -1,4 +1,4 @@
-"""`rtdecode calibrate` and `rtdecode demo`."""
+"""`rtdecode calibrate`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Preference(StrEnum):
     DEEP = "deep"
     LINEAR = "linear"
     STACK = "stack"
+    POOL = "pool"
 
 
 class ReadOutChoice(StrEnum):
@@ -80,11 +81,32 @@ def calibrate(
     ] = False,
     weights: Annotated[
         str,
-        typer.Option(help="Pretrained weights: a name from `rtdecode weights list`, or a file."),
+        typer.Option(
+            help="Pretrained weights: a name from `rtdecode weights list`, a file, or a study of "
+            "`rtdecode group`, which needs fewer minutes of this person."
+        ),
     ] = "deeplight-2d",
     zero_shot: Annotated[
-        bool, typer.Option("--zero-shot", help="Keep the pretrained states; needs no events.")
+        bool,
+        typer.Option(
+            "--zero-shot",
+            help="Keep what the weights or the study know; needs no events, only some volumes.",
+        ),
     ] = False,
+    states: Annotated[
+        str | None,
+        typer.Option(
+            help="Prior: the state of the weights for each class: "
+            "left_hand=motor_lh,right_hand=motor_rh. \\[default: states with the classes' names]"
+        ),
+    ] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Prior: a group map (NIfTI, MNI space) of a class: faces=faces_z.nii.gz. Repeat "
+            "the option for each class."
+        ),
+    ] = None,
     earlier: Annotated[
         Path | None,
         typer.Option(
@@ -151,6 +173,10 @@ def calibrate(
 
     Example: rtdecode calibrate --run dicom/ --events events.tsv --out sub-01.bundle
 
+    Other people's data help if there are few minutes: a study of `rtdecode group`, group maps
+    (--prior), or states that the weights know (--states). Such priors are added to the person's own
+    data; their weight falls with the number of own blocks. One block of each class is then enough.
+
     Some trial types, two of them in one class: --classes face+body:people,house+scene:places
 
     During the acquisition: rtdecode calibrate --source folder:/export --volumes 156 --events
@@ -170,6 +196,7 @@ def calibrate(
             recorded, source, ANY_PORT, ANY_PORT, ingest, volumes=volumes or 0, keys=keys
         )
     from calibration.data.inputs import check_events, check_inputs, check_options
+    from calibration.priors.options import parse_maps, parse_states
 
     files = {
         "--run": runs,
@@ -182,6 +209,8 @@ def calibrate(
         ),
         lambda: check_events(tables, classes),
         lambda: check_inputs(files, weights, live, earlier),
+        lambda: parse_states(states),
+        lambda: parse_maps(prior or []),
     )
     # The bundle is verified before torch is imported, which takes seconds.
     from rtdecode import bundle as bundles
@@ -208,6 +237,8 @@ def calibrate(
         name=out.name,
         classes=classes,
         rest=rest,
+        states=parse_states(states),
+        maps=parse_maps(prior or []),
         fitting=FittingSettings(decoder.value, baselines.value, lag_s, read_out=read_out.value),
         t1=t1,
         transform=transform,
@@ -277,36 +308,3 @@ def _name_recording(session: Path | None) -> Iterator[None]:
         raise ConfigError(
             [*error.problems, f"the run itself is recorded: correct this, and use --run {session}"]
         ) from error
-
-
-def demo(
-    seed: Annotated[
-        int, typer.Option(help="Seed of the simulated participant and noise.", min=0)
-    ] = 1,
-    speed: Annotated[
-        str, typer.Option(help="Speed of the feedback run: 1 (real time), 10 or max.")
-    ] = "10",
-    keep: Annotated[
-        Path | None, typer.Option(help="Keep the files (DICOM, decoder, record) in this folder.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-) -> None:
-    """Demonstrate the whole system on a simulated participant, in about two minutes.
-
-    Needs no download, no GPU and no scanner. It simulates a participant's
-    DICOM series, calibrates the small network shipped with rtdecode, serves it, and shows the
-    decisions next to the true states.
-
-    Example: rtdecode demo --keep demo/
-    """
-    import msgspec
-    from rich.console import Console
-
-    from calibration.demo import DemoSettings
-    from calibration.demo import run as run_demo
-    from rtdecode.player import parse_speed
-
-    settings = DemoSettings(seed=seed, speed=parse_speed(speed), keep=keep)
-    report = run_demo(settings, Console(stderr=json))
-    if json:
-        typer.echo(msgspec.json.encode(report))

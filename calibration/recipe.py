@@ -1,7 +1,7 @@
 """The calibration recipe: from labelled runs to a decoder bundle."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,14 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.budget import Budget
-from calibration.bundling.assemble_decoder import assemble_fitted, assemble_zero_shot
+from calibration.bundling.assemble_decoder import (
+    assemble_fitted,
+    assemble_study,
+    assemble_zero_shot,
+)
 from calibration.bundling.bundle_content import BundleContent
 from calibration.bundling.write_bundle import check_whole_run, finish_bundle, write_bundle
 from calibration.compute import best_device, one_thread
 from calibration.data.blocks import ClassSpec, parse_classes, read_blocks
 from calibration.data.calibration_data import CalibrationData
 from calibration.data.check_runs import check_distinct, check_runs
-from calibration.data.labels import label_volumes
+from calibration.data.labels import REST, label_volumes
 from calibration.data.prepare_runs import all_features, prepare
 from calibration.data.prepared_runs import ExtractorFactory, PreparedRuns
 from calibration.data.run_preparation import RunPreparation
@@ -25,6 +29,13 @@ from calibration.decoders.examples import Examples, training_examples
 from calibration.decoders.fit import FittedDecoder, FittingSettings, fit_decoder
 from calibration.decoders.lag import LAGS_S
 from calibration.networks.features import RECURRENT, Extractor, FeatureExtractor
+from calibration.priors.knowledge import (
+    PriorKnowledge,
+    check_new_person,
+    find_knowledge,
+    make_priors,
+)
+from calibration.priors.study_prior import pool_rule
 from calibration.progress import Progress, silent
 from calibration.registration import Registration, register
 from calibration.registration.read_image import read_image
@@ -45,6 +56,10 @@ class CalibrationSettings:
     """The trial types to decode, and which of them form one class: `face+body:people,house`."""
     rest: bool = False
     """Whether rest is a class."""
+    states: Mapping[str, str] | None = None
+    """The pretrained network's state of each class, as a prior. None: by their names."""
+    maps: Mapping[str, Path] = field(default_factory=dict)
+    """The group map of each class, as a prior."""
     fitting: FittingSettings = field(default_factory=FittingSettings)
     t1: Path | None = None
     """The subject's T1-weighted image, NIfTI."""
@@ -86,6 +101,8 @@ class _Inputs:
     spec: ClassSpec
     earlier: CalibrationData | None
     """The data of an earlier bundle."""
+    knowledge: PriorKnowledge
+    """What is known of the classes from other people."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +139,7 @@ def calibrate(
     pretrained
         The network to start from.
     events
-        BIDS events of each run; empty keeps the pretrained states (zero-shot).
+        BIDS events of each run; empty keeps the pretrained states or the study (zero-shot).
     out
         The bundle's folder, which must not exist.
     settings
@@ -197,7 +214,7 @@ def start_preparation(
     ConfigError
         The T1 is not a NIfTI image.
     """
-    t1 = None if settings.t1 is None else read_image(settings.t1)
+    t1 = None if settings.t1 is None else read_image(settings.t1, "--t1")
 
     def locate(reference: Float32, affine: NDArray[np.float64]) -> Registration:
         return register(
@@ -231,14 +248,19 @@ def _check_inputs(
     check_distinct(runs, data)
     blocks = read_blocks(runs, events, repetition_time_s)
     spec = ClassSpec((), {})
+    knowledge = PriorKnowledge()
     if events:
         all_blocks = [*(() if data is None else data.blocks), *blocks]
         trial_types = [block.trial_type for run in all_blocks for block in run]
         spec = parse_classes(settings.classes, trial_types)
+        classes = (*spec.classes, *((REST,) if settings.rest else ()))
+        knowledge = find_knowledge(pretrained, classes, settings.states, settings.maps)
+        check_new_person(pretrained.study, runs)
         if data is None:
             times = [np.array([volume.acquired_s for volume in run]) for run in runs]
-            label_volumes(blocks, times, spec, LAGS_S[-1], rest=settings.rest)
-    return _Inputs(repetition_time_s, blocks, spec, data)
+            least = knowledge.min_blocks
+            label_volumes(blocks, times, spec, LAGS_S[-1], rest=settings.rest, min_blocks=least)
+    return _Inputs(repetition_time_s, blocks, spec, data, knowledge)
 
 
 def _train(
@@ -257,7 +279,14 @@ def _train(
     if inputs.earlier is not None:
         data = inputs.earlier.concatenate(data)
     examples = training_examples(
-        data, features, inputs.spec, prepared.space, inputs.repetition_time_s, rest=settings.rest
+        data,
+        features,
+        inputs.spec,
+        prepared.space,
+        inputs.repetition_time_s,
+        rest=settings.rest,
+        priors=make_priors(inputs.knowledge, pretrained, data.prepared, prepared.space),
+        pool_rule=None if pretrained.study is None else pool_rule(pretrained.study),
     )
     return _Training(data, examples, fit_decoder(examples, settings.fitting, budget, progress))
 
@@ -272,7 +301,10 @@ def _assemble(
     """Return the parts of the bundle."""
     space, repetition_time_s = prepared.space, inputs.repetition_time_s
     if training is None:
-        decoder = assemble_zero_shot(pretrained, space, repetition_time_s)
+        if pretrained.study is None:
+            decoder = assemble_zero_shot(pretrained, space, repetition_time_s)
+        else:
+            decoder = assemble_study(pretrained.study, pretrained.network, space, repetition_time_s)
         return BundleContent(decoder, pretrained, runs, prepared, None, None)
     decoder = assemble_fitted(training.fitted, pretrained, space, repetition_time_s)
     return BundleContent(decoder, pretrained, runs, prepared, training.fitted, training.data)

@@ -14,6 +14,7 @@ from calibration.decoders.fit import FittedDecoder
 from calibration.decoders.fit_read_out import RULE as READ_OUT_RULE
 from calibration.networks import StreamingDecoder
 from calibration.weights.pretrained import Pretrained
+from calibration.weights.study_figures import headline
 from rtdecode import __version__, bundle
 from rtdecode.types import Volume
 
@@ -47,7 +48,10 @@ class BundleContent:
     @property
     def classes(self) -> tuple[str, ...]:
         """The decoder's classes."""
-        return self.pretrained.states if self.fitted is None else self.fitted.labels.classes
+        if self.fitted is not None:
+            return self.fitted.labels.classes
+        study = self.pretrained.study
+        return self.pretrained.states if study is None else study.about.classes
 
 
 def make_manifest(
@@ -75,7 +79,7 @@ def make_manifest(
         classes=content.classes,
         repetition_time_s=content.runs[0][0].repetition_time_s,
         kind="zero-shot" if fitted is None else fitted.chosen.name,
-        rule=_rule(fitted),
+        rule=_rule(fitted, content.pretrained),
         window_volumes=settings.window_volumes,
         temperature=settings.temperature,
         fast_retention=settings.fast_retention,
@@ -94,7 +98,10 @@ def make_manifest(
     )
 
 
-def _rule(fitted: FittedDecoder | None) -> str:
+def _rule(fitted: FittedDecoder | None, pretrained: Pretrained) -> str:
+    if fitted is None and pretrained.study is not None:
+        about = pretrained.study.about
+        return f"study of {about.n_people} people, not fitted to this person: {headline(about)}"
     if fitted is None:
         return "as published, not fitted to this person"
     read_out = fitted.read_outs.chosen

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.grad import conv2d_input
 
-from calibration.networks import Evidence, LayerEvidence, StackedEvidence, VoxelEvidence
+from calibration.networks import Evidence, LayerEvidence, Part, StackedEvidence, VoxelEvidence
 from calibration.networks.deeplight import DeepLight
 from rtdecode.types import Float32, Float64
 
@@ -38,7 +38,7 @@ class Relevance(NamedTuple):
 def explained(evidence: Evidence) -> bool:
     """Say whether the rule is written for this kind of evidence (not for the LSTM)."""
     if isinstance(evidence, StackedEvidence):
-        return explained(evidence.first) and explained(evidence.second)
+        return all(explained(part) for part in _parts(evidence))
     return isinstance(evidence, LayerEvidence | VoxelEvidence)
 
 
@@ -46,25 +46,24 @@ def relevance(evidence: Evidence, volume: Float32, target: int) -> Relevance:
     """Return the relevance of each voxel of a prepared volume for one class's logit.
 
     The logit explained is the class's own, less the mean of all: what speaks for every class alike
-    decides nothing. Of stacked evidence it is the weighted sum of both parts' logits.
+    decides nothing. For stacked evidence it is the sum of the logits of the parts.
 
     Parameters
     ----------
     evidence
-        A `LayerEvidence`, a `VoxelEvidence` or both stacked.
+        A `LayerEvidence`, a `VoxelEvidence` or a stack of them.
     volume
         (V,)
     target
         Which class.
     """
     if isinstance(evidence, StackedEvidence):
-        parts = [relevance(part, volume, target) for part in (evidence.first, evidence.second)]
-        total = [
-            tuple(weight * np.asarray(value) for value in part)
-            for weight, part in zip(evidence.weights, parts, strict=True)
-        ]
-        voxels, absorbed, logit = (a + b for a, b in zip(*total, strict=True))
-        return Relevance(voxels, float(absorbed), float(logit))
+        parts = [relevance(part, volume, target) for part in _parts(evidence)]
+        return Relevance(
+            np.sum([part.voxels for part in parts], axis=0),
+            float(sum(part.absorbed for part in parts)),
+            float(sum(part.logit for part in parts)),
+        )
     x = torch.from_numpy(np.array(volume, dtype=np.float32))
     with torch.no_grad():
         if isinstance(evidence, VoxelEvidence):
@@ -74,6 +73,10 @@ def relevance(evidence: Evidence, volume: Float32, target: int) -> Relevance:
         if not isinstance(evidence, LayerEvidence):
             raise TypeError(f"no relevance rule for {type(evidence).__name__}")
         return _through_layers(evidence, x, target)
+
+
+def _parts(evidence: StackedEvidence) -> list[Part]:
+    return [cast("Part", part) for part in evidence.parts]
 
 
 def _through_layers(evidence: LayerEvidence, volume: Tensor, target: int) -> Relevance:

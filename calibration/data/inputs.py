@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from calibration.data.blocks import find_blocks, parse_classes
 from calibration.weights.store import describe, find_weights
+from calibration.weights.study import describe_study, is_study
 from rtdecode.errors import ConfigError, check_all
 from rtdecode.events import read_events
 
@@ -80,7 +81,9 @@ def check_weights(weights: str) -> None:
     ConfigError
         The message says how to get them.
     """
-    describe(find_weights(weights))
+    path = Path(weights)
+    name = describe_study(path).weights if is_study(path) else weights
+    describe(find_weights(name))
 
 
 def check_events(events: list[Path], classes: str | None) -> None:
@@ -124,7 +127,7 @@ def check_options(
     if source is not None and volumes is None:
         problems.append("--source needs --volumes, the number of volumes of the calibration run")
     if zero_shot and (events or earlier is not None):
-        problems.append("--zero-shot keeps the pretrained states: it takes no --events or --from")
+        problems.append("--zero-shot keeps what the weights know: it takes no --events or --from")
     if not zero_shot and not events:
         problems.append("give --events FILE to fit to this person, or --zero-shot")
     if events and len(events) != max(1, len(runs)):

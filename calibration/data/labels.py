@@ -159,6 +159,12 @@ def label_volumes(
     )
 
 
+def no_labels(classes: tuple[str, ...]) -> Labels:
+    """Return the labels of no volumes."""
+    none = np.zeros(0, dtype=np.int64)
+    return Labels(classes, none, none, none.astype(bool), none, none.astype(float), (), 0.0)
+
+
 def left_out(labels: Labels, usable: Bool) -> tuple[str, ...]:
     """Describe each block without any usable volume, with the reason.
 

@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from calibration.budget import Budget
 from calibration.data.labels import Labels
 from calibration.decoders.finetune import TuningSettings, from_scratch, settings_for, tune
-from calibration.decoders.lda import Candidate, Fit, Predictor, fit_lda, log_softmax
+from calibration.decoders.head import log_softmax
+from calibration.decoders.lda import Candidate, Fit, Predictor, fit_lda
 from calibration.networks import DeepLight
 from calibration.networks.features import (
     coarse_voxels,
@@ -55,15 +56,6 @@ def fit_logistic(features: Float32, labels: Labels) -> Predictor:
     if labels.n_classes == 2:  # scikit-learn keeps one row for two classes
         weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     return Logistic(mean, scale, weight, bias)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _FixedLogits:
-    """Uses the features as logits."""
-
-    def log_probabilities(self, features: Float32) -> Float64:
-        """Return (m, K) log-probabilities of (m, K) logits."""
-        return log_softmax(features)
 
 
 def fast_baselines(
@@ -136,22 +128,6 @@ def _untrained(grid_shape: tuple[int, int, int], seed: int) -> DeepLight:
             weight = network.convolution(index).weight
             torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
     return network
-
-
-def zero_shot(
-    network: DeepLight, states: Sequence[str], recurrent: Float32, labels: Labels
-) -> Candidate | None:
-    """Return the pretrained head, restricted to the states with the names of the classes.
-
-    `None` if a class has no such state.
-    """
-    known = [state.lower() for state in states]
-    if any(name.lower() not in known for name in labels.classes):
-        return None
-    place = [known.index(name.lower()) for name in labels.classes]
-    with torch.inference_mode():
-        logits = network.head(torch.from_numpy(recurrent)).numpy()[:, place]
-    return Candidate("zero-shot", "zero-shot", logits, lambda _features, _labels: _FixedLogits())
 
 
 def above_chance(compared: Sequence[Compared], chance: float) -> tuple[str, ...]:

@@ -10,51 +10,23 @@ of the permutation test.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.data.labels import Labels
-from calibration.decoders.discriminant import Arrangements, Side
-from calibration.decoders.evaluate import Fold, folds
-from calibration.decoders.lda import (
-    Candidate,
-    Split,
-    held_out_logits,
-    log_softmax,
-    prepare_sides,
-    split_of,
-)
+from calibration.decoders.decoder_choice import POOL, STACK, DecoderChoice, Preference
+from calibration.decoders.discriminant import Arrangements, Side, Split
+from calibration.decoders.evaluate import folds, inner_splits
+from calibration.decoders.head import log_softmax
+from calibration.decoders.lda import Candidate, held_out_logits, split_of
+from calibration.decoders.prior import PoolRule
 from calibration.progress import Progress, silent
 from rtdecode.errors import ConfigError
 from rtdecode.types import Float64
 
-Preference = Literal["best", "deep", "linear", "stack"]
-
 SHARES = (0.5, 0.25, 0.75)
 """Shares of the deep decoder in a stack, the default first."""
-STACK = "deep and linear together"
-MIN_BLOCKS = 2
-"""Blocks of each class that holding one out needs."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecoderChoice:
-    """The chosen decoder: one candidate, or two with their shares."""
-
-    name: str
-    parts: tuple[str, ...]
-    """The candidates whose logits are added."""
-    shares: tuple[float, ...]
-    """The share of each part. All discriminants give logits at a common scale, also across folds
-    with different choices."""
-    reason: str
-
-    def combine(self, evidence: Mapping[str, Float64]) -> Float64:
-        """Return the decoder's log-probabilities, (n, K), from the evidence of its parts."""
-        pairs = zip(self.parts, self.shares, strict=True)
-        return log_softmax(sum((w * evidence[part] for part, w in pairs), start=np.zeros(())))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +52,8 @@ class NestedCrossValidation:
         The candidates that may be chosen.
     progress
         Called with the progress of the preparation.
+    rule
+        How own data and priors are weighed.
 
     Raises
     ------
@@ -93,23 +67,31 @@ class NestedCrossValidation:
         labels: Labels,
         preference: Preference = "best",
         progress: Progress = silent,
+        rule: PoolRule | None = None,
     ) -> None:
         self.kinds = {candidate.name: candidate.kind for candidate in candidates}
         self._names = list(self.kinds)
+        self._priors = [c for c, one in enumerate(candidates) if one.prior is not None]
+        self._own = [c for c, one in enumerate(candidates) if one.prior is None]
         self._labels = labels
         self._truth = labels.block_labels()[None]
         self._preference: Preference = preference
+        self._rule = rule or PoolRule()
         if preference in {"deep", "linear"} and preference not in self.kinds.values():
             raise ConfigError(f"--decoder {preference}: there is no such candidate for these data")
-        self.folds = folds(labels)
-        inner = [_inner_splits(labels, fold) for fold in self.folds]
+        if preference == "pool" and not self._priors:
+            raise ConfigError(
+                "--decoder pool: there is no prior: give --states, --prior or a study"
+            )
+        self.folds = folds(labels, with_prior=bool(self._priors))
+        inner = [inner_splits(labels, fold) for fold in self.folds]
         outer = tuple(split_of(labels, fold) for fold in self.folds)
         groups = [outer, *(splits for splits in inner if splits)]
         prepared: list[dict[str, tuple[Side, ...]]] = [{} for _ in groups]
         for done, candidate in enumerate(candidates):
             progress("prepare cross-validation", done, len(candidates))
             every = [split for splits in groups for split in splits]
-            sides = prepare_sides(candidate.features, labels, every, candidate.n_features)
+            sides = candidate.sides(labels, every)
             first = 0
             for splits, of in zip(groups, prepared, strict=True):
                 of[candidate.name] = sides[first : first + len(splits)]
@@ -168,6 +150,8 @@ class NestedCrossValidation:
         shares = self._choose(evidence, rows, self._truth, by_default=not self.nested)[0]
         parts = tuple(int(c) for c in np.flatnonzero(shares))
         names = tuple(self._names[c] for c in parts)
+        if set(parts) & set(self._priors):
+            return self._pool_choice(shares, parts)
         if len(parts) == 1:
             reason = self._reason(evidence, rows, parts[0])
             return DecoderChoice(names[0], names, (1.0,), reason)
@@ -179,6 +163,13 @@ class NestedCrossValidation:
         return DecoderChoice(
             STACK, names, (float(shares[parts[0]]), float(shares[parts[1]])), reason
         )
+
+    def _pool_choice(self, shares: Float64, parts: tuple[int, ...]) -> DecoderChoice:
+        names = [self._names[c] for c in parts]
+        own = sum(shares[c] for c in parts if c in self._own)
+        what = "no own decoder was better by a standard error" if self.nested else "the default"
+        reason = f"{' and '.join(names)}; own data have {own:.0%} of the weight; {what}"
+        return DecoderChoice(POOL, tuple(names), tuple(float(shares[c]) for c in parts), reason)
 
     def _evidence(self, part: _Folds, arrangements: Arrangements) -> Float64:
         """Return each candidate's held-out logits, (C, P, n, K)."""
@@ -210,6 +201,31 @@ class NestedCrossValidation:
         by_default
             Take the default without regard to the evidence.
         """
+        own = self._choose_own(evidence, rows, arrangements, by_default=by_default)
+        if not self._priors or self._preference not in {"best", "pool"}:
+            return own
+        blocks = np.unique(self._labels.block[rows])
+        share = self._rule.own_share(len(blocks) / self._labels.n_classes)
+        pool = share * own
+        pool[:, self._priors] = (1 - share) / len(self._priors)
+        if by_default or self._preference == "pool":
+            return pool
+        both = np.stack(
+            [np.einsum("pc,cpnk->pnk", shares, evidence[:, :, rows]) for shares in (own, pool)]
+        )
+        rates = self._rates(both, np.arange(len(rows)), arrangements, rows)
+        gain, error = _gain(rates[0], rates[1])
+        return np.where((gain > error)[:, None], own, pool)
+
+    def _choose_own(
+        self,
+        evidence: Float64,
+        rows: NDArray[np.int64],
+        arrangements: Arrangements,
+        *,
+        by_default: bool,
+    ) -> Float64:
+        """Apply the rule to the candidates without a prior; see `_choose`."""
         trials = np.arange(len(arrangements))
         single = np.zeros((len(trials), len(self._names)))
         allowed = self._allowed()
@@ -218,9 +234,10 @@ class NestedCrossValidation:
         if not by_default:
             best = np.array(allowed)[_preferred(rates[allowed])]
         single[trials, best] = 1.0
-        if self._preference in {"deep", "linear"} or len(set(self.kinds.values())) == 1:
+        own_kinds = {self.kinds[self._names[c]] for c in self._own}
+        if self._preference in {"deep", "linear"} or len(own_kinds) == 1:
             return single
-        if by_default and self._preference == "best":
+        if by_default and self._preference != "stack":
             return single
         pair = []
         for kind in ("deep", "linear"):
@@ -284,24 +301,10 @@ class NestedCrossValidation:
     def _allowed(self) -> list[int]:
         if self._preference in {"deep", "linear"}:
             return self._of_kind(self._preference)
-        return list(range(len(self._names)))
+        return self._own
 
     def _of_kind(self, kind: str) -> list[int]:
         return [c for c, name in enumerate(self._names) if self.kinds[name] == kind]
-
-
-def _inner_splits(labels: Labels, fold: Fold) -> tuple[Split, ...]:
-    """Return the folds of a training side, in row numbers of all rows; none if too few blocks."""
-    rows = labels.take(fold.train)
-    if _blocks_of_rarest(rows) < MIN_BLOCKS:
-        return ()
-    try:
-        inner = folds(rows)
-    except ConfigError:  # the guard interval leaves some class without a block
-        return ()
-    place = np.flatnonzero(fold.train)
-    splits = (split_of(rows, one) for one in inner)
-    return tuple(Split(place[split.train], place[split.test]) for split in splits)
 
 
 def _preferred(rates: Float64) -> NDArray[np.int64]:
@@ -320,10 +323,7 @@ def _gain(rates_a: Float64, rates_b: Float64) -> tuple[Float64, Float64]:
 
 RULE = (
     "the default (first) candidate, unless another decodes more volumes of held-out blocks by more "
-    "than one standard error of the paired difference over blocks; then the best of those"
+    "than one standard error of the paired difference over blocks; then the best of those. With "
+    "priors: the pool of the priors and the own decoder that this rule chooses, unless that own "
+    "decoder is better than the pool by more than one standard error"
 )
-
-
-def _blocks_of_rarest(labels: Labels) -> int:
-    present = np.unique(labels.block[labels.chosen])
-    return int(np.bincount(labels.block_labels()[present], minlength=labels.n_classes).min())

@@ -8,13 +8,12 @@ import numpy as np
 from calibration.budget import Budget
 from calibration.compute import best_device
 from calibration.data.labels import Labels
-from calibration.decoders.baselines import above_chance, fast_baselines, slow_baselines, zero_shot
+from calibration.decoders.baselines import above_chance, fast_baselines, slow_baselines
 from calibration.decoders.evaluate import Fold, accuracy, folds, held_out, log_loss
 from calibration.decoders.examples import Examples
 from calibration.decoders.fit import FittedDecoder, FittingSettings
 from calibration.decoders.fit_read_out import fit_read_out
-from calibration.decoders.lda import Candidate, held_out_logits, prepare_sides, split_of
-from calibration.networks.features import RECURRENT
+from calibration.decoders.lda import Candidate, held_out_logits, split_of
 from calibration.progress import Progress
 from calibration.weights.pretrained import Pretrained
 from rtdecode.metrics import Compared, Metrics
@@ -61,6 +60,10 @@ def compare(
         _figures(fitted, examples, fitted.candidates[name], evidence)
         for name, evidence in fitted.evidence.items()
     ]
+    if not any(fold.train.any() for fold in fitted.folds):
+        # No block can be held out, so nothing is known of decoders without a prior.
+        priors = tuple(row for row in rows if row.kind == "prior")
+        return Comparison(replace(fitted.metrics, comparison=priors), ())
     for baseline in _baselines(fitted.labels, examples, pretrained, settings, budget, progress):
         evidence = held_out(baseline, fitted.labels, fitted.folds)
         rows.append(_figures(fitted, examples, baseline, evidence))
@@ -96,7 +99,14 @@ def _baselines(
     progress: Progress,
 ) -> Iterator[Candidate]:
     """Yield the fast baselines, then the slow ones if requested, until the budget is over."""
-    for baseline in _fast_baselines(labels, examples, pretrained, settings.seed):
+    for baseline in fast_baselines(
+        examples.prepared,
+        examples.mask,
+        examples.grid_affine,
+        examples.motion,
+        labels,
+        settings.seed,
+    ):
         if budget.over:
             return
         yield baseline
@@ -119,19 +129,6 @@ def _baselines(
         yield baseline
 
 
-def _fast_baselines(
-    labels: Labels, examples: Examples, pretrained: Pretrained, seed: int
-) -> Iterator[Candidate]:
-    """Yield the pretrained head if its states include the classes, then baselines and controls."""
-    recurrent = examples.features[RECURRENT]
-    pretrained_head = zero_shot(pretrained.network, pretrained.states, recurrent, labels)
-    if pretrained_head is not None:
-        yield pretrained_head
-    yield from fast_baselines(
-        examples.prepared, examples.mask, examples.grid_affine, examples.motion, labels, seed
-    )
-
-
 def _learning_curve(candidate: Candidate, labels: Labels) -> Learning:
     """Return the held-out accuracy for each number of training blocks per class."""
     class_of = labels.block_labels()
@@ -146,7 +143,7 @@ def _learning_curve(candidate: Candidate, labels: Labels) -> Learning:
             ]
             train = fold.train & (np.isin(labels.block, first) | labels.rest)
             splits.append(split_of(labels, Fold(fold.test & labels.chosen, train)))
-    sides = prepare_sides(candidate.features, labels, splits, candidate.n_features)
+    sides = candidate.sides(labels, splits)
     curve = []
     for count in range(1, max_count + 1):
         part = slice((count - 1) * len(parts), count * len(parts))

@@ -34,11 +34,22 @@ Arrangements = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """The rows that one fit learns from, and the rows that it decodes."""
+
+    train: NDArray[np.int64]
+    """The row numbers of the training side, examples and rest."""
+    test: NDArray[np.int64]
+    """The row numbers to decode."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Side:
     """One training side, prepared independently of the classes of its blocks."""
 
     counts: Float64
-    """(blocks,) number of training volumes of each block."""
+    """(blocks,) number of training volumes of each block. With a prior, one pseudo-block of each
+    class follows (`calibration.decoders.prior`)."""
     share: float
     """Factor of the scatter in the covariance."""
     volume_weights: Float64
@@ -116,6 +127,9 @@ def discriminate(
     present : ndarray
         (P, K) whether the class has a training block.
     """
+    if len(side.counts) > arrangements.shape[1]:
+        known = np.broadcast_to(np.arange(n_classes), (len(arrangements), n_classes))
+        arrangements = np.concatenate([arrangements, known], axis=1)
     member = arrangements[:, None, :] == np.arange(n_classes)[:, None]
     weight = member * side.counts
     counts = weight.sum(axis=2)
@@ -169,6 +183,8 @@ def logits_of(side: Side, arrangements: Arrangements, n_classes: int) -> Float64
     They are centred over classes. A class without a training block (after a permutation) is never
     decided.
     """
+    if not side.counts.any():  # nothing was learnt
+        return np.zeros((len(arrangements), side.tested.shape[1], n_classes))
     weights, bias, present = discriminate(side, arrangements, n_classes)
     flat = weights.reshape(-1, weights.shape[2]) @ side.tested
     logits = flat.reshape(*weights.shape[:2], -1) + bias[:, :, None]

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from calibration.data.blocks import ClassSpec
 from calibration.data.calibration_data import CalibrationData
-from calibration.data.labels import TASK, Labels, label_volumes
+from calibration.data.labels import MIN_BLOCKS_PER_CLASS, TASK, Labels, label_volumes
+from calibration.decoders.prior import LayerPrior, PoolRule
 from rtdecode.events import Block
 from rtdecode.stages import Space
 from rtdecode.types import Bool, Float32, Float64
@@ -34,6 +35,10 @@ class Examples:
     grid_affine: Float64
     """(4, 4) affine of the mask's grid, mm."""
     repetition_time_s: float
+    priors: tuple[LayerPrior, ...] = ()
+    """Priors from other people's data."""
+    pool_rule: PoolRule = field(default_factory=PoolRule)
+    """How own data and priors are weighed."""
     notes: tuple[str, ...] = ()
     """Notes on these data for the report."""
 
@@ -46,6 +51,8 @@ def training_examples(
     repetition_time_s: float,
     *,
     rest: bool,
+    priors: tuple[LayerPrior, ...] = (),
+    pool_rule: PoolRule | None = None,
 ) -> Examples:
     """Return the examples that a decoder is fitted to.
 
@@ -63,7 +70,12 @@ def training_examples(
         Of all runs.
     rest
         Whether rest is a class.
+    priors
+        Priors from other people's data. With one, a single block of each class is enough.
+    pool_rule
+        How own data and priors are weighed; None: the default.
     """
+    least = 1 if priors else MIN_BLOCKS_PER_CLASS
     times = [data.acquired_s[data.run == run] for run in range(len(data.blocks))]
     task = ClassSpec((TASK,), dict.fromkeys(spec.of, TASK))
     return Examples(
@@ -71,12 +83,19 @@ def training_examples(
         features=features,
         usable=data.usable,
         motion=data.motion,
-        label=lambda lag_s: label_volumes(data.blocks, times, spec, lag_s, rest=rest),
+        label=lambda lag_s: label_volumes(
+            data.blocks, times, spec, lag_s, rest=rest, min_blocks=least
+        ),
         label_task=lambda lag_s: label_volumes(data.blocks, times, task, lag_s, rest=True),
         mask=space.mask,
         grid_affine=space.grid_affine,
         repetition_time_s=repetition_time_s,
-        notes=_note_other_types(data.blocks, spec),
+        priors=priors,
+        pool_rule=pool_rule or PoolRule(),
+        notes=(
+            *_note_other_types(data.blocks, spec),
+            *(f"prior: {one.name}, from {one.origin}" for one in priors),
+        ),
     )
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 from calibration.budget import Budget
 from calibration.data.labels import Labels
 from calibration.decoders.augment import AugmentSettings, augment
-from calibration.decoders.lda import log_softmax
+from calibration.decoders.head import log_softmax
 from calibration.networks import DeepLight, MaskedSlices, SliceSequence, batch_sequences
 from calibration.networks.deeplight import CONVOLUTIONS, UNITS
 from calibration.progress import Progress, silent

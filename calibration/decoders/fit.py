@@ -7,19 +7,18 @@ from typing import Literal
 
 from calibration.budget import Budget
 from calibration.data.labels import REST, Labels, left_out
-from calibration.decoders.choose import DecoderChoice, NestedCrossValidation, Preference
+from calibration.decoders.choose import NestedCrossValidation
+from calibration.decoders.decoder_choice import DecoderChoice, Preference
 from calibration.decoders.evaluate import Fold, describe, folds, metrics, permutation_test
 from calibration.decoders.examples import Examples
 from calibration.decoders.fit_read_out import ReadOutPreference, ReadOuts, fit_read_outs
+from calibration.decoders.head import Head, add_heads
 from calibration.decoders.lag import DEFAULT_LAG_S, block_contrasts, choose_lag, held_out_rates
-from calibration.decoders.lda import VOXEL_SHARE, Candidate, Head, fit_lda
-from calibration.networks.features import RECURRENT, coarse_voxels
+from calibration.decoders.lda import VOXEL_SHARE, Candidate, fit_lda
+from calibration.networks.features import RECURRENT, VOXELS, coarse_voxels
 from calibration.progress import Progress
 from rtdecode.metrics import Metrics
 from rtdecode.types import Float64
-
-VOXELS = -1
-"""Layer number that stands for the voxels themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,11 @@ class FittedDecoder:
     """Each candidate's held-out log-probabilities, (n, K)."""
     folds: tuple[Fold, ...]
 
+    def weighted_heads(self) -> dict[int, Head]:
+        """Return one head for each layer: the sum of its parts' heads times their shares."""
+        shares = zip(self.chosen.parts, self.chosen.shares, strict=True)
+        return add_heads((self.layers[name], self.heads[name], share) for name, share in shares)
+
 
 def fit_decoder(
     examples: Examples, settings: FittingSettings, budget: Budget, progress: Progress
@@ -81,7 +85,9 @@ def fit_decoder(
     ConfigError
         The labels do not allow any block to be held out.
     """
-    folds(examples.label(DEFAULT_LAG_S).only_usable(examples.usable))  # refuse before the long part
+    # Refuse before the long part.
+    by_default = examples.label(DEFAULT_LAG_S).only_usable(examples.usable)
+    folds(by_default, with_prior=bool(examples.priors))
     lag_s, lag_reason = _choose_lag(examples, settings)
     all_labels = examples.label(lag_s)
     labels = all_labels.only_usable(examples.usable)
@@ -89,7 +95,7 @@ def fit_decoder(
     # Choose the decoder by nested cross-validation.
     layers, candidates = _candidates(examples)
     cross_validation = NestedCrossValidation(
-        list(candidates.values()), labels, settings.preference, progress
+        list(candidates.values()), labels, settings.preference, progress, examples.pool_rule
     )
     chosen = cross_validation.choose()
     evidence = cross_validation.true_evidence()
@@ -122,7 +128,7 @@ def fit_decoder(
     parts = {name: candidates[name] for name in chosen.parts}
     return FittedDecoder(
         chosen=chosen,
-        heads={name: fit_lda(c.features, labels, c.n_features) for name, c in parts.items()},
+        heads={name: candidate.head(labels) for name, candidate in parts.items()},
         layers={name: layers[name] for name in parts},
         read_outs=read_outs,
         labels=labels,
@@ -141,7 +147,7 @@ def fit_decoder(
 
 
 def _candidates(examples: Examples) -> tuple[dict[str, int], dict[str, Candidate]]:
-    """Return each candidate's layer, and the candidates: layers of the network, then voxels."""
+    """Return each candidate's layer, and the candidates: own, of the network and voxels; priors."""
     features = examples.features
     names = {layer: f"convolution {layer}" for layer in features if layer != RECURRENT}
     names[RECURRENT] = "recurrent features"
@@ -150,6 +156,12 @@ def _candidates(examples: Examples) -> tuple[dict[str, int], dict[str, Candidate
     fit = partial(fit_lda, n_features=voxels)
     candidates["voxels"] = Candidate("voxels", "linear", examples.prepared, fit, voxels)
     layers = {name: layer for layer, name in names.items()} | {"voxels": VOXELS}
+    inputs = {**features, VOXELS: examples.prepared}
+    for one in examples.priors:
+        layers[one.name] = one.layer
+        candidates[one.name] = Candidate(
+            one.name, "prior", inputs[one.layer], fit_lda, prior=one.prior
+        )
     return layers, candidates
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from calibration.data.labels import Labels
 from calibration.decoders.evaluate import filtered, read_out_figures, windows
-from calibration.decoders.lda import log_softmax
+from calibration.decoders.head import log_softmax
 from calibration.decoders.temperature import TEMPERATURES, loss_per_block
 from rtdecode.metrics import ReadOutFigures, ReadOutKind
 from rtdecode.types import Bool, Float64

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calibration.data.labels import Labels
 from calibration.decoders.discriminant import (
     Arrangements,
     Side,
+    Split,
     discriminate,
     logits_of,
     prepare_side,
     scaled,
 )
+from calibration.decoders.head import Head, log_softmax
+from calibration.decoders.prior import Prior
 from calibration.decoders.selection import select
 from rtdecode.types import Bool, Float32, Float64
 
@@ -28,7 +30,7 @@ N_FEATURES = 3000
 VOXEL_SHARE = 0.05
 """Share of all voxels that a head reads; about this share responds to a task."""
 
-Kind = Literal["zero-shot", "deep", "linear", "stack", "control"]
+Kind = Literal["zero-shot", "deep", "linear", "prior", "stack", "pool", "control"]
 
 
 class Predictor(Protocol):
@@ -55,26 +57,20 @@ class Candidate:
     fit: Fit
     n_features: int = N_FEATURES
     """Number of features that a linear discriminant reads."""
+    prior: Prior | None = None
+    """Knowledge from other people that the discriminant uses."""
 
+    def sides(self, labels: Labels, splits: Sequence[Split]) -> tuple[Side, ...]:
+        """Prepare the candidate for each split, independently of the classes of the blocks."""
+        if self.prior is not None:
+            return self.prior.sides(self.features, labels, splits)
+        return prepare_sides(self.features, labels, splits, self.n_features)
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Head:
-    """A linear output layer: logits = weight @ features + bias."""
-
-    weight: Float32
-    """(K, F)"""
-    bias: Float32
-    """(K,)"""
-
-    def log_probabilities(self, features: Float32) -> Float64:
-        """Return (m, K) log-probabilities of (m, F) features."""
-        return log_softmax(features.astype(np.float32) @ self.weight.T + self.bias)
-
-
-def log_softmax(logits: NDArray[np.floating]) -> Float64:
-    """Return (n, K) log-probabilities of logits."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    def head(self, labels: Labels) -> Head:
+        """Fit the candidate's head to all examples."""
+        if self.prior is not None:
+            return self.prior.head(self.features, labels)
+        return fit_lda(self.features, labels, self.n_features)
 
 
 def fit_lda(features: Float32, labels: Labels, n_features: int = N_FEATURES) -> Head:
@@ -106,16 +102,6 @@ def fit_lda(features: Float32, labels: Labels, n_features: int = N_FEATURES) -> 
     return Head(full, (offset - offset.mean()).astype(np.float32))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Split:
-    """The rows that one fit learns from, and the rows that it decodes."""
-
-    train: NDArray[np.int64]
-    """The row numbers of the training side, examples and rest."""
-    test: NDArray[np.int64]
-    """The row numbers to decode."""
-
-
 def split_of(labels: Labels, fold: tuple[Bool, Bool]) -> Split:
     """Return the rows of a fold (test, train); other rows than examples and rest are removed."""
     test, train = fold
@@ -138,12 +124,22 @@ def prepare_sides(
     n_features
         Number of features that each fit reads.
     """
+    if not any(labels.chosen[split.train].any() for split in splits):
+        return tuple(_no_training(labels, split) for split in splits)
     selections = select(features, labels, [split.train for split in splits], n_features)
     return tuple(
         prepare_side(
             features, labels, selection, split.train[labels.chosen[split.train]], split.test
         )
         for split, selection in zip(splits, selections, strict=True)
+    )
+
+
+def _no_training(labels: Labels, split: Split) -> Side:
+    """Return a side without training blocks: all its logits are 0."""
+    n = len(labels.blocks)
+    return Side(
+        np.zeros(n), 0.0, np.zeros((n, 0)), np.zeros((n, n)), np.zeros((n, len(split.test)))
     )
 
 

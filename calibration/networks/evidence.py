@@ -1,6 +1,7 @@
 """Modules that compute logits from one prepared volume."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -113,35 +114,27 @@ Part = NetworkEvidence | LayerEvidence | VoxelEvidence
 
 
 class StackedEvidence(nn.Module):
-    """A weighted sum of the log-probabilities of two kinds of evidence.
+    """The sum of the logits of several kinds of evidence.
 
     Parameters
     ----------
-    first, second
-        The two kinds of evidence, on the same voxels and classes.
-    weights
-        Factor of each one's log-probabilities.
+    parts
+        The kinds of evidence, on the same voxels and classes; their heads contain their weights.
     """
 
     classes: int
     voxels: int
 
-    def __init__(
-        self,
-        first: Part,
-        second: Part,
-        weights: tuple[float, float],
-    ) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()
-        if first.classes != second.classes or first.voxels != second.voxels:
+        self.classes, self.voxels = parts[0].classes, parts[0].voxels
+        if any((part.classes, part.voxels) != (self.classes, self.voxels) for part in parts):
             raise ConfigError("stacked decoders must have the same voxels and the same classes")
-        self.first, self.second, self.weights = first, second, weights
-        self.classes, self.voxels = first.classes, first.voxels
+        self.parts = nn.ModuleList(parts)
 
     def forward(self, volume: Tensor) -> Tensor:
         """Return the logits (K,) of one prepared volume (V,)."""
-        first, second = (torch.log_softmax(part(volume), 0) for part in (self.first, self.second))
-        return self.weights[0] * first + self.weights[1] * second
+        return torch.stack([part(volume) for part in self.parts]).sum(dim=0)
 
 
 Evidence = Part | StackedEvidence

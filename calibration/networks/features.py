@@ -24,6 +24,8 @@ COARSE_MM = 8.0
 PARCELS = 400
 RECURRENT = 0
 """Layer number of the recurrent features."""
+VOXELS = -1
+"""Layer number that stands for the voxels themselves."""
 HALF_ABOVE = 300_000
 """Layers with more features than this are stored in half precision."""
 

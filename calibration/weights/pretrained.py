@@ -1,13 +1,16 @@
 """Pretrained networks."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.networks import DeepLight
 from calibration.weights import describe, find_weights, load_deeplight
+from calibration.weights.study import Study, is_study, load_study
+from rtdecode.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +29,8 @@ class Pretrained:
     the first is the default."""
     smoothing_fwhm_mm: float = 3.0
     """Smoothing of the training volumes, which input volumes must also have, mm."""
+    study: Study | None = None
+    """What other people's calibrations with this network have in common."""
 
     @property
     def grid_shape(self) -> tuple[int, int, int]:
@@ -36,11 +41,24 @@ class Pretrained:
 def load_pretrained(weights: str) -> Pretrained:
     """Load pretrained weights by their name, shipped or in this user's cache, or from a file.
 
+    A study of `rtdecode group` names its weights, which are loaded with it.
+
     Raises
     ------
     ConfigError
         If they are not on this machine, or the file holds something else.
     """
+    path = Path(weights)
+    if is_study(path):
+        study = load_study(path)
+        pretrained = load_pretrained(study.about.weights)
+        if pretrained.sha256 != study.about.weights_sha256:
+            raise ConfigError(
+                f"--weights {path}: the study was made with other weights named "
+                f"{study.about.weights} than those on this machine: import those, or run "
+                "`rtdecode group` again"
+            )
+        return replace(pretrained, study=study)
     path = find_weights(weights)
     description = describe(path)
     return Pretrained(

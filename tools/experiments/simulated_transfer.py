@@ -20,7 +20,8 @@ import torch
 from numpy.typing import NDArray
 
 from calibration.data.labels import Labels
-from calibration.decoders.lda import Head, fit_lda
+from calibration.decoders.head import Head
+from calibration.decoders.lda import fit_lda
 from calibration.networks import DeepLight, MaskedSlices, batch_sequences
 from calibration.pretraining.grid import brain_mask
 from calibration.pretraining.initial import initial_network

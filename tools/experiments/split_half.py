@@ -29,13 +29,12 @@ from calibration.data.labels import MIN_BLOCKS_PER_CLASS, Labels, label_volumes
 from calibration.data.prepared_runs import PREPARATION, prepare_run
 from calibration.decoders.baselines import fast_baselines
 from calibration.decoders.evaluate import accuracy, log_loss
-from calibration.decoders.fit import VOXELS
 from calibration.decoders.fit_read_out import KINDS, fit_read_out
 from calibration.decoders.lag import DEFAULT_LAG_S
 from calibration.decoders.lda import VOXEL_SHARE, fit_lda
 from calibration.demo.service_process import serve_and_play
 from calibration.networks import LayerEvidence, LinearReadOut, ReadOutSettings, StreamingDecoder
-from calibration.networks.features import RECURRENT, network_features
+from calibration.networks.features import RECURRENT, VOXELS, network_features
 from calibration.progress import Progress, bars
 from calibration.recipe import CalibrationSettings, calibrate
 from calibration.weights.pretrained import Pretrained, load_pretrained

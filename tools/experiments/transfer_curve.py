@@ -29,28 +29,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hcp_people import CLASSES, HcpPeople
 from rtdecode.types import Bool, Float32, Float64
 
 if TYPE_CHECKING:
     from calibration.data.labels import Labels
     from calibration.progress import Progress
 
-CLASSES = ("body", "faces", "places", "tools")
-CONDITIONS = {c: (16 + n, 20 + n) for n, c in enumerate(CLASSES)}
-"""Indices among the 24 conditions, in 0-back and in 2-back."""
 N_TRAIN = (1, 3, 5, 10)
 N_TEST = 10
 BLOCKS, VOLUMES = 2, 4
 """Blocks of each class and volumes of each block, in every subject."""
-BLOCK_VOLUMES, APART_VOLUMES = 38, 8
-"""Length of an HCP block, and distance of its examples, in volumes of 0.72 s."""
-SMOOTH_SIGNAL, SMOOTH_NOISE = 1.0, 1.5
-"""Gaussian sigma in voxels of 2 mm."""
 LAYER = 10
 """The convolution whose features the heads use."""
 DRAWS = 5
@@ -81,70 +75,21 @@ Decode: TypeAlias = Callable[[NDArray[np.int64], NDArray[np.int64], int], Float6
 
 def build(betas: Path, parcels: Path, noise: float, seed: int) -> Cohort:
     """Make the examples of all subjects."""
-    import h5py
-    import nibabel as nib
-    from scipy.ndimage import gaussian_filter
-
-    from calibration.weights import DEEPLIGHT_2D
-
-    with h5py.File(betas / "HCP_example_taskactivations_data.h5") as file:
-        activity = np.asarray(_largest(file))
-    with h5py.File(next(betas.glob("HCP_example_restrun1_*.h5"))) as file:
-        rest = np.asarray(_largest(file))
-    activity = np.moveaxis(activity, [activity.shape.index(n) for n in (360, 24, 30)], [0, 1, 2])
-    rest = rest if rest.shape[0] == 360 else rest.T
-    rest = (rest - rest.mean(axis=1, keepdims=True)) / rest.std(axis=1, keepdims=True)
-
-    image: Any = nib.load(parcels / "MNI_Glasser_HCP_v1.0.nii.gz")
-    shape = (91, 109, 91)
-    to_voxel = np.linalg.inv(image.affine) @ np.array(DEEPLIGHT_2D.affine)
-    place = np.rint(to_voxel[:3, :3] @ np.indices(shape).reshape(3, -1) + to_voxel[:3, 3:])
-    label = np.asarray(image.dataobj)[tuple(place.astype(int))].astype(int).reshape(shape)
-    number = np.where(label > 1000, label - 1000 + 179, label - 1)  # -1 is outside
-
-    def painted(values: Float64, sigma: float) -> Float64:
-        volume = np.append(values, 0.0)[number]
-        return gaussian_filter(volume, sigma)
-
-    mask = gaussian_filter((number >= 0).astype(float), SMOOTH_SIGNAL) > 0.2
+    people = HcpPeople.load(betas, parcels, noise)
     rng = np.random.default_rng(seed)
     rows: list[Float32] = []
     keys: list[tuple[int, int, int]] = []
-    n_subjects = activity.shape[2]
-    half = rest.shape[1] // 2
-    for subject in range(n_subjects):
-        pattern = np.stack(
-            [activity[:, list(CONDITIONS[c]), subject].mean(axis=1) for c in CLASSES]
-        )
-        common = pattern.mean(axis=0)
-        signals = [painted(each - common + common / 2, SMOOTH_SIGNAL) for each in pattern]
-        amplitude = float(np.mean([signal[mask].std() for signal in signals]))
-        order = np.concatenate([rng.permutation(len(CLASSES)) for _ in range(BLOCKS)])
+    for subject in range(people.n_people):
         # Training subjects have the background of the run's first half, and test subjects that of
         # the second half, so that they share none.
-        first = half if subject >= n_subjects - N_TEST else 0
-        start = first + int(rng.integers(0, half))
-        for n, c in enumerate(order):
-            for v in range(VOLUMES):
-                t = start + n * BLOCK_VOLUMES + 8 + v * APART_VOLUMES
-                background = painted(rest[:, first + (t - first) % half], SMOOTH_SIGNAL)
-                white = gaussian_filter(rng.standard_normal(shape), SMOOTH_NOISE)
-                parts = (each / each[mask].std() for each in (background, white))
-                volume = signals[c] + noise * amplitude * sum(parts) / np.sqrt(2)
-                rows.append((volume[mask] / (noise * amplitude)).astype(np.float32))
-                keys.append((int(c), subject * len(order) + n, subject))
+        second_half = subject >= people.n_people - N_TEST
+        examples = people.examples(subject, rng, BLOCKS, VOLUMES, second_half=second_half)
+        for volume, c, block in examples:
+            rows.append(volume)
+            keys.append((c, subject * BLOCKS * len(CLASSES) + block, subject))
     volumes = np.stack(rows)
-    inside = number[mask]
-    means = np.stack([volumes[:, inside == p].mean(axis=1) for p in range(360) if p in inside], 1)
     labels, blocks, subjects = np.array(keys).T
-    return Cohort(volumes, means, labels, blocks, subjects, mask)
-
-
-def _largest(file: Any) -> Any:
-    """Return the largest dataset of an HDF5 file."""
-    datasets: list[Any] = []
-    file.visititems(lambda _, item: datasets.append(item) if hasattr(item, "shape") else None)
-    return max(datasets, key=lambda item: item.size)
+    return Cohort(volumes, people.parcel_means(volumes), labels, blocks, subjects, people.mask)
 
 
 def decoders(cohort: Cohort, progress: "Progress") -> dict[str, Decode]:

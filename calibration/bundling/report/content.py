@@ -89,8 +89,8 @@ def report(
 def _headline(manifest: Manifest, fitted: FittedDecoder | None) -> str:
     if fitted is None:
         return kit.verdict(
-            f"{len(manifest.classes)} states of other people's brains, as published: nothing was "
-            "fitted to this person, so nothing is known of how well it decodes them",
+            f"{len(manifest.classes)} classes learnt from other people ({manifest.rule}): nothing "
+            "is known of how well the decoder works for this person",
             "ZERO-SHOT",
             "open",
         )

@@ -8,6 +8,7 @@ from calibration.decoders.evaluate.figures import (
     read_out_figures,
 )
 from calibration.decoders.evaluate.folds import GUARD_S, Fold, describe, folds, held_out
+from calibration.decoders.evaluate.inner_folds import inner_splits
 from calibration.decoders.evaluate.permutation import PermutationTest, permutation_test
 from calibration.decoders.evaluate.streams import filtered, windows
 from rtdecode.metrics import Verdict, verdict
@@ -22,6 +23,7 @@ __all__ = [
     "filtered",
     "folds",
     "held_out",
+    "inner_splits",
     "least_right",
     "log_loss",
     "metrics",

@@ -27,16 +27,19 @@ class Fold(NamedTuple):
     """(n,) training rows."""
 
 
-def folds(labels: Labels) -> tuple[Fold, ...]:
+def folds(labels: Labels, *, with_prior: bool = False) -> tuple[Fold, ...]:
     """Split by runs if each contains every class, otherwise by blocks.
 
     Each fold holds out one block of each class, or several if there are more than five. A volume
     between blocks belongs to the nearest block. Neighbouring volumes stay together.
 
+    With a prior, a training side needs no own blocks. If a class has a single block, or too few
+    to hold one out, one fold tests all blocks with the prior alone.
+
     Raises
     ------
     ConfigError
-        Some class would be missing from a training side.
+        Some class would be missing from a training side, and there is no prior.
     """
     group = _groups(labels)
     parts = []
@@ -57,6 +60,8 @@ def folds(labels: Labels) -> tuple[Fold, ...]:
         for c in range(labels.n_classes)
         if c not in labels.label[fold.train]
     }
+    if short and with_prior:
+        return (Fold(np.ones(labels.label.shape, bool), np.zeros(labels.label.shape, bool)),)
     if short:
         raise ConfigError(
             f"{', '.join(sorted(short))}: too few blocks, or too close together, to hold one out; "
@@ -68,6 +73,8 @@ def folds(labels: Labels) -> tuple[Fold, ...]:
 def describe(labels: Labels, parts: Sequence[Fold]) -> str:
     """Describe the folds in words."""
     runs = len(np.unique(labels.run))
+    if not any(fold.train.any() for fold in parts):
+        return "prior only, without own data: there are too few blocks to hold one out"
     how = "run" if _by_run(labels) else "block of each class"
     return f"leave one {how} out, {len(parts)} folds, {GUARD_S:g} s guard, {count(runs, 'run')}"
 

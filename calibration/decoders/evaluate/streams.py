@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.data.labels import Labels
-from calibration.decoders.lda import log_softmax
+from calibration.decoders.head import log_softmax
 from calibration.networks.filter import switching_rate
 from rtdecode.types import Bool, Float64
 

@@ -96,18 +96,18 @@ def test_of_voxels_it_is_weight_times_value(rng) -> None:
     assert found.absorbed == pytest.approx(0.5)
 
 
-def test_of_a_stack_it_is_the_weighted_sum(network, mask, rng) -> None:
-    """Both parts' maps, by the stack's weights."""
+def test_of_a_stack_it_is_the_sum(network, mask, rng) -> None:
+    """The maps of both parts are added."""
     deep = _layer(network, mask, 4, rng)
     weight = rng.standard_normal((3, int(mask.sum()))).astype(np.float32)
     linear = VoxelEvidence(weight, np.zeros(3, "f"))
     volume = rng.standard_normal(int(mask.sum())).astype(np.float32)
 
-    found = relevance(StackedEvidence(deep, linear, (0.3, 2.0)), volume, 2)
+    found = relevance(StackedEvidence([deep, linear]), volume, 2)
 
     parts = relevance(deep, volume, 2), relevance(linear, volume, 2)
-    np.testing.assert_allclose(found.voxels, 0.3 * parts[0].voxels + 2 * parts[1].voxels)
-    assert found.logit == pytest.approx(0.3 * parts[0].logit + 2 * parts[1].logit)
+    np.testing.assert_allclose(found.voxels, parts[0].voxels + parts[1].voxels)
+    assert found.logit == pytest.approx(parts[0].logit + parts[1].logit)
 
 
 def test_the_recurrence_is_not_explained(network, mask) -> None:

@@ -11,7 +11,6 @@ from calibration.decoders.baselines import (
     fast_baselines,
     fit_logistic,
     slow_baselines,
-    zero_shot,
 )
 from calibration.decoders.evaluate import folds, held_out
 from calibration.networks import DeepLight
@@ -99,18 +98,6 @@ def test_the_logistic_is_scikit_learns(make_labels, rng, order) -> None:
     found = fit_logistic(x[rows], labels.take(rows)).log_probabilities(x)
 
     np.testing.assert_allclose(np.exp(found), known.predict_proba(scaled), atol=2e-3)
-
-
-def test_zero_shot_needs_states_of_the_same_names(network, labels, rng) -> None:
-    """The published head, restricted to the classes; none where a class is unknown to it."""
-    recurrent = rng.standard_normal((len(labels.label), 128)).astype(np.float32)
-    found = zero_shot(network, ("B", "other", "A"), recurrent, labels)
-    with torch.inference_mode():
-        logits = network.head(torch.from_numpy(recurrent)).numpy()[:, [2, 0]]
-    evidence = held_out(found, labels, folds(labels))
-    expected = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(evidence, expected, atol=1e-5)
-    assert zero_shot(network, ("b", "other"), recurrent, labels) is None
 
 
 def test_slow_rivals_are_fitted_within_the_folds(network, labels, prepared, box) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from calibration.decoders.evaluate import filtered, windows
 from calibration.decoders.fit_read_out import DWELLS_S, KINDS, fit_read_out, fit_read_outs
-from calibration.decoders.lda import log_softmax
+from calibration.decoders.head import log_softmax
 from calibration.decoders.temperature import TEMPERATURES, loss_per_block
 
 REPETITION_TIME_S = 2.0

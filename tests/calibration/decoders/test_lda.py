@@ -7,12 +7,12 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from calibration.decoders.evaluate import folds, held_out
+from calibration.decoders.head import log_softmax
 from calibration.decoders.lda import (
     Candidate,
     cross_validate,
     fit_lda,
     held_out_logits,
-    log_softmax,
     prepare_sides,
     split_of,
 )

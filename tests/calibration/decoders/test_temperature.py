@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calibration.decoders.lda import log_softmax
+from calibration.decoders.head import log_softmax
 from calibration.decoders.temperature import TEMPERATURES, loss_per_block
 
 

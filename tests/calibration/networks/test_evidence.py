@@ -7,7 +7,7 @@ from torch import nn
 
 from calibration.bundling.compile import export_decoder
 from calibration.bundling.parity import parity
-from calibration.decoders.lda import Head, log_softmax
+from calibration.decoders.head import Head, log_softmax
 from calibration.networks import (
     LayerEvidence,
     LinearReadOut,
@@ -69,13 +69,15 @@ def test_a_head_on_voxels_needs_no_network(mask, prepared, rng) -> None:
     np.testing.assert_allclose(found, head.log_probabilities(_stacked(prepared)), atol=1e-5)
 
 
-def test_a_stack_weighs_log_probabilities(network, mask, prepared, rng) -> None:
-    """The sum of both parts' log-probabilities by their weights, normalised."""
+def test_a_stack_adds_logits(network, mask, prepared, rng) -> None:
+    """The sum of the log-probabilities of three parts, normalised."""
     deep, head, features = _layer(network, mask, prepared, rng)
-    linear = _head(int(mask.sum()), rng)
-    stack = StackedEvidence(deep, VoxelEvidence(linear.weight, linear.bias), (0.7, 0.2))
-    expected = 0.7 * head.log_probabilities(features)
-    expected += 0.2 * linear.log_probabilities(_stacked(prepared))
+    linear, other = (_head(int(mask.sum()), rng) for _ in range(2))
+    voxels = [VoxelEvidence(one.weight, one.bias) for one in (linear, other)]
+    stack = StackedEvidence([deep, *voxels])
+    expected = head.log_probabilities(features)
+    expected += linear.log_probabilities(_stacked(prepared))
+    expected += other.log_probabilities(_stacked(prepared))
     np.testing.assert_allclose(_said(stack, prepared), log_softmax(expected), atol=1e-4)
 
 
@@ -106,7 +108,7 @@ def test_every_kind_exports_as_it_computes(network, mask, prepared, rng, tmp_pat
     else:
         evidence = _layer(network, mask, prepared, rng, 2 if kind == "layer 2" else 10)[0]
         if kind == "stack":
-            evidence = StackedEvidence(evidence, voxels, (0.8, 0.1))
+            evidence = StackedEvidence([evidence, voxels])
     export = export_decoder(
         StreamingDecoder(evidence, SETTINGS), CLASSES, tmp_path / "decoder.onnx"
     )
@@ -141,6 +143,4 @@ def test_parts_of_a_stack_must_fit_each_other(rng) -> None:
     """Other voxels or other classes cannot be summed."""
     one, other = (_head(n, rng) for n in (10, 11))
     with pytest.raises(ConfigError, match="same voxels"):
-        StackedEvidence(
-            VoxelEvidence(one.weight, one.bias), VoxelEvidence(other.weight, other.bias), (1, 1)
-        )
+        StackedEvidence([VoxelEvidence(each.weight, each.bias) for each in (one, other)])

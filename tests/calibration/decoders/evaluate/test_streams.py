@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from calibration.data.labels import Labels
 from calibration.decoders.evaluate import filtered, windows
-from calibration.decoders.lda import log_softmax
+from calibration.decoders.head import log_softmax
 from calibration.networks import filter as graph
 from calibration.networks.window import average, decide, slide
 

@@ -1,0 +1,1 @@
+"""`rtdecode group`: what several people's calibrations have in common, as a study file."""

@@ -1,0 +1,1 @@
+"""Priors for a calibration: known states, group maps, and studies of other people."""
