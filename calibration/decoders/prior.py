@@ -26,13 +26,13 @@ Chosen on the same people; Ledoit & Wolf does not fit scatter from several peopl
 class PoolRule:
     """How own data and priors are weighed.
 
-    The default was fitted on HCP-derived people (docs/results.md). `rtdecode group` fits the rule
-    on the people of the study.
+    The default is for group maps and known states. It was fitted on HCP-derived people and on the
+    one-back run (docs/results.md). `rtdecode group` fits the rule on the people of the study.
     """
 
-    pseudo_blocks: float = 1.0
+    pseudo_blocks: float = 0.5
     """Own blocks of each class that the class means of others count as in one discriminant."""
-    blocks_of_prior: float = 5.0
+    blocks_of_prior: float = 1.0
     """Own blocks of each class with which the own decoder and the priors weigh the same in the
     pool."""
 
@@ -72,7 +72,7 @@ class ClassMeans:
     """(r, f) rows R; R'R is the scatter of other people's volumes about their class means."""
     n_scatter: float
     """Number of volumes in this scatter."""
-    pseudo_blocks: float = 1.0
+    pseudo_blocks: float = 0.5
     """See `PoolRule`."""
 
     def sides(self, features: Float32, labels: Labels, splits: Sequence[Split]) -> tuple[Side, ...]:

@@ -15,6 +15,8 @@ from rtdecode.errors import ConfigError
 from rtdecode.types import Float32
 
 FORMAT = "rtdecode-study-1"
+HALF = ("means", "spread", "scatter")
+"""Arrays that are stored in half precision, which is finer than their uncertainty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +89,8 @@ def save_study(study: Study, path: Path) -> None:
     tensors = {}
     for layer, statistics in study.layers.items():
         for name, value in asdict(statistics).items():
-            tensors[f"{layer}/{name}"] = np.atleast_1d(np.ascontiguousarray(value))
+            kept = value.astype(np.float16) if name in HALF else value
+            tensors[f"{layer}/{name}"] = np.atleast_1d(np.ascontiguousarray(kept))
     metadata = {"format": FORMAT, "about": msgspec.json.encode(study.about).decode()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
@@ -133,7 +136,9 @@ def load_study(path: Path) -> Study:
         with safe_open(path, framework="numpy") as file:
             for key in file.keys():  # noqa: SIM118 - not a mapping
                 layer, name = key.split("/")
-                layers.setdefault(int(layer), {})[name] = file.get_tensor(key)
+                value = file.get_tensor(key)
+                whole = value.astype(np.float32) if name in HALF else value
+                layers.setdefault(int(layer), {})[name] = whole
         statistics = {
             layer: LayerStatistics(per_slice=int(arrays.pop("per_slice")[0]), **arrays)
             for layer, arrays in layers.items()
