@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
@@ -125,7 +126,24 @@ def _command(name: str, made: typer.Typer | Callable[..., None]) -> "TyperComman
         app.add_typer(made, name=name)
     else:
         app.command(name)(made)
-    return cast("TyperCommand | TyperGroup", typer.main.get_group(app).commands[name])
+    return _from_app(app, name)
+
+
+def _from_app(app: typer.Typer, name: str) -> "TyperCommand | TyperGroup":
+    command = cast("TyperCommand | TyperGroup", typer.main.get_group(app).commands[name])
+    _show_brackets(command)
+    return command
+
+
+def _show_brackets(item: Any) -> None:
+    r"""Escape brackets in the help texts of a command; Rich would drop them as markup.
+
+    A bracket that is escaped already (`\[`) does not change.
+    """
+    if getattr(item, "help", None):
+        item.help = re.sub(r"(?<!\\)\[", r"\[", item.help)
+    for part in (*getattr(item, "params", ()), *getattr(item, "commands", {}).values()):
+        _show_brackets(part)
 
 
 def _explanation(name: str, reason: str) -> "TyperCommand | TyperGroup":
@@ -141,7 +159,7 @@ def _explanation(name: str, reason: str) -> "TyperCommand | TyperGroup":
         # Whatever was asked of it, this is the answer.
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )(explain)
-    return cast("TyperCommand | TyperGroup", typer.main.get_group(app).commands[name])
+    return _from_app(app, name)
 
 
 def _needs(error: ModuleNotFoundError) -> str:
