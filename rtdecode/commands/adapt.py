@@ -14,7 +14,7 @@ from rtdecode.errors import ConfigError
 RESULTS, LINES = "127.0.0.1:5556", "127.0.0.1:7804"
 
 Session = Annotated[
-    Path, typer.Option(help="The session's folder; its service may stop and restart.")
+    Path, typer.Option(help="The session's folder; the service may stop and restart.")
 ]
 Listen = Annotated[
     str, typer.Option(help="Address for clients; * for every address of this computer.")
