@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
@@ -49,7 +50,7 @@ def build() -> "TyperGroup":
     )
     app.callback()(_common)
     group = typer.main.get_group(app)
-    # It asks for names, and for one command by its name.
+    # Typer reads the names and looks up one command by its name.
     group.commands = cast("MutableMapping[str, Any]", _Commands())
     return group
 
@@ -59,8 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    0 where it did what was asked, 2 where it refused to start (usage, configuration or bundle),
-    1 where a run was stopped by a fault.
+    0 if the command succeeded, 2 if it refused to start (usage, configuration or bundle), 1 if a
+    fault stopped a run.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     command = build()
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in {"", "rtdecode", "calibration"}:
             raise
-        typer.echo(f"rtdecode: {_needs(error)}", err=True)
+        typer.echo(f"rtdecode: {_missing_package(error)}", err=True)
         return EXIT_CONFIG
     except ConfigError as error:
         for problem in error.problems:
@@ -85,12 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run() -> None:
-    """Be the console script."""
+    """Run the console script."""
     sys.exit(main())
 
 
 class _Commands(Mapping[str, "TyperCommand | TyperGroup"]):
-    """Every command by its name, imported when it is looked up."""
+    """Each command by its name; a command is imported when it is looked up."""
 
     def __init__(self) -> None:
         self._others = {
@@ -108,7 +109,7 @@ class _Commands(Mapping[str, "TyperCommand | TyperGroup"]):
         try:
             return _command(name, entry.load())
         except ModuleNotFoundError as error:
-            return _explanation(name, _needs(error))
+            return _explanation(name, _missing_package(error))
 
     def __iter__(self) -> Iterator[str]:
         yield from OWN
@@ -118,18 +119,35 @@ class _Commands(Mapping[str, "TyperCommand | TyperGroup"]):
         return len(OWN) + len(self._others)
 
 
-def _command(name: str, made: typer.Typer | Callable[..., None]) -> "TyperCommand | TyperGroup":
-    """Return what Typer makes of a function, or of an app with commands of its own."""
+def _command(name: str, target: typer.Typer | Callable[..., None]) -> "TyperCommand | TyperGroup":
+    """Return the command of a function or of an app with subcommands."""
     app = typer.Typer(rich_markup_mode="rich")
-    if isinstance(made, typer.Typer):
-        app.add_typer(made, name=name)
+    if isinstance(target, typer.Typer):
+        app.add_typer(target, name=name)
     else:
-        app.command(name)(made)
-    return cast("TyperCommand | TyperGroup", typer.main.get_group(app).commands[name])
+        app.command(name)(target)
+    return _from_app(app, name)
+
+
+def _from_app(app: typer.Typer, name: str) -> "TyperCommand | TyperGroup":
+    command = cast("TyperCommand | TyperGroup", typer.main.get_group(app).commands[name])
+    _show_brackets(command)
+    return command
+
+
+def _show_brackets(item: Any) -> None:
+    r"""Escape brackets in the help texts of a command; Rich would drop them as markup.
+
+    A bracket that is escaped already (`\[`) does not change.
+    """
+    if getattr(item, "help", None):
+        item.help = re.sub(r"(?<!\\)\[", r"\[", item.help)
+    for part in (*getattr(item, "params", ()), *getattr(item, "commands", {}).values()):
+        _show_brackets(part)
 
 
 def _explanation(name: str, reason: str) -> "TyperCommand | TyperGroup":
-    """Return a command that says why it is none."""
+    """Return a command that says why the command is missing."""
 
     def explain() -> None:
         raise ConfigError(f"rtdecode {name}: {reason}")
@@ -138,18 +156,18 @@ def _explanation(name: str, reason: str) -> "TyperCommand | TyperGroup":
     app.command(
         name,
         help="Not installed: needs rtdecode[calibration].",
-        # Whatever was asked of it, this is the answer.
+        # The message answers every use of the command.
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )(explain)
-    return cast("TyperCommand | TyperGroup", typer.main.get_group(app).commands[name])
+    return _from_app(app, name)
 
 
-def _needs(error: ModuleNotFoundError) -> str:
+def _missing_package(error: ModuleNotFoundError) -> str:
     return f"{error.name} is not installed; pip install 'rtdecode[calibration]'"
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(is_given: bool) -> None:
+    if is_given:
         typer.echo(f"rtdecode {__version__}")
         raise typer.Exit
 
@@ -157,7 +175,7 @@ def _show_version(asked: bool) -> None:
 def _common(
     _version: Annotated[
         bool,
-        # Eager: it answers before a command is missed.
+        # Eager: it works without a command.
         typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version),
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,

@@ -12,8 +12,8 @@ from calibration.weights.published import DEEPLIGHT_2D, PUBLISHED, Published, re
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Pretrained networks. rtdecode ships one that has seen simulated people only, and none "
-    "that others published: import a file that you have, or fetch it from its authors.",
+    help="Pretrained networks. rtdecode contains one, trained on simulated people only. Published "
+    "ones are fetched from their authors, or imported from a file.",
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -26,8 +26,8 @@ def import_command(
 ) -> None:
     """Check a published weights file by its SHA-256 and store it in this user's cache.
 
-    The file is a pickle. It is read with an unpickler that admits numpy arrays and nothing else,
-    and kept as safetensors, which hold no code.
+    The file is a pickle. It is read with an unpickler that admits only numpy arrays, and stored as
+    safetensors, which contain no code.
     """
     from rich.console import Console
 
@@ -35,7 +35,7 @@ def import_command(
 
     path = import_weights(file)
     Console(stderr=True).print(DEEPLIGHT_2D.licence, highlight=False)
-    _answer(DEEPLIGHT_2D, path, as_json)
+    _print(DEEPLIGHT_2D, path, as_json)
 
 
 @app.command("fetch")
@@ -52,12 +52,12 @@ def fetch_command(
     """
     from calibration.weights.download import fetch
 
-    _answer(registered(name), fetch(name), as_json)
+    _print(registered(name), fetch(name), as_json)
 
 
 @app.command("list")
 def list_command(as_json: AsJson = False) -> None:
-    """List the weights: those shipped with rtdecode, and published ones with their local path."""
+    """List the weights in rtdecode, and the published weights with their local path."""
     from rich.console import Console
     from rich.table import Column, Table
 
@@ -66,9 +66,9 @@ def list_command(as_json: AsJson = False) -> None:
     folder = cache_folder()
     found = {name: folder / f"{name}.safetensors" for name in PUBLISHED}
     if as_json:
-        shipped = [_shipped(name) for name in EMBEDDED]
-        known = [_summary(PUBLISHED[n], p, p.is_file()) for n, p in found.items()]
-        typer.echo(json.dumps(known + shipped))
+        embedded_entries = [_embedded_summary(name) for name in EMBEDDED]
+        entries = [_summary(PUBLISHED[n], p, p.is_file()) for n, p in found.items()]
+        typer.echo(json.dumps(entries + embedded_entries))
         return
     table = Table(Column("name", no_wrap=True), "grid", "states", "here", "source")
     for name, path in found.items():
@@ -88,14 +88,14 @@ def list_command(as_json: AsJson = False) -> None:
         console.print(f"{entry.name}: {entry.licence}", highlight=False)
 
 
-def _answer(entry: Published, path: Path, as_json: bool) -> None:
+def _print(entry: Published, path: Path, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(_summary(entry, path, True)))
     else:
         typer.echo(f"{entry.name} is in {path}")
 
 
-def _shipped(name: str) -> dict[str, object]:
+def _embedded_summary(name: str) -> dict[str, object]:
     from calibration.weights.store import describe
 
     about = describe(embedded(name))

@@ -1,1 +1,1 @@
-"""Other programs' protocols, one file each: a way in (Pyneal's) and three ways out."""
+"""Protocols of other programs: a source (Pyneal's volumes), and three outputs for decisions."""

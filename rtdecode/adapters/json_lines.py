@@ -1,24 +1,23 @@
 """Outcomes as lines of JSON over TCP, for any language that has a socket.
 
-A client connects and reads the earlier outcomes of the run, then each new one. What it sends is
-ignored. A client that does not read is disconnected after a while and never delays another.
+A client connects and reads the earlier outcomes of the run, then each new one. Input from a client
+is ignored. A client that does not read is disconnected, and does not delay other clients.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
 import msgspec
 
 from rtdecode.adapters.address import Address
-from rtdecode.adapters.server import serve_clients
+from rtdecode.adapters.server import read_to_end, serve_clients
 from rtdecode.wire import Numbered, Status, to_message
 
-PORT = 7804
 PATIENCE_S = 5.0
-"""Longest time for which a client may leave its full buffer unread, seconds."""
+"""A client that does not read its full buffer for this time is disconnected, seconds."""
 
 
 def run(
@@ -67,7 +66,7 @@ class Lines:
         self._has_run = asyncio.Event()
 
     def begin(self, status: Status) -> None:
-        """Take the names of the classes."""
+        """Use the names of the classes."""
         self._classes = status.classes
 
     def take(self, numbered: Numbered) -> None:
@@ -114,6 +113,5 @@ class Lines:
 
 async def _wait_for_close(reader: asyncio.StreamReader) -> None:
     """Return when a client has closed its connection; ignore what it sends."""
-    with contextlib.suppress(OSError):
-        while await reader.read(1 << 12):
-            pass
+    with suppress(OSError):
+        await read_to_end(reader)

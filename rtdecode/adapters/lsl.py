@@ -59,7 +59,7 @@ class _Streams:
         key = f"{NAME}-{status.session}-{status.bundle}"
         if self._numbers is not None and self._numbers.get_info().source_id() == key:
             return
-        # The old streams end first, so that readers find the new ones by their new identifiers.
+        # End the old streams first, so that readers find the new ones by their new identifiers.
         self._numbers = self._labels = None
         self._classes = status.classes
         pylsl = self._pylsl

@@ -11,7 +11,7 @@ from rtdecode.errors import VolumeError
 
 MAX_HEADER_BYTES = 1 << 16
 REPETITION_TIMES_S = (0.02, 60.0)
-"""Possible repetition times of a scanner; a number outside is in the other unit."""
+"""Shortest and longest possible repetition time of a scanner."""
 _DTYPE = re.compile(r"[<>=|]?(u?int(8|16|32|64)|float(16|32|64)|[iu][1248]|f[248])")
 
 
@@ -19,8 +19,8 @@ def repetition_time(text: str, expected_s: float = math.nan) -> tuple[float | No
     """Return the repetition time of a header in seconds, and its unit in the header.
 
     Pyneal's senders give seconds (Siemens, GE), milliseconds (its simulator) or the value of a
-    PAR file. The unit is the one that a scanner can reach. If both are possible (20 to 60), it is
-    the one nearer to `expected_s`, or seconds.
+    PAR file. The unit is the one that gives a possible time. If both units do (numbers from 20 to
+    60), the time nearer to `expected_s` is used, or seconds without it.
 
     Parameters
     ----------

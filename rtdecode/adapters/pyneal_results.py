@@ -1,7 +1,7 @@
 """Pyneal's results server, so that stimulus scripts for Pyneal work unchanged.
 
 A client connects, sends the number of a volume from 0 as up to 16 ASCII digits, gets one line of
-JSON, and the server closes the connection. Silent, slow or wrong clients delay no other client.
+JSON, and the server closes the connection. No client delays another client.
 """
 
 import asyncio
@@ -13,17 +13,16 @@ from threading import Event
 from typing import Any
 
 from rtdecode.adapters.address import Address
-from rtdecode.adapters.server import serve_clients
+from rtdecode.adapters.server import read_to_end, serve_clients
 from rtdecode.errors import ConfigError
 from rtdecode.types import Decision, Outcome
 from rtdecode.wire import Numbered, Status
 
-PORT = 5556
-"""Pyneal's port for results."""
 MAX_REQUEST_BYTES = 16
 USUAL_DIGITS = 4
-"""Pyneal's clients send this many and no end; a request of another length ends with a pause."""
+"""Pyneal's clients send this number of digits; a shorter request ends with a pause."""
 PAUSE_S = 0.2
+"""Length of that pause, seconds."""
 SILENCE_S = 5.0
 """Time limit for a client to send a digit, and to read its answer, seconds."""
 VALUE_KEY = "average"
@@ -77,7 +76,7 @@ class Results:
         self._lines: dict[int, bytes] = {}
 
     def begin(self, status: Status) -> None:
-        """Take the names of the classes."""
+        """Use the names of the classes."""
         unknown = sorted(set(self._values.values()) - set(status.classes))
         if unknown:
             raise ConfigError(
@@ -101,7 +100,7 @@ class Results:
             writer.write_eof()
             # Closing a connection with unread bytes would discard the answer.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_read_rest(reader), SILENCE_S)
+                await asyncio.wait_for(read_to_end(reader), SILENCE_S)
 
     def line(self, request: bytes) -> bytes:
         """Return the answer to a request, a line of JSON."""
@@ -115,7 +114,7 @@ class Results:
         if not isinstance(outcome, Decision):
             return {"foundResults": False, "skipped": str(outcome.reason)}
         names = self._classes
-        if len(names) != len(outcome.fast):  # of the bundle of an earlier service
+        if len(names) != len(outcome.fast):  # the outcome is from another bundle
             return {"foundResults": False, "skipped": "other classes"}
         probabilities = dict(zip(names, outcome.probabilities, strict=True))
         fast = dict(zip(names, outcome.fast, strict=True))
@@ -144,11 +143,6 @@ async def _request(reader: asyncio.StreamReader) -> bytes:
             break
         request += more
     return request
-
-
-async def _read_rest(reader: asyncio.StreamReader) -> None:
-    while await reader.read(1 << 12):
-        pass
 
 
 def _line(result: dict[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """A source for the volumes of Pyneal's scanner programs, `pyneal://HOST:PORT`.
 
 Pyneal's senders connect a PAIR socket, send a hello until it is echoed, and then send each volume
-in two frames and wait for `received volIdx N`. A sender that does not get it waits for ever.
+in two frames and wait for `received volIdx N`. A sender without an answer waits for ever.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ MAX_HELLO_BYTES = 1 << 10
 POLL_MS = 100
 """Interval at which the source checks whether it must stop, milliseconds."""
 SILENT_POLLS = 10
-"""After this number of polls without a message, a connected sender waits for an answer."""
+"""After this number of polls without a message, a new sender gets an answer, see `PynealSource`."""
 
 _NAME = re.compile(r"pyneal-(\d+) volume (\d+)")
 

@@ -13,7 +13,7 @@ from rtdecode.client.follower import Receiver, follow_in_loop
 from rtdecode.errors import ConfigError
 
 MAX_CLIENTS = 200
-"""Most clients at one time; further clients are disconnected."""
+"""Largest number of clients at one time; further clients are disconnected."""
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -44,7 +44,7 @@ def serve_clients(
     stop
         Set by another thread.
     on_ready
-        Called with the address, its port resolved, once clients can connect.
+        Called with the address and its actual port when clients can connect.
     keys
         As for `rtdecode.client.follower.follow`.
 
@@ -55,11 +55,17 @@ def serve_clients(
     """
     if listen.exposed:
         log.warning(
-            "other computers can reach %s, and this old protocol has no protection: "
+            "other computers can reach %s, and this protocol has no protection: "
             "every program that reaches the port can read the decisions",
             listen,
         )
     asyncio.run(_serve(listen, session, receiver, handle, stop, on_ready, keys))
+
+
+async def read_to_end(reader: asyncio.StreamReader) -> None:
+    """Ignore the input from a client until it closes its side of the connection."""
+    while await reader.read(1 << 12):
+        pass
 
 
 async def _serve(

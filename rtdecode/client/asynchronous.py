@@ -19,7 +19,7 @@ POLL_S = 0.1
 class AsyncOutcomes:
     """The outcomes of a service's run, as `Outcomes` gives them, in an event loop.
 
-    A separate thread owns the sockets, so that every event loop works, also that of Windows::
+    A separate thread owns the sockets, so that it works in every event loop, also on Windows::
 
         async with AsyncOutcomes("tcp://127.0.0.1:7801") as outcomes:
             async for numbered in outcomes:
@@ -41,10 +41,10 @@ class AsyncOutcomes:
         keys: Path | str | None = None,
     ) -> None:
         self.status: Status | None = None
-        """The status that was newest when the newest outcome arrived."""
+        """The newest status at the arrival of the newest outcome."""
         self._connect = partial(Outcomes, outcomes, control, POLL_S, keys)
         self._timeout_s = timeout_s
-        self._received: asyncio.Queue[Numbered | Exception | None] = asyncio.Queue()
+        self._items: asyncio.Queue[Numbered | Exception | None] = asyncio.Queue()
         """Outcomes; `None` at the end of a run; as the last item, the error of the thread."""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -106,13 +106,13 @@ class AsyncOutcomes:
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                item = await self._received.get()
+                item = await self._items.get()
         except TimeoutError:
             raise TimeoutError(f"no outcome arrived within {self._timeout_s} s") from None
         if item is None:
             raise StopAsyncIteration
         if isinstance(item, Exception):
-            self._received.put_nowait(item)  # raised again at the next call
+            self._items.put_nowait(item)  # raised again at the next call
             raise item
         return item
 
@@ -126,7 +126,7 @@ class AsyncOutcomes:
                         self._pass_on(loop, outcomes)
             except Exception as error:  # noqa: BLE001  raised again in `__anext__`
                 loop.call_soon_threadsafe(_done, connected, error)
-                loop.call_soon_threadsafe(self._received.put_nowait, error)
+                loop.call_soon_threadsafe(self._items.put_nowait, error)
 
     def _pass_on(self, loop: asyncio.AbstractEventLoop, outcomes: Outcomes) -> None:
         numbered: Numbered | None = None
@@ -140,7 +140,7 @@ class AsyncOutcomes:
 
     def _take(self, numbered: Numbered | None, status: Status | None) -> None:
         self.status = status
-        self._received.put_nowait(numbered)
+        self._items.put_nowait(numbered)
 
 
 def _done(future: "asyncio.Future[None]", error: Exception | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Follows the service of a session across its restarts, for programs that pass its outcomes on."""
+"""Reads the outcomes of a session's service, also after the service restarts."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from rtdecode.types import Decision
 from rtdecode.wire import Numbered, Status
 
 POLL_S = 0.2
-"""Interval at which `follow` looks for a request to stop and for other endpoints, seconds."""
+"""Interval at which `follow` checks `stop` and the service's endpoints, seconds."""
 ANSWER_S = 1.0
-"""Waiting time for an answer, seconds; a service that decodes answers between two volumes."""
+"""Waiting time for an answer, seconds; a service answers between two volumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Follower:
         self._address = address
         self._answer_s = answer_s
         self._endpoints = ("", "")
-        self._open = ExitStack()
+        self._connection = ExitStack()
         self._last: Numbered | None = None
         self.outcomes: Outcomes
         """The subscription to the outcomes, once connected."""
@@ -76,7 +76,7 @@ class Follower:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        self._connection.close()
 
     def connect(self) -> None:
         """Connect to the service's endpoints; an earlier connection is closed.
@@ -86,12 +86,12 @@ class Follower:
         ConfigError
             The endpoints are not known or not valid, or the keys cannot be used.
         """
-        self._open.close()
+        self._connection.close()
         self._endpoints = self._address.endpoints()
         outcomes = Outcomes(*self._endpoints, keys=self._address.keys)
-        self.outcomes = self._open.enter_context(outcomes)
+        self.outcomes = self._connection.enter_context(outcomes)
         self._connect_control()
-        self._open.callback(self._close_control)
+        self._connection.callback(self._close_control)
 
     def drop_requests(self) -> None:
         """Drop unanswered requests with their socket, so that a restarted service ignores them."""
@@ -164,9 +164,9 @@ def follow(session: Path, receiver: Receiver, stop: Event, keys: Path | None = N
     Raises
     ------
     ConfigError
-        No service was ever started for this folder, or the keys cannot be used.
+        No service has opened the folder yet, or the keys cannot be used.
     WireError
-        The service speaks another version of the protocol.
+        The service uses another version of the protocol.
     """
     with Follower(ServiceAddress(session, keys=keys)) as follower:
         while not stop.is_set():

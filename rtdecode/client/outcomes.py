@@ -70,7 +70,8 @@ class Outcomes:
         """The newest status that the service published."""
         self._timeout_s = timeout_s
         self._ready: deque[Numbered] = deque()
-        self._held: dict[int, Numbered] = {}
+        self._early: dict[int, Numbered] = {}
+        """Outcomes that wait for a missing one before them, by sequence number."""
         self._session = ""
         self._sequence: int | None = None
         self._end: tuple[str, int, int] | None = None
@@ -79,7 +80,7 @@ class Outcomes:
         self.fault = ""
         """The fault that stopped the service; empty if there is none."""
         self._fault_s = 0.0
-        self._asked_s = -CATCH_UP_S
+        self._request_s = -CATCH_UP_S
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._outcomes = self._context.socket(zmq.SUB)
         self._control = self._context.socket(zmq.DEALER)
@@ -200,7 +201,7 @@ class Outcomes:
         """
         deadline_s = time.monotonic() + timeout_s
         while not self._ready:
-            if time.monotonic() - self._asked_s >= CATCH_UP_S:
+            if time.monotonic() - self._request_s >= CATCH_UP_S:
                 self._ask()
             left_s = deadline_s - time.monotonic()
             wait_s = max(0.0, min(left_s, CATCH_UP_S / 10))
@@ -218,19 +219,19 @@ class Outcomes:
         if len(frames) != 1:
             return
         if topic == STATUS_TOPIC:
-            self._learn(decode(frames[0], Status))
+            self._update_status(decode(frames[0], Status))
         elif topic == TEST_TOPIC:
             self._echo(decode(frames[0], LinkTest))
         else:
             self._take(from_message(decode(frames[0], OutcomeMessage)))
-            self._asked_s = time.monotonic()  # outcomes arrive, so there is no need to ask
+            self._request_s = time.monotonic()  # outcomes arrive, so there is no need to ask
 
     def _echo(self, test: LinkTest) -> None:
-        """Answer the test of `rtdecode check`, invisibly for the program."""
+        """Answer a test of `rtdecode check`; the program does not see it."""
         if self._control.poll(0, zmq.POLLOUT):  # otherwise the next test is answered
             self._control.send(encode(EchoRequest(nonce=test.nonce)), zmq.NOBLOCK)
 
-    def _learn(self, status: Status) -> None:
+    def _update_status(self, status: Status) -> None:
         self.status = status
         if status.state == "faulted" and not self.fault:
             self.fault, self._fault_s = status.detail, time.monotonic()
@@ -263,28 +264,28 @@ class Outcomes:
             self._new_session(numbered.session)
         if self._sequence is not None and numbered.sequence <= self._sequence:
             return
-        self._held[numbered.sequence] = numbered
+        self._early[numbered.sequence] = numbered
         self._release()
-        if self._held:
+        if self._early:
             self._ask()
 
     def _release(self) -> None:
-        while self._sequence is not None and self._sequence + 1 in self._held:
+        while self._sequence is not None and self._sequence + 1 in self._early:
             self._sequence += 1
-            self._ready.append(self._held.pop(self._sequence))
+            self._ready.append(self._early.pop(self._sequence))
 
     def _new_session(self, session: str) -> None:
         self._session = session
         self._sequence = None
-        self._held.clear()
+        self._early.clear()
         self._end = None
         self._ask()
 
     def _ask(self) -> None:
-        self._asked_s = time.monotonic()
+        self._request_s = time.monotonic()
         request = SnapshotRequest(since=self._sequence)
         if self._control.poll(0, zmq.POLLOUT):
             self._control.send(encode(request), zmq.NOBLOCK)
         else:
             # Not connected yet: ask again soon.
-            self._asked_s -= 0.9 * CATCH_UP_S
+            self._request_s -= 0.9 * CATCH_UP_S

@@ -1,4 +1,4 @@
-"""The commands, a module each: options and help here, and the work imported when one runs.
+"""The commands, one module each. A module has options and help, and imports the work when it runs.
 
-So `rtdecode --help` and wrong usage never wait for numpy, numba or sockets.
+So `rtdecode --help` and wrong usage do not wait for numpy, numba or sockets.
 """

@@ -14,7 +14,7 @@ from rtdecode.errors import ConfigError
 RESULTS, LINES = "127.0.0.1:5556", "127.0.0.1:7804"
 
 Session = Annotated[
-    Path, typer.Option(help="The session's folder; its service may stop and restart.")
+    Path, typer.Option(help="The session's folder; the service may stop and restart.")
 ]
 Listen = Annotated[
     str, typer.Option(help="Address for clients; * for every address of this computer.")
@@ -97,13 +97,13 @@ def _announce(what: str) -> Callable[[Address], None]:
     return lambda address: typer.echo(f"{what} on {address}; Ctrl-C ends it", err=True)
 
 
-def _values(stated: list[str]) -> dict[str, str]:
+def _values(texts: list[str]) -> dict[str, str]:
     values: dict[str, str] = {}
-    for text in stated:
+    for text in texts:
         key, _, name = text.partition(":")
         if not key or not name or key in values:
             raise ConfigError(
-                f"--value {text!r}: it is KEY:CLASS, such as average:faces, each KEY once"
+                f"--value {text!r} must be KEY:CLASS, such as average:faces, with each KEY once"
             )
         values[key] = name
     return values

@@ -25,35 +25,37 @@ def check(
         typer.Option(help="Folder of the session's record. [default: sessions/DATE-TIME]"),
     ] = None,
     provider: Annotated[
-        Literal["cpu", "cuda", "auto"], typer.Option(help="Where the network is to run.")
+        Literal["cpu", "cuda", "auto"], typer.Option(help="Where the network runs.")
     ] = "auto",
-    threads: Annotated[int, typer.Option(help="Network's threads on the CPU.", min=1)] = 1,
-    outcomes: Annotated[str, typer.Option(help="Where outcomes will be published.")] = OUTCOMES,
-    control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
+    threads: Annotated[int, typer.Option(help="CPU threads of the network.", min=1)] = 1,
+    outcomes: Annotated[str, typer.Option(help="Endpoint of the outcomes.")] = OUTCOMES,
+    control: Annotated[str, typer.Option(help="Endpoint for requests.")] = CONTROL,
     ingest: Annotated[
-        str, typer.Option(help="Where objects are pushed to (source zmq:).")
+        str, typer.Option(help="Endpoint for pushed objects (source zmq:).")
     ] = INGEST,
     keys: Annotated[Path | None, typer.Option(help="Folder of the service's keys.")] = None,
     minutes: Annotated[
         float,
-        typer.Option(help="How much is going to be scanned, for the room on the disk.", min=0),
+        typer.Option(help="Planned scanning time, minutes: is the disk large enough?", min=0),
     ] = 60.0,
     stimulus: Annotated[
         bool,
-        typer.Option("--stimulus", help="Wait for the stimulus program and try the link to it."),
+        typer.Option("--stimulus", help="Wait for the stimulus program and test the link to it."),
     ] = False,
-    wait_s: Annotated[float, typer.Option(help="How long --stimulus waits.", min=0)] = STIMULUS_S,
+    wait_s: Annotated[
+        float, typer.Option(help="Waiting time of --stimulus, seconds.", min=0)
+    ] = STIMULUS_S,
     series: Annotated[
         list[Path] | None,
-        typer.Option(help="A series scanned as a test, its folder or files, to be compared."),
+        typer.Option(help="A test scan to compare with the bundle: its folder or files."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Try everything that a session needs, before the participant enters.
+    """Check everything that a session needs, before the participant enters.
 
-    Give it the settings that rtdecode serve is going to get. It leaves nothing behind.
+    Give it the same settings as rtdecode serve. It leaves no files.
 
-    The exit code is 0 where nothing is red, else 1.
+    The exit code is 0 if nothing is red, else 1.
 
     Example: rtdecode check --bundle bundle/ --source folder:/mnt/scanner --stimulus
     """

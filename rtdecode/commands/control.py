@@ -36,7 +36,7 @@ def control(
 ) -> None:
     """Start, end, pause or resume a run, add remarks and events to its record, or ask its status.
 
-    During a pause, volumes are recorded and update the statistics, but none is decided.
+    During a pause, volumes are recorded and update the statistics, but none gets a decision.
 
     Example: rtdecode control --session sub-01_run-1 mark "the participant coughed"
 

@@ -36,7 +36,9 @@ def display(
     ] = None,
     recorded: Annotated[
         Path | None,
-        typer.Option(help="The recorded session for sham; required with a table, in every arm."),
+        typer.Option(
+            help="The recorded session for sham feedback; required with a table, in every arm."
+        ),
     ] = None,
     keys: ClientKeys = None,
 ) -> None:
@@ -52,8 +54,8 @@ def display(
     from rtdecode.signals import stopped_by_signals
 
     settings = read_settings(protocol)
-    blinded = settings.sham is not None
-    if blinded != (code is not None) or blinded != (recorded is not None):
+    is_blinded = settings.sham is not None
+    if is_blinded != (code is not None) or is_blinded != (recorded is not None):
         raise ConfigError(
             "give --code and --recorded if the settings have `sham`, in every arm, and only then"
         )
@@ -91,12 +93,14 @@ def randomise(
         typer.Option(help="Participants in a block; a block has each arm equally often.", min=1),
     ] = 4,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the draw; keep it as secret as the key.", min=0)
+        int | None,
+        typer.Option(help="Seed of the assignment; keep it as secret as the key.", min=0),
     ] = None,
 ) -> None:
-    """Draw which participant gets real and which sham feedback.
+    """Assign participants at random to real and sham feedback.
 
-    The person who runs this must not run sessions. Keep the key from those who run sessions.
+    The person who uses this command must not run sessions, and those who run sessions must not see
+    the key.
 
     Example: rtdecode display randomise --participants 40 --arms real,yoked --out table.tsv
     """
@@ -116,10 +120,10 @@ def unblind(
     session: Annotated[Path, typer.Option(help="The session's folder.")],
     key: Annotated[Path, typer.Option(help="The study's key.")],
     out: Annotated[
-        Path, typer.Option(help="The unsealed record to write, one line of JSON for each frame.")
+        Path, typer.Option(help="The decrypted record to write, one line of JSON for each frame.")
     ],
 ) -> None:
-    """Name the feedback that a participant had, and unseal its record.
+    """Show which feedback a participant had, and decrypt its record.
 
     Example: rtdecode display unblind --session sub-01_run-1 --key table.key.json --out shown.jsonl
     """

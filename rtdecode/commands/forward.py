@@ -24,8 +24,8 @@ def forward(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where delivered files are noted, by SHA-256 and without names; delete it to "
-            "send all files again. By default a file of this user, for FOLDER and ENDPOINT.",
+            help="List of the delivered files, by SHA-256 and without names; delete it to send "
+            "all files again. By default a file of this user, for FOLDER and ENDPOINT.",
         ),
     ] = None,
     keys: ClientKeys = None,
@@ -37,7 +37,7 @@ def forward(
     r"""Send every file that a scanner exports to a service on another computer.
 
     It runs on the scanner's console, on Windows or Linux, until Ctrl-C.
-    It watches FOLDER with its subfolders, and first sends what is there already,
+    It first sends the files that are already in FOLDER and its subfolders,
     so give it the folder of this session. File names stay on the console.
 
     A file is delivered when the service has written it to its disk.
@@ -49,7 +49,7 @@ def forward(
     reported, and again when it is complete.
 
     A service without keys listens on its own computer only.
-    Lead an SSH tunnel to it: start the first command on the decoding computer,
+    Use an SSH tunnel: start the first command on the decoding computer,
     and the others on the console, in two windows.
 
     rtdecode serve --bundle bundle/ --source zmq: --session run-1
@@ -67,7 +67,7 @@ def forward(
     from rtdecode import player
 
     record = record or player.default_record(folder, to)
-    typer.echo(f"sending {folder} to {to}; delivered files are noted in {record}", err=True)
+    typer.echo(f"sending {folder} to {to}; delivered files are listed in {record}", err=True)
     receipts: Counter[str] = Counter()
 
     def show(reply: "IngestReply") -> None:

@@ -11,7 +11,8 @@ app = typer.Typer(
 )
 
 Folder = Annotated[
-    Path | None, typer.Option(help="Folder of the keys. [default: in the user's configuration]")
+    Path | None,
+    typer.Option(help="Folder of the keys. [default: a folder of the user's configuration]"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

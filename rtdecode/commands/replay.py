@@ -20,27 +20,29 @@ def replay(
     ] = None,
     speed: Annotated[
         str,
-        typer.Option(help="Pace: 1 as recorded, 10 ten times faster, max as fast as it goes."),
+        typer.Option(help="Speed: 1 as recorded, 10 ten times faster, max as fast as possible."),
     ] = "1",
     verify: Annotated[
         Path | None,
-        typer.Option(help="Compute this session's outcomes again and compare, instead."),
+        typer.Option(help="Compute this session's outcomes again and compare them."),
     ] = None,
-    bundle: Annotated[Path | None, typer.Option(help="For --verify: the decoder.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="For --verify: the decoder's bundle.")] = None,
     provider: Annotated[
         Literal["cpu", "cuda", "auto"] | None,
         typer.Option(help="For --verify: where the network runs. [default: as recorded]"),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(help="For --verify: the network's on the CPU. [default: as recorded]", min=1),
+        typer.Option(
+            help="For --verify: CPU threads of the network. [default: as recorded]", min=1
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="For --verify: print JSON.")] = False,
     keys: ClientKeys = None,
 ) -> None:
     """Play a recorded series into a folder or a service, or verify a recorded session.
 
-    With --verify the exit code is 0 where every outcome is the recorded one, byte for byte, else 1.
+    With --verify the exit code is 0 if every outcome equals the recorded one byte for byte, else 1.
 
     Example: rtdecode replay dicom/ --to /mnt/scanner --speed 10
 
@@ -60,7 +62,7 @@ def replay(
     from rtdecode.player import parse_speed, play
 
     report = play(path, to, parse_speed(speed), console=Console(stderr=True), keys=keys)
-    late = f"; the latest left {report.latest_ms:.0f} ms after its time" if speed != "max" else ""
+    late = f"; the latest was sent {report.latest_ms:.0f} ms late" if speed != "max" else ""
     typer.echo(
         f"played {report.volumes} volumes in {report.objects} files in {report.seconds:.1f} s{late}"
     )

@@ -25,7 +25,7 @@ def serve(
             "dicom://HOST:PORT?aet=TITLE&from=TITLE,TITLE: the scanner sends DICOM here. "
             "zmq: objects are pushed to --ingest (rtdecode forward does). "
             "pyneal://HOST:PORT: Pyneal's scanner programs send volumes here. "
-            "recording:PATH: a session again."
+            "recording:PATH: a recorded session."
         ),
     ],
     session: Annotated[
@@ -36,59 +36,66 @@ def serve(
         ),
     ] = None,
     volumes: Annotated[
-        int, typer.Option(help="End after this many volumes (0: when told or at Ctrl-C).", min=0)
+        int, typer.Option(help="End after this many volumes (0: at a command or Ctrl-C).", min=0)
     ] = 0,
     provider: Annotated[
         Literal["cpu", "cuda", "auto"], typer.Option(help="Where the network runs.")
     ] = "auto",
-    threads: Annotated[int, typer.Option(help="Network's threads on the CPU.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads of the network.", min=1)] = 1,
     patience_s: Annotated[
         float | None,
-        typer.Option(help="Wait for an overtaken volume. [default: one repetition time]"),
+        typer.Option(
+            help="Waiting time for a missing volume, seconds. [default: one repetition time]"
+        ),
     ] = None,
     deadline_s: Annotated[
         float | None,
         typer.Option(
-            help="A decision that is recorded later after its volume is late. [default: one "
-            "repetition time]"
+            help="Time limit from a volume to its recorded decision, seconds; later decisions are "
+            "late. [default: one repetition time]"
         ),
     ] = None,
     late: Annotated[
         Literal["publish", "skip"],
-        typer.Option(help="Publish late decisions, marked, or publish the volume as skipped."),
+        typer.Option(help="Publish late decisions as late, or publish their volumes as skipped."),
     ] = "publish",
     runs: Annotated[
         Literal["command", "volume", "series"],
         typer.Option(
-            help="What begins and ends runs: commands only; a new series' first volume begins one "
-            "after another's end; or a new series also ends the one before it."
+            help="What begins and ends runs. command: only commands. volume: a new series begins a "
+            "run if none is open. series: a new series also ends the open run."
         ),
     ] = "series",
     dummies: Annotated[
-        int, typer.Option(help="Skip so many first volumes of a run (not in steady state).", min=0)
+        int,
+        typer.Option(help="Volumes to skip at the start of a run (not in steady state).", min=0),
     ] = 0,
     polling: Annotated[
         bool, typer.Option("--polling", help="Poll the folder; network shares are polled anyway.")
     ] = False,
-    outcomes: Annotated[str, typer.Option(help="Outcomes are published here.")] = OUTCOMES,
-    control: Annotated[str, typer.Option(help="Status and commands.")] = CONTROL,
-    ingest: Annotated[str, typer.Option(help="Objects are pushed here (source zmq:).")] = INGEST,
+    outcomes: Annotated[str, typer.Option(help="Endpoint of the outcomes.")] = OUTCOMES,
+    control: Annotated[str, typer.Option(help="Endpoint for requests.")] = CONTROL,
+    ingest: Annotated[
+        str, typer.Option(help="Endpoint for pushed objects (source zmq:).")
+    ] = INGEST,
     keys: Annotated[
         Path | None,
-        typer.Option(help="Folder of the service's keys: other computers may connect with theirs."),
+        typer.Option(
+            help="Folder of the service's keys; other computers connect with their own keys."
+        ),
     ] = None,
     dashboard: Annotated[
         bool,
-        typer.Option("--dashboard", help="Open `rtdecode dashboard` beside it, until it ends."),
+        typer.Option("--dashboard", help="Open `rtdecode dashboard` too, until the service ends."),
     ] = False,
     events: Annotated[
-        Path | None, typer.Option(help="For --dashboard: the run's blocks, a BIDS events.tsv.")
+        Path | None, typer.Option(help="For --dashboard: blocks of the run, as a BIDS events.tsv.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Decode volumes as they come, and publish one outcome for each.
+    """Decode volumes as they arrive, and publish one outcome for each.
 
-    Stop with Ctrl-C; start again with the same --session to continue where it stopped.
+    Stop with Ctrl-C; start again with the same --session to continue the run.
 
     Example: rtdecode serve --bundle bundle/ --source folder:/mnt/scanner --session sub-01_run-1
 
@@ -129,17 +136,19 @@ def serve(
     check_unfinished(folder, loaded.digest)
     pipeline = Pipeline(loaded, provider, threads)
     settings = replace(settings, provider=pipeline.provider)
-    beside = ["dashboard", "--session", str(folder), "--bundle", str(bundle)] if dashboard else []
-    if beside and events is not None:
-        beside += ["--events", str(events)]
-    _serve(settings, pipeline, loaded.manifest.name, beside, as_json=json)
+    dashboard_arguments = (
+        ["dashboard", "--session", str(folder), "--bundle", str(bundle)] if dashboard else []
+    )
+    if dashboard_arguments and events is not None:
+        dashboard_arguments += ["--events", str(events)]
+    _serve(settings, pipeline, loaded.manifest.name, dashboard_arguments, as_json=json)
 
 
 def resume(
     session: Annotated[Path, typer.Argument(help="The session's folder.")],
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Go on with a session's unfinished run, with the settings that it was served with.
+    """Continue the unfinished run of a session with its earlier settings.
 
     For other settings give the same --session to rtdecode serve.
 
@@ -157,17 +166,17 @@ def resume(
     loaded = bundles.load(bundle)
     if loaded.digest != digest:
         raise ConfigError(
-            f"the unfinished run of session {session} was begun with bundle {digest}, and "
-            f"{bundle} is now bundle {loaded.digest}; put that one back, or give its place "
-            f"to rtdecode serve --session {session}"
+            f"the unfinished run of session {session} began with bundle {digest}, but "
+            f"{bundle} is now bundle {loaded.digest}; restore the earlier bundle, or give its "
+            f"folder to rtdecode serve --session {session}"
         )
-    # The one that `auto` had chosen: another would not give the same outcomes.
+    # Use the provider that `auto` chose; another one gives other outcomes.
     pipeline = Pipeline(loaded, "cuda" if settings.provider == "cuda" else "cpu", settings.threads)
     _serve(settings, pipeline, loaded.manifest.name, [], as_json=json)
 
 
 def _check(settings: "ServiceSettings", bundle: Path, events: Path | None = None) -> None:
-    """Refuse what is known to be wrong before numba and ONNX Runtime are imported."""
+    """Refuse wrong settings before numba and ONNX Runtime are imported."""
     from rtdecode.dashboard.planned_blocks import read_blocks
     from rtdecode.service import check_bundle, check_start
 
@@ -182,7 +191,7 @@ def _serve(
     settings: "ServiceSettings",
     pipeline: "Pipeline",
     name: str,
-    beside: list[str],
+    dashboard_arguments: list[str],
     *,
     as_json: bool,
 ) -> None:
@@ -193,7 +202,7 @@ def _serve(
     from rtdecode.service.dashboard_process import DashboardProcess
 
     deadline_s = settings.deadline_s or pipeline.repetition_time_s
-    shown = "published marked late" if settings.late == "publish" else "withheld"
+    late_rule = "published as late" if settings.late == "publish" else "withheld"
 
     def announce(endpoints: Endpoints) -> None:
         typer.echo(
@@ -201,16 +210,16 @@ def _serve(
             f"{settings.session}\n"
             f"outcomes {endpoints.outcomes}  control {endpoints.control}"
             + (f"  ingest {endpoints.ingest}" if endpoints.ingest else "")
-            + f"\ndecisions later than {deadline_s:g} s after their volume are {shown}"
+            + f"\ndecisions later than {deadline_s:g} s after their volume are {late_rule}"
             + f"\nwatch with: rtdecode monitor --session {settings.session}"
             + (" --keys A_CLIENTS_KEYS" if settings.keys else ""),
             err=True,
         )
-        if beside:
-            companion.start()
+        if dashboard_arguments:
+            dashboard.start()
 
-    typer.echo("warming up (the first time compiles for some seconds) ...", err=True)
-    with DashboardProcess(beside) as companion:
+    typer.echo("warming up (compiling takes some seconds the first time) ...", err=True)
+    with DashboardProcess(dashboard_arguments) as dashboard:
         summary = run_service(settings, pipeline, on_ready=announce)
     if as_json:
         typer.echo(msgspec.json.encode(msgspec.to_builtins(summary, enc_hook=str)))
@@ -230,7 +239,7 @@ def _serve(
 
 
 def _write_record(session: Path) -> None:
-    """Write tables and report beside the session; what fails there is told, and harms nothing."""
+    """Write the tables and the report of a session; print an error instead of raising it."""
     from rtdecode.journal import read_session
     from rtdecode.record import write_beside
 
@@ -238,7 +247,7 @@ def _write_record(session: Path) -> None:
         if not any(run.outcomes for run in read_session(session).runs):
             return
         written = write_beside(session)
-    except Exception as error:  # noqa: BLE001 - the run is over and on disk, whatever this is
+    except Exception as error:  # noqa: BLE001 - the run has ended and is on disk
         typer.echo(
             f"no report was written ({type(error).__name__}: {error}); the session is complete, "
             f"and rtdecode export {session} --bids FOLDER writes one",

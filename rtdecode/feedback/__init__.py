@@ -23,7 +23,14 @@ from rtdecode.feedback.feedback import Feedback, Frame
 from rtdecode.feedback.feedback_settings import Blinding, FeedbackSettings, FirstVolumes
 from rtdecode.feedback.protocol import FeedbackBlock, Protocol, Role, Text
 from rtdecode.feedback.read_protocol import read_settings
-from rtdecode.feedback.sham import ARMS, Arm, RecordedDecisions, read_recordings, shuffled, yoked
+from rtdecode.feedback.sham import (
+    ARMS,
+    Arm,
+    RecordedDecisions,
+    read_recordings,
+    shuffle,
+    yoked_recording,
+)
 from rtdecode.feedback.signal import Reading, Signal
 
 __all__ = [
@@ -48,7 +55,7 @@ __all__ = [
     "read_key",
     "read_recordings",
     "read_settings",
-    "shuffled",
+    "shuffle",
     "write_assignment",
-    "yoked",
+    "yoked_recording",
 ]

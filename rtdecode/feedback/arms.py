@@ -79,11 +79,11 @@ def randomise(
     rng = np.random.default_rng(seed)
     # The letters are also assigned at random; otherwise A would suggest the real arm.
     codes = dict(zip(ascii_uppercase, rng.permutation(np.array(arms)).tolist(), strict=False))
-    drawn: list[str] = []
-    while len(drawn) < participants:
-        drawn += rng.permutation(np.repeat(list(codes), block // len(arms))).tolist()
+    assigned_codes: list[str] = []
+    while len(assigned_codes) < participants:
+        assigned_codes += rng.permutation(np.repeat(list(codes), block // len(arms))).tolist()
     width = max(2, len(str(participants)))
-    rows = [(f"{n:0{width}}", arm) for n, arm in enumerate(drawn[:participants], start=1)]
+    rows = [(f"{n:0{width}}", c) for n, c in enumerate(assigned_codes[:participants], start=1)]
     return rows, Key(codes, secrets.token_hex(_SECRET_BYTES))
 
 
@@ -109,7 +109,7 @@ def write_assignment(rows: Sequence[tuple[str, str]], key: Key, files: Blinding)
 
 
 def read_key(path: Path) -> Key:
-    """Read the meaning of the arm codes.
+    """Read the key: the meaning of the arm codes.
 
     Raises
     ------

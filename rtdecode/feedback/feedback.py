@@ -11,7 +11,7 @@ from rtdecode.feedback.arms import Assignment
 from rtdecode.feedback.feedback_settings import FeedbackSettings
 from rtdecode.feedback.protocol import FeedbackBlock, Text
 from rtdecode.feedback.run_clock import RunClock
-from rtdecode.feedback.sham import ARMS, Arm, RecordedDecisions, shuffled, yoked
+from rtdecode.feedback.sham import ARMS, Arm, RecordedDecisions, shuffle, yoked_recording
 from rtdecode.feedback.signal import Reading, Signal
 from rtdecode.types import NONE, Decision
 from rtdecode.wire import Numbered, Status
@@ -27,9 +27,9 @@ class Frame:
 
     show: Literal["rest", "fixation", "text", "feedback"]
     text: str = ""
-    """The words of rest, of an instruction, or of feedback as text."""
+    """The text of rest, of an instruction, or of feedback as text."""
     level: float | None = None
-    """Level of the thermometer or disc: 0 (empty) to 1 (full)."""
+    """Level of the thermometer or the disc: 0 (empty) to 1 (full)."""
     label: str = ""
     """Class of feedback as text or image, or `none`."""
     sequence: int = 0
@@ -97,15 +97,14 @@ class Feedback:
         self._recordings = recordings
         age_s = settings.max_age_s or 2 * self._repetition_time_s
         self._max_age_ns = int((age_s + settings.delay_s) * 1e9)
-        self._session, self._run = "", 0
         self._begin("", 0)
 
     def _begin(self, session: str, run: int) -> None:
-        """Start a run; drop the previous one."""
+        """Start a run; drop the outcomes of the earlier run."""
         self._session, self._run = session, run
         self._clock = RunClock(self._repetition_time_s, same_clock=self._same_clock)
         self._due: deque[_TimedReading] = deque()
-        self._shown: _TimedReading | None = None
+        self._current: _TimedReading | None = None
         self._signals = {arm: Signal(self._settings, self._classes) for arm in self._arms}
         self._sham: Mapping[Arm, RecordedDecisions] = self._shams(max(run, 1))
 
@@ -116,10 +115,10 @@ class Feedback:
     def _shams(self, run: int) -> dict[Arm, RecordedDecisions]:
         if self._assignment is None:
             return {}
-        recording = yoked(self._recordings, run)
+        recording = yoked_recording(self._recordings, run)
         # The secret makes the order unpredictable. The code makes it differ between participants.
         seed = [*self._assignment.secret, *self._assignment.code.encode(), run]
-        return {"yoked": recording, "shuffled": shuffled(recording, seed)}
+        return {"yoked": recording, "shuffled": shuffle(recording, seed)}
 
     def take(self, numbered: Numbered, now_ns: int) -> None:
         """Add the next outcome."""
@@ -159,7 +158,7 @@ class Feedback:
     def frame(self, now_ns: int) -> Frame:
         """Return what the participant sees at a time of this computer's monotonic clock."""
         while self._due and self._due[0].at_ns <= now_ns:
-            self._shown = self._due.popleft()
+            self._current = self._due.popleft()
         protocol, run_s = self._settings.protocol, self.run_s(now_ns)
         block = protocol.at(run_s) if math.isfinite(run_s) else None
         role = "fixation" if block is None else protocol.roles[block.trial_type]
@@ -173,27 +172,27 @@ class Feedback:
 
     def _feedback(self, now_ns: int, block: FeedbackBlock | None) -> Frame:
         """Return the newest reading, or fixation if no reading can be shown."""
-        shown = self._shown
-        if shown is None:
+        current = self._current
+        if current is None:
             return Frame("fixation", run=self._run, block=block)
-        until_ns = shown.received_ns + self._max_age_ns
+        until_ns = current.received_ns + self._max_age_ns
         if now_ns >= until_ns:
             return Frame("fixation", run=self._run, block=block, stale=True)
-        reading, by_level = shown.reading, self._settings.by_level
+        reading, by_level = current.reading, self._settings.by_level
         if by_level and reading.level is None:
             return Frame("fixation", run=self._run, block=block)
         return Frame(
             "feedback",
-            text=self._word(reading.label) if self._settings.display == "text" else "",
+            text=self._text(reading.label) if self._settings.display == "text" else "",
             level=reading.level if by_level else None,
             label="" if by_level else reading.label,
-            sequence=shown.sequence,
+            sequence=current.sequence,
             good_until_ns=until_ns,
             run=self._run,
             block=block,
         )
 
-    def _word(self, label: str) -> str:
+    def _text(self, label: str) -> str:
         return self._settings.texts.get(label, NONE_TEXT if label == NONE else label)
 
 
@@ -209,17 +208,17 @@ def _check(
         problems.append("sham feedback needs a recorded session, in every arm")
     if any(recording.classes != classes for recording in recordings):
         problems.append(
-            f"the recorded session does not have the decoder's classes, {', '.join(classes)}"
+            f"the recorded session does not have the classes of the decoder: {', '.join(classes)}"
         )
-    lasts_s = settings.protocol.end_s
+    protocol_s = settings.protocol.end_s
     for recording in recordings:
-        volumes, of_s = len(recording.fast), recording.repetition_time_s
-        if (volumes + 1) * of_s < lasts_s or not math.isclose(
-            of_s, repetition_time_s, rel_tol=_SAME_REPETITION_TIME
+        volumes, recorded_s = len(recording.fast), recording.repetition_time_s
+        if (volumes + 1) * recorded_s < protocol_s or not math.isclose(
+            recorded_s, repetition_time_s, rel_tol=_SAME_REPETITION_TIME
         ):
             problems.append(
-                f"a recorded run has {volumes} volumes, one every {of_s:.4g} s; the protocol lasts "
-                f"{lasts_s:g} s, with one every {repetition_time_s:.4g} s; give another session"
+                f"a recorded run has {volumes} volumes, one every {recorded_s:.4g} s; the protocol "
+                f"needs {protocol_s:g} s, one every {repetition_time_s:.4g} s; give another session"
             )
     if problems:
         raise ConfigError(problems)

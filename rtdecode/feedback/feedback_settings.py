@@ -8,8 +8,6 @@ from rtdecode.errors import ConfigError
 from rtdecode.feedback.protocol import Protocol
 from rtdecode.types import NONE
 
-Kind = Literal["thermometer", "disc", "text", "image"]
-
 
 @dataclass(frozen=True, slots=True)
 class FirstVolumes:
@@ -32,12 +30,12 @@ class Blinding:
 class FeedbackSettings:
     """What the participant sees when, and how it is computed from decisions.
 
-    The probabilities are smoothed and combined to one number by `of`. The baseline is subtracted
-    and the result multiplied by `sign`. Its position in `range` is the level, from 0 to 1, which
-    thermometer and disc show. Text and image show the likeliest class.
+    The probabilities are smoothed, and `of` combines them into one number. The baseline is
+    subtracted, and `sign` multiplies the result. Its position in `range` is the level, 0 to 1.
+    Thermometer and disc show the level. Text and image show the likeliest class.
     """
 
-    display: Kind
+    display: Literal["thermometer", "disc", "text", "image"]
     protocol: Protocol
     of: str | dict[str, float] = ""
     """A class, or classes with their weights: {faces: 1, houses: -1}."""
@@ -50,7 +48,7 @@ class FeedbackSettings:
     baseline: float | Literal["rest"] | FirstVolumes = 0.0
     """A number, the mean of the rest blocks until now, or the mean of the first decisions."""
     lag_s: float = 5.0
-    """Delay from the participant's activity to its volume; `rest` selects volumes with it."""
+    """Delay from the participant's activity to its volume; the baseline `rest` uses it."""
     sign: Literal[1, -1] = 1
     range: tuple[float, float] = (0.0, 1.0)
     """Values of the empty and the full level, in the units of `of` minus the baseline."""

@@ -11,7 +11,7 @@ from rtdecode.events import read_events
 
 Role = Literal["rest", "fixation", "feedback"]
 _SAME_S = 1e-6
-"""Onsets and ends within this distance are equal, because files round them."""
+"""Onsets and ends that differ by less are equal, because files round them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rtdecode.feedback.protocol import FeedbackBlock, Protocol, Role, Text, prob
 
 IMAGE_TYPES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg")
 _REQUIRED = ("display", "trial_types")
-# In the file, `events` or `blocks` and `trial_types` describe the protocol.
+# In the file, `events` or `blocks`, with `trial_types`, describe the protocol.
 _TYPES: dict[str, Any] = {
     **{n: hint for n, hint in get_type_hints(FeedbackSettings).items() if n != "protocol"},
     "events": str,
@@ -45,7 +45,7 @@ def read_settings(path: Path) -> FeedbackSettings:
     if sham is not None:
         if {*sham} != {"table", "key"}:
             own_problems.append(
-                "`sham` needs `table` and `key`, as `rtdecode display randomise` made them"
+                "`sham` needs `table` and `key`, the files of `rtdecode display randomise`"
             )
         else:
             values["sham"] = Blinding(**sham)
@@ -72,8 +72,8 @@ def _convert(path: Path, content: dict[str, Any]) -> tuple[dict[str, Any], list[
     problems = []
     for name, value in content.items():
         if name not in _TYPES:
-            known = ", ".join(_TYPES)
-            problems.append(f"{path}: there is no setting {name!r}; the settings are {known}")
+            names = ", ".join(_TYPES)
+            problems.append(f"{path}: there is no setting {name!r}; the settings are {names}")
             continue
         try:
             values[name] = msgspec.convert(
@@ -112,7 +112,7 @@ def _protocol(
 
 
 def _problems(settings: FeedbackSettings) -> list[str]:
-    """Return a sentence for each setting whose value is not possible."""
+    """Return a message for each setting whose value is not possible."""
     (low, high), of, baseline = settings.range, settings.of, settings.baseline
     weights = [1.0] if isinstance(of, str) else [*of.values()]
     rules = [
@@ -126,19 +126,19 @@ def _problems(settings: FeedbackSettings) -> list[str]:
         ),
         (
             low < high and math.isfinite(high - low),
-            f"`range` is {low:g} to {high:g}: it goes from a lower to a higher finite value",
+            f"`range` is {low:g} to {high:g}: give a lower and a higher finite value",
         ),
         (
             0 <= settings.threshold <= 1,
-            f"`threshold` is {settings.threshold:g}: it is a probability, 0 to 1",
+            f"`threshold` is {settings.threshold:g}: it must be a probability, 0 to 1",
         ),
         (
             not isinstance(baseline, FirstVolumes) or baseline.first_volumes >= 1,
-            "`baseline`: `first_volumes` is 1 or more",
+            "`baseline`: `first_volumes` must be 1 or more",
         ),
         (
             not isinstance(baseline, float) or math.isfinite(baseline),
-            "`baseline` is not a finite number",
+            "`baseline` must be a finite number",
         ),
         (
             baseline != "rest" or "rest" in settings.protocol.roles.values(),
@@ -146,12 +146,14 @@ def _problems(settings: FeedbackSettings) -> list[str]:
         ),
         (
             settings.max_age_s is None or 0 < settings.max_age_s < math.inf,
-            f"`max_age_s` is {settings.max_age_s}: seconds, above 0",
+            f"`max_age_s` is {settings.max_age_s}: it must be seconds above 0",
         ),
     ]
     for name in ("smoothing_s", "delay_s", "lag_s"):
         value = getattr(settings, name)
-        rules.append((0 <= value < math.inf, f"`{name}` is {value:g}: seconds, 0 or more"))
+        rules.append(
+            (0 <= value < math.inf, f"`{name}` is {value:g}: it must be seconds, 0 or more")
+        )
     problems = [problem for is_possible, problem in rules if not is_possible]
     for name, image in settings.images.items():
         if image.suffix.lower() not in IMAGE_TYPES:

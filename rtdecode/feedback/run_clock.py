@@ -24,7 +24,7 @@ class RunClock:
 
     def __init__(self, repetition_time_s: float, *, same_clock: bool) -> None:
         self._repetition_time_s = repetition_time_s
-        self._ahead_ns: int | None = 0 if same_clock else None
+        self._offset_ns: int | None = 0 if same_clock else None
         self._start_ns = math.inf
 
     def take(self, numbered: Numbered, now_ns: int) -> int:
@@ -32,20 +32,22 @@ class RunClock:
         outcome = numbered.outcome
         stamps = outcome.stamps
         if stamps.recorded_ns:
-            ahead_ns = now_ns - stamps.recorded_ns
-            self._ahead_ns = ahead_ns if self._ahead_ns is None else min(self._ahead_ns, ahead_ns)
+            offset_ns = now_ns - stamps.recorded_ns
+            self._offset_ns = (
+                offset_ns if self._offset_ns is None else min(self._offset_ns, offset_ns)
+            )
         if stamps.received_ns:
             acquired_s = outcome.index * self._repetition_time_s
             if isinstance(outcome, Decision) and math.isfinite(outcome.acquired_s):
                 acquired_s = outcome.acquired_s
-            before_s = acquired_s + self._repetition_time_s
-            start_ns = self.to_local_ns(stamps.received_ns) - before_s * 1e9
+            end_s = acquired_s + self._repetition_time_s
+            start_ns = self.to_local_ns(stamps.received_ns) - end_s * 1e9
             self._start_ns = min(self._start_ns, start_ns)
         return self.to_local_ns(stamps.recorded_ns) if stamps.recorded_ns else now_ns
 
     def to_local_ns(self, service_ns: int) -> int:
         """Convert a stamp of the service to this computer's clock."""
-        return service_ns + (self._ahead_ns or 0)
+        return service_ns + (self._offset_ns or 0)
 
     def run_s(self, now_ns: int) -> float:
         """Return the time of the run, seconds; `nan` before the first volume."""

@@ -12,7 +12,7 @@ from rtdecode.journal import RecordedRun, read_session
 from rtdecode.types import Decision
 
 SHUFFLED_VOLUMES = 10
-"""Length of the pieces that `shuffled` reorders."""
+"""Length of the pieces that `shuffle` reorders, volumes."""
 
 Arm = Literal["real", "yoked", "shuffled"]
 ARMS: tuple[Arm, ...] = ("real", "yoked", "shuffled")
@@ -22,7 +22,7 @@ ARMS: tuple[Arm, ...] = ("real", "yoked", "shuffled")
 class RecordedDecisions:
     """The decisions of a recorded run, by volume.
 
-    A volume without a decision has the decision before it; volumes before the first decision have
+    A volume without a decision has the previous decision. Volumes before the first decision have
     the first one.
     """
 
@@ -32,7 +32,7 @@ class RecordedDecisions:
     repetition_time_s: float
 
     def probabilities(self, index: int, which: Literal["fast", "window"]) -> tuple[float, ...]:
-        """Return the probabilities of a volume; after its end the recording starts again."""
+        """Return the probabilities of a volume; the recording starts again after its end."""
         series = self.fast if which == "fast" else self.window
         return series[index % len(series)]
 
@@ -55,20 +55,20 @@ def read_recordings(session: Path) -> tuple[RecordedDecisions, ...]:
     return tuple(runs)
 
 
-def yoked(recordings: Sequence[RecordedDecisions], run: int) -> RecordedDecisions:
+def yoked_recording(recordings: Sequence[RecordedDecisions], run: int) -> RecordedDecisions:
     """Return the recorded decisions for a run.
 
-    If there are more runs than recorded ones, the recorded runs are used in turn.
+    If there are more runs than recorded runs, the recorded runs are repeated.
     """
     return recordings[(run - 1) % len(recordings)]
 
 
-def shuffled(recording: RecordedDecisions, seed: Sequence[int]) -> RecordedDecisions:
+def shuffle(recording: RecordedDecisions, seed: Sequence[int]) -> RecordedDecisions:
     """Return a recording with its pieces in another order.
 
-    Mean, variance and distribution remain, because each decision remains once. The course within a
-    piece of `SHUFFLED_VOLUMES` volumes remains, so feedback changes at the same speed. The times of
-    the changes are lost: no piece stays at its place. (A recording of one piece cannot change.)
+    Mean, variance and distribution are the same, because each decision occurs once. The order
+    within a piece of `SHUFFLED_VOLUMES` volumes is the same, so feedback changes at the same speed.
+    The times of the changes are lost: every piece moves. (A recording of one piece cannot change.)
 
     Parameters
     ----------
@@ -80,32 +80,32 @@ def shuffled(recording: RecordedDecisions, seed: Sequence[int]) -> RecordedDecis
     rng = np.random.default_rng(list(seed))
     order = np.arange(len(recording.fast))
     # The start of the first piece is random: the recording is treated as a ring.
-    turn = int(rng.integers(len(order)))
-    order = np.roll(order, turn)
+    shift = int(rng.integers(len(order)))
+    order = np.roll(order, shift)
     pieces = [order[at : at + SHUFFLED_VOLUMES] for at in range(0, len(order), SHUFFLED_VOLUMES)]
-    # Sattolo's algorithm: the permutation is one cycle, so that no piece stays at its place.
+    # Sattolo's algorithm: the permutation is one cycle, so that every piece moves.
     for last in range(len(pieces) - 1, 0, -1):
         other = int(rng.integers(last))
         pieces[last], pieces[other] = pieces[other], pieces[last]
-    places = [int(place) for place in np.roll(np.concatenate(pieces), -turn)]
+    indices = [int(index) for index in np.roll(np.concatenate(pieces), -shift)]
     return RecordedDecisions(
         recording.classes,
-        tuple(recording.fast[place] for place in places),
-        tuple(recording.window[place] for place in places),
+        tuple(recording.fast[index] for index in indices),
+        tuple(recording.window[index] for index in indices),
         recording.repetition_time_s,
     )
 
 
 def _recording(run: RecordedRun) -> RecordedDecisions:
-    decided = [outcome if isinstance(outcome, Decision) else None for outcome in run.outcomes]
-    last = first = next(outcome for outcome in decided if outcome is not None)
-    filled = []
-    for outcome in decided:
-        last = outcome or last
-        filled.append(last)
+    decisions = [outcome if isinstance(outcome, Decision) else None for outcome in run.outcomes]
+    last = first = next(decision for decision in decisions if decision is not None)
+    series = []
+    for decision in decisions:
+        last = decision or last
+        series.append(last)
     return RecordedDecisions(
         tuple(run.start.header["classes"]),
-        tuple(outcome.fast for outcome in filled),
-        tuple(outcome.probabilities for outcome in filled),
+        tuple(decision.fast for decision in series),
+        tuple(decision.probabilities for decision in series),
         (last.acquired_s - first.acquired_s) / max(1, last.index - first.index),
     )

@@ -19,7 +19,7 @@ class Reading:
 
 
 class Signal:
-    """Smooths, subtracts the baseline and scales; causal, with one value per decision.
+    """Computes a level and a label for each decision, from it and the decisions before it.
 
     Parameters
     ----------
@@ -49,28 +49,28 @@ class Signal:
         at_rest
             Whether the volume belongs to a rest block.
         """
-        self._learn_baseline(self._of(probabilities), at_rest=at_rest)
+        self._update_baseline(self._combine(probabilities), at_rest=at_rest)
         if self._smooth is None:
             self._smooth = tuple(probabilities)
         else:
-            share = _share(acquired_s - self._last_s, self._settings.smoothing_s)
+            weight = _smoothing_weight(acquired_s - self._last_s, self._settings.smoothing_s)
             pairs = zip(self._smooth, probabilities, strict=True)
-            self._smooth = tuple(old + share * (new - old) for old, new in pairs)
+            self._smooth = tuple(old + weight * (new - old) for old, new in pairs)
         self._last_s = acquired_s
-        return Reading(self._level(self._of(self._smooth)), self._label(self._smooth))
+        return Reading(self._level(self._combine(self._smooth)), self._label(self._smooth))
 
-    def _of(self, probabilities: Sequence[float]) -> float:
+    def _combine(self, probabilities: Sequence[float]) -> float:
         return math.fsum(w * p for w, p in zip(self._weights, probabilities, strict=True))
 
-    def _learn_baseline(self, value: float, *, at_rest: bool) -> None:
+    def _update_baseline(self, value: float, *, at_rest: bool) -> None:
         match self._settings.baseline:
             case "rest":
-                learn = at_rest
+                is_used = at_rest
             case FirstVolumes(first_volumes):
-                learn = self._count < first_volumes
+                is_used = self._count < first_volumes
             case _:
-                learn = False
-        if learn:
+                is_used = False
+        if is_used:
             self._sum += value
             self._count += 1
 
@@ -97,6 +97,6 @@ class Signal:
         return self._classes[best] if probabilities[best] >= self._settings.threshold else NONE
 
 
-def _share(passed_s: float, time_constant_s: float) -> float:
+def _smoothing_weight(passed_s: float, time_constant_s: float) -> float:
     """Return the weight of a new value in exponential smoothing, 0 to 1."""
     return 1.0 if time_constant_s <= 0 else -math.expm1(-max(0.0, passed_s) / time_constant_s)

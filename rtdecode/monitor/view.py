@@ -1,29 +1,27 @@
 """Draws one frame of the monitor; no sockets and no clock."""
 
-import io
 import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from rich.align import Align
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from rtdecode.monitor.glyphs import bar, shade, sparkline
 from rtdecode.palette import class_colour
-from rtdecode.types import NONE, Decision, Outcome, Skipped
+from rtdecode.types import FD_MARKS_MM, NONE, Decision, Outcome, Skipped
 from rtdecode.wire import Numbered, StageLatency, Status
 
 HISTORY = 400
 _NAME = 22
 _FRAME_LINES = 10
 """Lines of a frame without those of its classes."""
-_MOTION_STYLES = ((0.0, "green"), (0.2, "yellow"), (0.5, "red"))
-"""Framewise displacement in mm: the usual lenient and strict limits."""
+_MOTION_STYLES = ((0.0, "green"), (FD_MARKS_MM[0], "yellow"), (FD_MARKS_MM[1], "red"))
+"""Styles of framewise displacements above the limits, mm."""
 _STATE_STYLES = {
     "running": "bold green",
     "ended": "bold cyan",
@@ -34,14 +32,15 @@ _STATE_STYLES = {
 
 @dataclass(slots=True)
 class MonitorState:
-    """The present knowledge of a monitor."""
+    """What the monitor knows of the service."""
 
     status: Status | None = None
-    decided: Decision | None = None
+    decision: Decision | None = None
     """The newest decision."""
     outcomes: deque[Outcome] = field(default_factory=lambda: deque(maxlen=HISTORY))
     latencies_ms: list[float] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
+    skip_counts: Counter[str] = field(default_factory=Counter)
+    """Number of skipped volumes by reason."""
     decisions: int = 0
     session: str = ""
     run: int = 0
@@ -52,15 +51,15 @@ class MonitorState:
             self.session, self.run = numbered.session, numbered.run
             self.outcomes.clear()
             self.latencies_ms.clear()
-            self.skipped.clear()
+            self.skip_counts.clear()
             self.decisions = 0
-            self.decided = None
+            self.decision = None
         outcome = numbered.outcome
         self.outcomes.append(outcome)
         if isinstance(outcome, Skipped):
-            self.skipped[str(outcome.reason)] += 1
+            self.skip_counts[str(outcome.reason)] += 1
             return
-        self.decided = outcome
+        self.decision = outcome
         self.decisions += 1
         stamps = outcome.stamps
         if stamps.recorded_ns and stamps.received_ns and stamps.journalled_ns:
@@ -103,21 +102,12 @@ def render(
     )
 
 
-def picture(
-    session: MonitorState, path: Path, width: int = 100, title: str = "rtdecode monitor"
-) -> None:
-    """Write one frame as an SVG picture."""
-    console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
-    console.print(render(session, width))
-    console.save_svg(str(path), title=title)
-
-
 def _classes(session: MonitorState) -> tuple[str, ...]:
     if session.status is not None and session.status.classes:
         return session.status.classes
-    if session.decided is None:
+    if session.decision is None:
         return ()
-    return tuple(f"class {n + 1}" for n in range(len(session.decided.probabilities)))
+    return tuple(f"class {n + 1}" for n in range(len(session.decision.probabilities)))
 
 
 def _likeliest(session: MonitorState, classes: int, lines: int) -> list[int]:
@@ -126,8 +116,8 @@ def _likeliest(session: MonitorState, classes: int, lines: int) -> list[int]:
         return list(range(classes))
     decisions = [o for o in session.outcomes if isinstance(o, Decision)]
     recent = np.mean([d.probabilities for d in decisions[-30:]] or [(0.0,) * classes], axis=0)
-    if session.decided is not None:
-        recent[int(np.argmax(session.decided.probabilities))] = 1.0
+    if session.decision is not None:
+        recent[int(np.argmax(session.decision.probabilities))] = 1.0
     return sorted(int(n) for n in np.argsort(-recent, kind="stable")[:lines])
 
 
@@ -163,19 +153,19 @@ def _title(text: str, width: int) -> Text:
 def _decision(
     session: MonitorState, classes: tuple[str, ...], shown: list[int], width: int
 ) -> RenderableType:
-    decided = session.decided
-    if decided is None:
+    decision = session.decision
+    if decision is None:
         latest = session.outcomes[-1] if session.outcomes else None
         reason = f"{latest.reason}: {latest.detail}" if isinstance(latest, Skipped) else "waiting"
         return Align.center(Text(f"\nno decision yet\n{reason}\n", "grey70", justify="center"))
-    stale = session.outcomes[-1] is not decided
-    best = int(np.argmax(decided.probabilities)) if decided.label != NONE else -1
+    stale = session.outcomes[-1] is not decision
+    best = int(np.argmax(decision.probabilities)) if decision.label != NONE else -1
     table = Table.grid(padding=(0, 1))
     table.add_column(width=_NAME, no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(width=6, justify="right", no_wrap=True)
     for n in shown:
-        name, probability, chosen = classes[n], decided.probabilities[n], n == best
+        name, probability, chosen = classes[n], decision.probabilities[n], n == best
         style = "grey50" if stale else f"bold {class_colour(n)}" if chosen else "grey74"
         table.add_row(
             Text(("▶ " if chosen else "  ") + name, style, overflow="ellipsis"),
@@ -188,15 +178,15 @@ def _decision(
         note.append(f" {latest.reason} ", "black on yellow")
         note.append(f" volume {latest.index} {latest.detail}", "yellow")
     else:
-        if decided.label == NONE:
+        if decision.label == NONE:
             note.append(" none ", "black on grey70").append(
                 " no class is likely enough   ", "grey70"
             )
-        note.append(f"evidence of {decided.window_volumes} volumes", "grey58")
-        fast = int(np.argmax(decided.fast))
-        note.append(f"   fast: {classes[fast]} {decided.fast[fast]:.0%}", "grey58")
-        if not decided.quality.usable:
-            note.append(f"   not counted: {', '.join(decided.quality.why)}", "yellow")
+        note.append(f"evidence of {decision.window_volumes} volumes", "grey58")
+        fast = int(np.argmax(decision.fast))
+        note.append(f"   fast: {classes[fast]} {decision.fast[fast]:.0%}", "grey58")
+        if not decision.quality.usable:
+            note.append(f"   not counted: {', '.join(decision.quality.why)}", "yellow")
     note.truncate(width, overflow="ellipsis")
     return Group(table, note)
 
@@ -250,7 +240,7 @@ def _measures(session: MonitorState, width: int) -> RenderableType:
         table.add_row(Text("  p95 of stages", "grey74"), _stages(status.latency))
     counts = Text(f"{session.decisions}", "bold")
     counts.append(" decided", "grey58")
-    for reason, number in sorted(session.skipped.items()):
+    for reason, number in sorted(session.skip_counts.items()):
         counts.append(f"   {number}", "bold").append(f" {reason}", "grey58")
     if status is not None:
         counts.append(f"   {status.objects}", "bold").append(" objects received", "grey58")

@@ -1,4 +1,8 @@
-"""Converts outcomes to messages and back, without loss."""
+"""Converts outcomes to messages and back, without loss.
+
+The messages are types of their own because msgspec cannot decode the outcomes themselves: it does
+not read `null` as a float, and a union may contain only one dataclass.
+"""
 
 import math
 from dataclasses import dataclass, replace

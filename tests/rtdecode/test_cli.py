@@ -2,10 +2,11 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from rtdecode import __version__
-from rtdecode.cli import main
+from rtdecode.cli import build, main
 from rtdecode.journal.pack import Kind, scan
 from rtdecode.types import Volume
 
@@ -61,6 +62,26 @@ def test_help_shows_an_example(capsys, command) -> None:
         assert f"Example: rtdecode {command[0]}" in shown
     else:
         assert all(name in shown for name in COMMANDS)
+
+
+def test_help_shows_every_text_of_the_source(capsys, monkeypatch) -> None:
+    """No command loses a part of its help, such as a default value in brackets."""
+    monkeypatch.setenv("COLUMNS", "2000")  # no text is broken into lines
+    texts = dict(_help_texts(build(), ()))
+    assert len(texts) > 20
+    assert sum("[default: " in text for said in texts.values() for text in said) >= 20
+    for path, said in texts.items():
+        assert main([*path, "--help"]) == 0
+        shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert [text for text in said if text not in shown] == [], path
+
+
+def _help_texts(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Yield each command's path, and its help texts without the escapes of Rich's markup."""
+    texts = (command.help, *(parameter.help for parameter in command.params))
+    yield path, [" ".join(text.replace("\\[", "[").split()) for text in texts if text]
+    for name, part in getattr(command, "commands", {}).items():
+        yield from _help_texts(part, (*path, name))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +184,7 @@ def test_command_that_cannot_be_imported_says_what_to_install(capsys, install, a
     assert "a_package_that_is_not_here" in err
     assert "pip install 'rtdecode[calibration]'" in err
     assert main(["--help"]) == 0
-    assert "Not installed" in capsys.readouterr().out
+    assert "Not installed: needs rtdecode[calibration]." in capsys.readouterr().out
 
 
 def test_command_that_misses_a_package_when_run_says_what_to_install(capsys, install) -> None:

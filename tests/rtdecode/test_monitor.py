@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rtdecode.monitor import MonitorState, picture, render
+from rtdecode.monitor import MonitorState, render
 from rtdecode.monitor.glyphs import bar, sparkline
 from rtdecode.types import Decision, Motion, Quality, Skipped, SkipReason, Stamps
 from rtdecode.wire import Numbered, StageLatency, Status
@@ -99,13 +99,15 @@ def test_many_classes_stay_within_the_terminal():
 def test_the_next_run_starts_with_an_empty_frame(session):
     """Nothing of an earlier run is shown as this one's."""
     session.add(Numbered("s", 2, 4, Skipped(0, SkipReason.NOT_READY)))
-    assert session.decided is None
+    assert session.decision is None
     assert "1 not_ready" in text(session)
 
 
 def test_a_frame_becomes_a_picture(session, tmp_path: Path):
     """The picture for a README is an SVG that holds the frame's words."""
-    picture(session, tmp_path / "frame.svg")
+    console = Console(record=True, width=100, file=io.StringIO(), force_terminal=True)
+    console.print(render(session, 100))
+    console.save_svg(str(tmp_path / "frame.svg"))
     assert "hand" in (tmp_path / "frame.svg").read_text(encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 """Messages."""
 
+import math
 from dataclasses import replace
 
 import msgspec
@@ -22,6 +23,7 @@ from rtdecode.wire import (
     from_message,
     listening,
     loopback,
+    outcome_to_message,
     reachable,
     to_message,
 )
@@ -62,6 +64,46 @@ skips = st.builds(
 def test_every_outcome_survives_the_wire(numbered):
     """What a client gets is what was decided, to the last bit."""
     assert from_message(decode(encode(to_message(numbered)), OutcomeMessage)) == numbered
+
+
+@pytest.mark.parametrize(
+    ("outcome", "content"),
+    [
+        (
+            Decision(
+                index=43,
+                probabilities=(0.75, 0.25),
+                fast=(1.0, 0.0),
+                label="faces",
+                window_volumes=4,
+                motion=Motion(0.5, -0.25, 0.0, 0.001, 0.002, 0.003),
+                quality=Quality(0.5, 1.5, math.nan, math.inf, usable=False, why=("motion",)),
+                bundle="eb876143c906",
+                acquired_s=math.nan,
+                stamps=Stamps(1, 2, 3, 4, 5, 6, 7, 8, 9),
+                late=True,
+            ),
+            b'{"type":"decision","index":43,"probabilities":[0.75,0.25],"fast":[1.0,0.0],'
+            b'"label":"faces","window_volumes":4,"motion":{"trans_x":0.5,"trans_y":-0.25,'
+            b'"trans_z":0.0,"rot_x":0.001,"rot_y":0.002,"rot_z":0.003},"quality":'
+            b'{"framewise_displacement":0.5,"dvars":1.5,"temporal_snr":null,"signal_drop":null,'
+            b'"usable":false,"why":["motion"]},"bundle":"eb876143c906","acquired_s":null,"stamps":'
+            b'{"received_ns":1,"journalled_ns":2,"parsed_ns":3,"realigned_ns":4,"resampled_ns":5,'
+            b'"smoothed_ns":6,"normalised_ns":7,"decided_ns":8,"recorded_ns":9},"late":true}',
+        ),
+        (
+            Skipped(3, SkipReason.GAP),
+            b'{"type":"skipped","index":3,"reason":"gap","detail":"","motion":null,"quality":null,'
+            b'"stamps":{"received_ns":0,"journalled_ns":0,"parsed_ns":0,"realigned_ns":0,'
+            b'"resampled_ns":0,"smoothed_ns":0,"normalised_ns":0,"decided_ns":0,"recorded_ns":0}}',
+        ),
+    ],
+)
+def test_an_outcome_has_these_bytes(outcome, content):
+    """Keys, their order and their values are part of the protocol."""
+    assert msgspec.json.encode(outcome_to_message(outcome)) == content
+    whole = b'{"schema":1,"session":"s","run":2,"sequence":44,"outcome":%s}' % content
+    assert encode(to_message(Numbered("s", 2, 44, outcome))) == whole
 
 
 def test_what_is_no_number_is_null_on_the_wire():
