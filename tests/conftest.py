@@ -68,3 +68,26 @@ def no_thread_is_left() -> Iterator[None]:
         thread.join(timeout=5)
     left = [t.name for t in left if t.is_alive()]
     assert not left, f"threads left running: {left}"
+
+
+@pytest.fixture(scope="session")
+def write_transform():
+    """Return a function that writes a simulated run's true transform from the EPI to MNI."""
+    return _write_transform
+
+
+def _write_transform(run, path: Path) -> Path:
+    """Write the affine map from MNI to the scanner that fits this participant best, for ITK."""
+    scanner = np.random.default_rng(1).uniform(-60, 60, (3, 400)) + run.centre_mm[:, None]
+    mni = np.vstack([run.participant.to_mni(scanner), np.ones(400)])
+    matrix = np.linalg.lstsq(mni.T, scanner.T, rcond=None)[0].T
+    # ITK's millimetres are LPS.
+    turn = np.diag([-1.0, -1.0, 1.0])
+    parameters = [*(turn @ matrix[:, :3] @ turn).ravel(), *(turn @ matrix[:, 3])]
+    path.write_text(
+        "#Insight Transform File V1.0\n#Transform 0\n"
+        "Transform: MatrixOffsetTransformBase_double_3_3\n"
+        f"Parameters: {' '.join(f'{p:.9f}' for p in parameters)}\nFixedParameters: 0 0 0\n",
+        encoding="utf-8",
+    )
+    return path

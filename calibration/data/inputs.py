@@ -81,9 +81,11 @@ def check_weights(weights: str) -> None:
     ConfigError
         The message says how to get them.
     """
-    path = Path(weights)
-    name = describe_study(path).weights if is_study(path) else weights
-    describe(find_weights(name))
+    path = find_weights(weights)
+    if is_study(path):
+        describe_study(path)
+    else:
+        describe(path)
 
 
 def check_events(events: list[Path], classes: str | None) -> None:

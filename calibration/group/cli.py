@@ -48,8 +48,8 @@ def group(
     person, and with --zero-shot no labelled minute at all. Each person is decoded with the study of
     the others; the report next to the study shows how well, by the number of own blocks.
 
-    A study holds averages over people, no single volume. It is derived from the pretrained weights:
-    their licence also applies to it.
+    A study contains averages over people, no single volume, and the pretrained weights: their
+    licence also applies to it.
 
     Example: rtdecode group sub-01.bundle sub-02.bundle sub-03.bundle --out study.safetensors
 
@@ -89,7 +89,7 @@ def group(
         study = make_study(people, about, work, progress)
     page = out.with_suffix(".html")
     page.write_text(report(out.stem, study.about), encoding="utf-8")
-    save_study(study, out)
+    save_study(study, pretrained.network, out)
     shutil.rmtree(work.path)
     _show(study.about, console)
     console.print(f"study {out}, report {page}")

@@ -12,7 +12,7 @@ from calibration.data.calibration_data import FILE, CalibrationData
 from calibration.data.labels import Labels, label_volumes
 from calibration.group.person import Person, PersonData
 from calibration.networks.features import VOXELS, network_features
-from calibration.weights.pretrained import Pretrained
+from calibration.weights.pretrained import Pretrained, describe_network
 from calibration.weights.study import StudyDescription
 from rtdecode import bundle as bundles
 from rtdecode.bundle import Bundle
@@ -98,14 +98,11 @@ def read_people(
         people.append(Person(each.path.name, key.hexdigest()[:16], data.fingerprints, load))
     if problems:
         raise ConfigError(problems)
-    manifest = found[0].manifest
     labels = _label(CalibrationData.load(found[0]), found[0], spec, rest=rest)
     return people, StudyDescription(
         weights=pretrained.name,
         weights_sha256=pretrained.sha256,
-        grid_shape=pretrained.grid_shape,
-        grid_affine=manifest.model_affine,
-        smoothing_fwhm_mm=pretrained.smoothing_fwhm_mm,
+        network=describe_network(pretrained),
         classes=labels.classes,
         n_people=len(people),
         n_volumes=0,

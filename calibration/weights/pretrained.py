@@ -1,16 +1,14 @@
 """Pretrained networks."""
 
 import hashlib
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.networks import DeepLight
-from calibration.weights import describe, find_weights, load_deeplight
+from calibration.weights import Description, describe, find_weights, load_deeplight
 from calibration.weights.study import Study, is_study, load_study
-from rtdecode.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,32 +39,41 @@ class Pretrained:
 def load_pretrained(weights: str) -> Pretrained:
     """Load pretrained weights by their name, shipped or in this user's cache, or from a file.
 
-    A study of `rtdecode group` names its weights, which are loaded with it.
+    A study of `rtdecode group` contains its network.
 
     Raises
     ------
     ConfigError
         If they are not on this machine, or the file holds something else.
     """
-    path = Path(weights)
-    if is_study(path):
-        study = load_study(path)
-        pretrained = load_pretrained(study.about.weights)
-        if pretrained.sha256 != study.about.weights_sha256:
-            raise ConfigError(
-                f"--weights {path}: the study was made with other weights named "
-                f"{study.about.weights} than those on this machine: import those, or run "
-                "`rtdecode group` again"
-            )
-        return replace(pretrained, study=study)
     path = find_weights(weights)
-    description = describe(path)
+    study = None
+    if is_study(path):
+        study, network = load_study(path)
+        description = study.about.network
+        name, sha256 = study.about.weights, study.about.weights_sha256
+    else:
+        network, description = load_deeplight(path), describe(path)
+        name, sha256 = path.stem, hashlib.sha256(path.read_bytes()).hexdigest()
     return Pretrained(
-        name=path.stem,
-        network=load_deeplight(path),
+        name=name,
+        network=network,
         states=description.states,
         grid_affine=np.array(description.grid_affine),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=sha256,
         layers=description.layers,
         smoothing_fwhm_mm=description.smoothing_fwhm_mm,
+        study=study,
+    )
+
+
+def describe_network(pretrained: Pretrained) -> Description:
+    """Return the metadata of pretrained weights."""
+    return Description(
+        grid_shape=pretrained.grid_shape,
+        states=pretrained.states,
+        source=pretrained.name,
+        grid_affine=tuple(tuple(row) for row in pretrained.grid_affine.tolist()),
+        layers=pretrained.layers,
+        smoothing_fwhm_mm=pretrained.smoothing_fwhm_mm,
     )

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -11,10 +12,17 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from calibration.weights.store import Description
 from rtdecode.errors import ConfigError
 from rtdecode.types import Float32
 
+if TYPE_CHECKING:
+    # torch takes seconds to import, and the checks of options need none of it.
+    from calibration.networks import DeepLight
+
 FORMAT = "rtdecode-study-1"
+NETWORK = "network"
+"""Prefix of the network's tensors."""
 HALF = ("means", "spread", "scatter")
 """Arrays that are stored in half precision, which is finer than their uncertainty."""
 
@@ -56,10 +64,8 @@ class StudyDescription:
     weights: str
     """Name of the pretrained weights of all bundles."""
     weights_sha256: str
-    grid_shape: tuple[int, int, int]
-    grid_affine: tuple[tuple[float, ...], ...]
-    """Voxel of the grid to MNI millimetres, RAS+, (4, 4)."""
-    smoothing_fwhm_mm: float
+    network: Description
+    """The metadata of these weights, which the study contains."""
     classes: tuple[str, ...]
     n_people: int
     n_volumes: int
@@ -84,9 +90,11 @@ class Study:
     """By number of convolutions, or -1 for voxels."""
 
 
-def save_study(study: Study, path: Path) -> None:
-    """Write a study as safetensors, whole or not at all."""
-    tensors = {}
+def save_study(study: Study, network: "DeepLight", path: Path) -> None:
+    """Write a study with its network as safetensors, whole or not at all."""
+    tensors = {
+        f"{NETWORK}/{name}": value.detach().numpy() for name, value in network.state_dict().items()
+    }
     for layer, statistics in study.layers.items():
         for name, value in asdict(statistics).items():
             kept = value.astype(np.float16) if name in HALF else value
@@ -122,32 +130,42 @@ def describe_study(path: Path) -> StudyDescription:
         ) from error
 
 
-def load_study(path: Path) -> Study:
-    """Read a study.
+def load_study(path: Path) -> "tuple[Study, DeepLight]":
+    """Read a study and its network.
 
     Raises
     ------
     ConfigError
         The file is not a study, or it is damaged.
     """
+    import torch
+
+    from calibration.networks import DeepLight
+
     about = describe_study(path)
+    network = DeepLight(about.network.grid_shape, len(about.network.states))
+    weights: dict[str, torch.Tensor] = {}
     layers: dict[int, dict[str, np.ndarray]] = {}
     try:
         with safe_open(path, framework="numpy") as file:
             for key in file.keys():  # noqa: SIM118 - not a mapping
                 layer, name = key.split("/")
                 value = file.get_tensor(key)
+                if layer == NETWORK:
+                    weights[name] = torch.from_numpy(value)
+                    continue
                 whole = value.astype(np.float32) if name in HALF else value
                 layers.setdefault(int(layer), {})[name] = whole
         statistics = {
             layer: LayerStatistics(per_slice=int(arrays.pop("per_slice")[0]), **arrays)
             for layer, arrays in layers.items()
         }
-    except (SafetensorError, OSError, TypeError, ValueError, KeyError) as error:
+        network.load_state_dict(weights)
+    except (SafetensorError, OSError, TypeError, ValueError, KeyError, RuntimeError) as error:
         raise ConfigError(
             f"{path}: the study is damaged ({error}); run `rtdecode group` again"
         ) from error
-    return Study(about, statistics)
+    return Study(about, statistics), network.eval()
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -184,23 +184,6 @@ class Calibrations:
     """From the EPI to MNI, so that nothing need be registered."""
 
 
-def _transform(run: SimulatedRun, path: Path) -> Path:
-    """Write the affine map from MNI to the scanner that fits this participant best, for ITK."""
-    scanner = np.random.default_rng(1).uniform(-60, 60, (3, 400)) + run.centre_mm[:, None]
-    mni = np.vstack([run.participant.to_mni(scanner), np.ones(400)])
-    matrix = np.linalg.lstsq(mni.T, scanner.T, rcond=None)[0].T
-    # ITK's millimetres are LPS.
-    turn = np.diag([-1.0, -1.0, 1.0])
-    parameters = [*(turn @ matrix[:, :3] @ turn).ravel(), *(turn @ matrix[:, 3])]
-    path.write_text(
-        "#Insight Transform File V1.0\n#Transform 0\n"
-        "Transform: MatrixOffsetTransformBase_double_3_3\n"
-        f"Parameters: {' '.join(f'{p:.9f}' for p in parameters)}\nFixedParameters: 0 0 0\n",
-        encoding="utf-8",
-    )
-    return path
-
-
 BOX_GRID = (12, 14, 8)
 
 
@@ -226,7 +209,10 @@ def halves(box: np.ndarray, rng: np.random.Generator) -> Callable[[Labels, float
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Calibrations:
+def made(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_transform: Callable[[SimulatedRun, Path], Path],
+) -> Calibrations:
     """Calibrate twice: fitted to events with a gap in the run, and zero-shot by a transform.
 
     The network has learnt nothing: its random features will do.
@@ -256,7 +242,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Calibrations:
         ),
         lambda *step: told.append(step),
     )
-    transform = _transform(run, folder / "epi_to_mni.txt")
+    transform = write_transform(run, folder / "epi_to_mni.txt")
     zero_shot = calibrate(
         [volumes],
         pretrained,

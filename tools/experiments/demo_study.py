@@ -4,7 +4,8 @@
   demo_study.py --work FOLDER --out calibration/demo/simulated_people.safetensors
 
 The people are drawn from the demo's population with other seeds. Each is scanned and calibrated as
-in the demo, then `rtdecode group` makes the study. Some 40 seconds a person on one core. Started
+in the demo, then `rtdecode group` makes the study. People whose registration
+fails are left out and named. Some 40 seconds a person on one core. Started
 again, it continues; several processes can share the people with --first and --last.
 """
 
@@ -24,17 +25,18 @@ from calibration.recipe import CalibrationSettings, calibrate
 from calibration.simulation import load_template
 from calibration.weights.pretrained import load_pretrained
 from rtdecode.dicom import assemble
+from rtdecode.errors import RunError
 
 FIRST_SEED = 900_000
 """The demo uses multiples of 1,000 from 1,000 on."""
 N_PEOPLE = 12
 
 
-def make_person(number: int, work: Path) -> Path:
-    """Scan and calibrate one person; return the bundle."""
+def make_person(number: int, work: Path, console: Console) -> None:
+    """Scan and calibrate one person, unless the bundle exists; say if the registration fails."""
     out = work / f"simulated-{number:02d}.bundle"
     if out.exists():
-        return out
+        return
     run, _ = scan(load_template(), ScanSettings(), FIRST_SEED + number)
     folder = work / f"simulated-{number:02d}"
     images = write(run, folder, silent)
@@ -42,8 +44,10 @@ def make_person(number: int, work: Path) -> Path:
         out.name, quick_registration=True, fitting=FittingSettings(permutations=100)
     )
     volumes = assemble([images])
-    calibrate([volumes], load_pretrained(WEIGHTS), [folder / "events.tsv"], out, settings)
-    return out
+    try:
+        calibrate([volumes], load_pretrained(WEIGHTS), [folder / "events.tsv"], out, settings)
+    except RunError as error:
+        console.print(f"person {number} is left out: {error}")
 
 
 def main() -> None:
@@ -56,14 +60,15 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="first person of this process (0)")
     parser.add_argument("--last", type=int, default=N_PEOPLE - 1, help="last person (11)")
     options = parser.parse_args()
-    with bars(Console()) as progress, one_thread():
+    console = Console()
+    with bars(console) as progress, one_thread():
         numbers = range(options.first, options.last + 1)
         for done, number in enumerate(numbers):
             progress("simulated people", done, len(numbers))
-            make_person(number, options.work)
+            make_person(number, options.work, console)
         progress("simulated people", len(numbers), len(numbers))
     if options.out is not None:
-        bundles = [str(options.work / f"simulated-{n:02d}.bundle") for n in range(N_PEOPLE)]
+        bundles = sorted(map(str, options.work.glob("simulated-*.bundle")))
         command = [sys.executable, "-m", "rtdecode", "group", *bundles, "--out", str(options.out)]
         subprocess.run(command, check=True)  # noqa: S603 - our own command
 

@@ -39,7 +39,7 @@ from calibration.networks import DeepLight
 from calibration.networks.features import VOXELS, network_features
 from calibration.priors.study_prior import pool_rule, study_priors
 from calibration.progress import Progress, bars
-from calibration.weights.pretrained import Pretrained, load_pretrained
+from calibration.weights.pretrained import Pretrained, describe_network, load_pretrained
 from calibration.weights.study import Study, StudyDescription
 from hcp_people import CLASSES, HcpPeople
 from rtdecode.events import Block
@@ -131,13 +131,10 @@ def untrained(grid_shape: tuple[int, int, int]) -> DeepLight:
 
 def describe(pretrained: Pretrained) -> StudyDescription:
     """Return the description of a study of these people."""
-    affine = tuple(tuple(row) for row in pretrained.grid_affine.tolist())
     return StudyDescription(
         weights=pretrained.name,
         weights_sha256=pretrained.sha256,
-        grid_shape=pretrained.grid_shape,
-        grid_affine=affine,
-        smoothing_fwhm_mm=pretrained.smoothing_fwhm_mm,
+        network=describe_network(pretrained),
         classes=CLASSES,
         n_people=0,
         n_volumes=0,

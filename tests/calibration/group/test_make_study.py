@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from calibration.data.labels import Labels
 from calibration.group.make_study import make_study
@@ -13,7 +14,9 @@ from calibration.group.person import Person, PersonData, grid_positions
 from calibration.group.scatter import merge, residuals
 from calibration.group.selection_cache import WorkFolder
 from calibration.group.study_report import report
+from calibration.networks import DeepLight
 from calibration.networks.features import VOXELS
+from calibration.weights.store import Description
 from calibration.weights.study import (
     StudyDescription,
     describe_study,
@@ -29,9 +32,7 @@ LAYER, PER_SLICE = 8, 30
 ABOUT = StudyDescription(
     weights="net",
     weights_sha256="0" * 64,
-    grid_shape=GRID,
-    grid_affine=tuple(tuple(row) for row in np.eye(4).tolist()),
-    smoothing_fwhm_mm=3.0,
+    network=Description((10, 8, 5), ("x", "y"), "net"),
     classes=("a", "b"),
     n_people=0,
     n_volumes=0,
@@ -185,9 +186,14 @@ def test_a_study_is_the_same_after_it_was_written(labels, tmp_path) -> None:
     """Numbers, evaluation and arrays; anything else is refused by name."""
     study = make_study(people(labels, 2, 0.5), ABOUT, WorkFolder(tmp_path / "work"))
     path = tmp_path / "study.safetensors"
-    save_study(study, path)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = DeepLight((10, 8, 5), 2)
+    save_study(study, network, path)
     assert is_study(path)
-    found = load_study(path)
+    found, again = load_study(path)
+    for name, value in network.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value)
     assert found.about == study.about == describe_study(path)
     np.testing.assert_allclose(
         found.layers[LAYER].means, study.layers[LAYER].means, rtol=1e-3, atol=1e-4

@@ -11,6 +11,7 @@ from calibration.priors.group_maps import check_maps, group_maps_prior
 from calibration.priors.known_states import known_states_prior, match_states
 from calibration.priors.options import parse_maps, parse_states
 from calibration.priors.study_prior import check_study_classes, person_index, study_priors
+from calibration.weights.store import Description
 from calibration.weights.study import LayerStatistics, Study, StudyDescription
 from rtdecode.errors import ConfigError
 
@@ -109,9 +110,7 @@ def _study(layers) -> Study:
     about = StudyDescription(
         weights="net",
         weights_sha256="0" * 64,
-        grid_shape=GRID,
-        grid_affine=tuple(tuple(row) for row in AFFINE.tolist()),
-        smoothing_fwhm_mm=3.0,
+        network=Description(GRID, ("x",), "net"),
         classes=("a", "b", "c"),
         n_people=4,
         n_volumes=50,
