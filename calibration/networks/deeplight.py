@@ -56,7 +56,7 @@ def same_padding(size: int, stride: int) -> tuple[int, int]:
 
 
 class DeepLight(nn.Module):
-    """2D-DeepLight of Thomas et al. 2021 (arXiv:1907.01953), equal to the published TensorFlow.
+    """2D-DeepLight of Thomas et al. 2019 (arXiv:1907.01953), equal to the published TensorFlow.
 
     A volume is a sequence of axial slices, bottom to top. Twelve convolutions map each slice to a
     vector. A bidirectional LSTM reads the vectors; the last outputs of its two directions are the
