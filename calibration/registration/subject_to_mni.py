@@ -1,7 +1,6 @@
 """Find where each voxel of the decoder's grid lies in the scanner."""
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +66,6 @@ class Registration:
     at 4 mm. It measures the agreement inside the outlines, which overlap does not measure."""
     method: str
     """The method, with the versions of the libraries."""
-    elapsed_s: float
-    """Wall time of the registration."""
     warnings: tuple[str, ...] = ()
     """Warnings for the operator."""
 
@@ -126,7 +123,6 @@ def register(
         If no brain is found, the library fails, or the result is below `MIN_OVERLAP` or
         `MIN_INFORMATION`.
     """
-    start_s = time.perf_counter()
     _check(mean_epi, affine, grid_affine, t1, transform)
     epi = Image(mean_epi, affine)
     report = progress or _silent
@@ -168,9 +164,7 @@ def register(
             steps = "mean EPI to T1 (Rigid), T1 to MNI"
         method = f"{steps} ({kind}), {antspyx.library()}, {template.library()}; {antspyx.repeats()}"
     grid = _Grid(grid_brain, grid_affine)
-    return _judge(
-        epi, epi_mask, grid, bench, mapped, method, start_s, trusted=transform is not None
-    )
+    return _judge(epi, epi_mask, grid, bench, mapped, method, trusted=transform is not None)
 
 
 def grey_levels(data: Float32) -> Float32:
@@ -274,7 +268,6 @@ def _judge(
     bench: template.Template,
     mapped: antspyx.MappedPoints,
     method: str,
-    start_s: float,
     *,
     trusted: bool,
 ) -> Registration:
@@ -325,7 +318,6 @@ def _judge(
         covered=covered,
         information=information,
         method=method,
-        elapsed_s=time.perf_counter() - start_s,
         warnings=_warnings(covered, information),
     )
 

@@ -20,7 +20,6 @@ def test_the_picture_shows_brain_outlines_and_words(participant, tmp_path) -> No
         covered=0.87,
         information=0.3,
         method="made by hand",
-        elapsed_s=1.0,
         warnings=("The EPI's field of view holds 87% of the brain.",),
     )
     path = tmp_path / "overlay.png"
