@@ -10,17 +10,6 @@ ANY_PORT = "tcp://127.0.0.1:*"
 _EVERYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - to recognise
 
 
-def loopback(endpoint: str) -> str:
-    """Return a ZeroMQ endpoint that only this computer can reach.
-
-    Raises
-    ------
-    ConfigError
-        The endpoint is not `tcp://127.x.x.x:PORT`, `tcp://[::1]:PORT` or `tcp://localhost:PORT`.
-    """
-    return listening(endpoint, has_keys=False)
-
-
 def listening(endpoint: str, *, has_keys: bool) -> str:
     """Return the endpoint to which a socket may be bound.
 
