@@ -2,11 +2,11 @@
 
 from rtdecode.journal.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
 from rtdecode.journal.journal import Appended, EntryReceipt, Journal, RunInfo
+from rtdecode.journal.operator_notes import Tally
 from rtdecode.journal.read_session import (
     RecordedRun,
     Remarks,
     Session,
-    Tally,
     read_remarks,
     read_session,
 )
