@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +20,6 @@ from rtdecode.journal.pack import PACK, Entry, Kind, Pack, Record, Records, sync
 from rtdecode.journal.sqlite import RECORD, lock_session, write_errors
 from rtdecode.wire import Numbered
 
-CHECKPOINTS = "checkpoints"
 FORMAT = "1"
 
 _SCHEMA = """
@@ -31,24 +29,7 @@ CREATE TABLE IF NOT EXISTS runs (
     repetition_time_s REAL, started_utc TEXT NOT NULL, ended_utc TEXT) STRICT;
 """
 
-
 log = logging.getLogger(__name__)
-
-
-class EntryReceipt(StrEnum):
-    """What the journal did with an entry."""
-
-    JOURNALLED = "journalled"
-    DUPLICATE = "duplicate"
-    """The session already has the same bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """An entry's receipt, and its record in the log unless it is a duplicate."""
-
-    receipt: EntryReceipt
-    record: Record | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +101,17 @@ class Journal:
     @property
     def checkpoints(self) -> Path:
         """The folder of the session's checkpoints."""
-        return self.folder / CHECKPOINTS
+        return self.folder / "checkpoints"
 
     @property
     def records(self) -> Records:
         """The log so far."""
         return self._pack.records
 
-    def append_objects(self, entries: Sequence[Entry]) -> list[Appended]:
-        """Make the entries of a source durable, without bytes that the session already has.
+    def append_objects(self, entries: Sequence[Entry]) -> list[Record | None]:
+        """Make the entries of a source durable, and return the record of each.
 
+        An object of which the session already has the bytes is not written: its record is `None`.
         The SHA-256 of the body and the time of day are added to each header.
 
         Raises
@@ -153,12 +135,7 @@ class Journal:
                 new.append(Entry(entry.kind, header, entry.body))
             records = iter(self._pack.append([e for e in new if e is not None]))
             self._digests |= added
-            return [
-                Appended(EntryReceipt.DUPLICATE, None)
-                if entry is None
-                else Appended(EntryReceipt.JOURNALLED, next(records))
-                for entry in new
-            ]
+            return [None if entry is None else next(records) for entry in new]
 
     def append_event(self, kind: Kind, header: dict[str, Any], applied: int) -> Record | None:
         """Make an event durable if all earlier records were applied; else return `None`.
