@@ -16,7 +16,8 @@ import msgspec
 
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.journal import operator_notes, outcome_table, service_start, stimulus_events
-from rtdecode.journal.pack import PACK, Entry, Kind, Pack, Record, Records, sync_folder
+from rtdecode.journal.pack import PACK, Entry, Kind, Record, Records, sync_folder
+from rtdecode.journal.pack_writer import PackWriter
 from rtdecode.journal.sqlite import RECORD, lock_session, write_errors
 from rtdecode.wire import Numbered
 
@@ -68,13 +69,12 @@ class Journal:
             raise ConfigError(f"session folder {folder} cannot be created: {error}") from error
         self._mutex = threading.Lock()
         self._recordings: dict[int, tuple[int, bool]] = {}
-        """By sequence number, when an outcome became durable, and whether it was late; written
-        with the next outcome."""
+        """See `outcome_table.Recordings`; written with the next outcome."""
         with ExitStack() as opening, write_errors(folder):
             opening.enter_context(closing(lock_session(folder)))
             self._digests: set[bytes] = set()
             """SHA-256 of every object, about 120 bytes each in memory."""
-            self._pack = opening.enter_context(closing(Pack(folder / PACK, self._add_digest)))
+            self._pack = opening.enter_context(closing(PackWriter(folder / PACK, self._add_digest)))
             self._record = opening.enter_context(
                 closing(sqlite3.connect(folder / RECORD, isolation_level=None))
             )

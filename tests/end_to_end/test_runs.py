@@ -14,7 +14,8 @@ import pytest
 from rtdecode.cli import main
 from rtdecode.errors import ConfigError
 from rtdecode.journal import Journal, read_session
-from rtdecode.journal.pack import Entry, Kind, Pack
+from rtdecode.journal.pack import Entry, Kind
+from rtdecode.journal.pack_writer import PackWriter
 from rtdecode.ledger import ScanProtocol
 from rtdecode.service import serve
 from rtdecode.types import Decision, Skipped
@@ -139,7 +140,7 @@ def test_a_crash_between_two_runs_loses_neither(
         if cut != "after the start":
             record.execute("UPDATE runs SET ended_utc = NULL")
         if cut == "before the start":
-            pack = Pack(settings.session / "objects.pack")
+            pack = PackWriter(settings.session / "objects.pack")
             before = pack.records[start_2.number - 1]
             pack.close()
     if cut == "before the start":
