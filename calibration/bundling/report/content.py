@@ -15,7 +15,7 @@ from calibration.decoders.evaluate import verdict
 from calibration.decoders.fit import FittedDecoder
 from calibration.networks import StreamingDecoder
 from calibration.progress import Progress
-from calibration.registration import Registration
+from calibration.registration import Registration, overlay
 from rtdecode import report_kit as kit
 from rtdecode.bundle import Manifest
 from rtdecode.report_kit.axes import Axis, ChartLine, lines
@@ -75,7 +75,7 @@ def report(
                 "The outline of the brain must follow the rim of the EPI's, that of the white "
                 f"matter its folds and ventricles. Overlap {registration.overlap:.2f}.",
                 f'<img alt="mean EPI under the template\'s outlines" '
-                f'src="{pictures.data_uri(pictures.registration_png(registration))}">'
+                f'src="{pictures.data_uri(overlay(registration))}">'
                 + kit.items(registration.warnings),
             )
         )
