@@ -31,13 +31,7 @@ from rtdecode.types import State
 SCHEMA = 1
 MANIFEST = "manifest.json"
 DECODER = "decoder.onnx"
-REQUIRED = (
-    DECODER,
-    "reference.nii.gz",
-    "mask.nii.gz",
-    "sampling.npz",
-    "initial_state.npz",
-)
+REQUIRED = (DECODER, "reference.nii.gz", "mask.nii.gz", "sampling.npz", "initial_state.npz")
 MAX_MANIFEST_BYTES = 16 * 2**20
 
 
@@ -107,8 +101,7 @@ class Manifest:
     schema: int = SCHEMA
 
 
-@dataclass(frozen=True, slots=True)
-class _Schema:
+class _Schema(msgspec.Struct):
     """The field that manifests of every schema have."""
 
     schema: int
@@ -165,8 +158,7 @@ def write(path: Path, manifest: Manifest, decoder: Path, space: Space, initial: 
         (folder / MANIFEST).write_bytes(msgspec.json.format(complete))
         # Verified before it is renamed: a bundle at `path` is always valid.
         written = load(folder)
-        folder.rename(path)
-    return replace(written, path=path)
+        return replace(written, path=folder.rename(path))
 
 
 def add(bundle: Bundle, supplement: Supplement, files: Mapping[str, Path]) -> Bundle:
@@ -195,8 +187,7 @@ def withdraw(bundle: Bundle) -> Path:
     while withdrawn.exists():
         number += 1
         withdrawn = bundle.path.with_name(f"{bundle.path.name}.withdrawn-{number}")
-    bundle.path.rename(withdrawn)
-    return withdrawn
+    return bundle.path.rename(withdrawn)
 
 
 def load(path: Path | str) -> Bundle:
@@ -211,8 +202,7 @@ def load(path: Path | str) -> Bundle:
     manifest, digest = read_manifest(path)
     # Read once, so that the verified bytes are the ones that run.
     decoder = (path / DECODER).read_bytes() if (path / DECODER).is_file() else b""
-    problems = _problems(path, manifest, decoder)
-    if problems:
+    if problems := _problems(path, manifest, decoder):
         raise BundleError(problems)
     try:
         return Bundle(
@@ -237,50 +227,52 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
     BundleError
         It is missing, invalid or of another schema.
     """
-    content = _read(path, MANIFEST, MAX_MANIFEST_BYTES)
+    file = path / MANIFEST
+    if not file.is_file():
+        raise BundleError(f"{file}: missing; {path} is not a bundle (see rtdecode calibrate)")
+    if file.stat().st_size > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{file}: larger than {MAX_MANIFEST_BYTES} bytes, so not a manifest")
+    content = file.read_bytes()
     try:
         # The schema first: another schema may have other fields.
         schema = msgspec.json.decode(content, type=_Schema).schema
         manifest = msgspec.json.decode(content, type=Manifest) if schema == SCHEMA else None
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise BundleError(f"{path / MANIFEST}: not a valid manifest: {error}") from error
+        raise BundleError(f"{file}: not a valid manifest: {error}") from error
     if manifest is None:
         raise BundleError(
-            f"{path / MANIFEST}: schema {schema}, this rtdecode reads {SCHEMA}; "
+            f"{file}: schema {schema}, this rtdecode reads {SCHEMA}; "
             "calibrate again, or use the rtdecode version that wrote it"
         )
-    digest = _sha256(content)[:12]
+    digest = hashlib.sha256(content).hexdigest()[:12]
     supplement = read_supplement(path, digest)
-    return manifest if supplement is None else _completed(manifest, supplement), digest
-
-
-def _completed(manifest: Manifest, supplement: Supplement) -> Manifest:
+    if supplement is None:
+        return manifest, digest
     metrics = manifest.metrics
     if metrics is not None:
         metrics = replace(metrics, comparison=supplement.comparison, notes=supplement.notes)
     files = {**manifest.files, **supplement.files}
-    return replace(manifest, parity=supplement.parity, metrics=metrics, files=files)
+    return replace(manifest, parity=supplement.parity, metrics=metrics, files=files), digest
 
 
 def _problems(path: Path, manifest: Manifest, decoder: bytes) -> list[str]:
-    problems = [
-        f"{path / MANIFEST}: does not name {name}"
-        for name in REQUIRED
-        if name not in manifest.files
-    ]
+    file = path / MANIFEST
+    problems = [f"{file}: does not name {name}" for name in REQUIRED if name not in manifest.files]
     for name, expected in manifest.files.items():
         if Path(name).name != name:
-            problems.append(f"{path / MANIFEST}: {name!r} is not a plain file name")
+            problems.append(f"{file}: {name!r} is not a plain file name")
         elif not (path / name).is_file():
             problems.append(f"{path / name}: missing; copy the whole folder again")
-        elif (_sha256(decoder) if name == DECODER else _file_sha256(path / name)) != expected:
+        elif expected != (
+            hashlib.sha256(decoder).hexdigest() if name == DECODER else _file_sha256(path / name)
+        ):
             problems.append(f"{path / name}: altered since calibration; copy it again")
     if len(manifest.classes) < 2:
-        problems.append(f"{path / MANIFEST}: a decoder needs at least two classes")
+        problems.append(f"{file}: a decoder needs at least two classes")
     if not (math.isfinite(manifest.repetition_time_s) and manifest.repetition_time_s > 0):
-        problems.append(f"{path / MANIFEST}: repetition_time_s must be positive")
+        problems.append(f"{file}: repetition_time_s must be positive")
     if (manifest.read_out == "filter") != (manifest.dwell_s is not None):
-        problems.append(f"{path / MANIFEST}: dwell_s is for a filter only, which needs it")
+        problems.append(f"{file}: dwell_s is for a filter only, which needs it")
     return problems
 
 
@@ -301,19 +293,6 @@ def _load_space(path: Path, manifest: Manifest) -> Space:
 def _load_arrays(path: Path) -> dict[str, Any]:
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
-
-
-def _read(path: Path, name: str, limit_bytes: int) -> bytes:
-    file = path / name
-    if not file.is_file():
-        raise BundleError(f"{file}: missing; {path} is not a bundle (see rtdecode calibrate)")
-    if file.stat().st_size > limit_bytes:
-        raise BundleError(f"{file}: larger than {limit_bytes} bytes, so not a manifest")
-    return file.read_bytes()
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _file_sha256(path: Path) -> str:

@@ -5,8 +5,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from calibration.demo.feedback_report import Latency, Report
+from calibration.demo.feedback_report import Report
 from rtdecode.metrics import Metrics, p_in_words
+from rtdecode.wire import StageLatency
 
 NEXT = (
     (
@@ -100,5 +101,5 @@ def _against(metrics: Metrics) -> str:
     return "; ".join(filter(None, (comparison, p_value)))
 
 
-def _percentiles(each: Latency) -> str:
+def _percentiles(each: StageLatency) -> str:
     return f"p50 {each.p50_ms:.0f}, p95 {each.p95_ms:.0f}, p99 {each.p99_ms:.0f} ms"

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from rtdecode.events import Block
 from rtdecode.metrics import Metrics
 from rtdecode.types import STAGES, Decision, Outcome, Skipped, Stamps
+from rtdecode.wire import StageLatency
 
 PERCENTILES = (50, 95, 99)
 
@@ -65,15 +66,6 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """Percentiles of a latency, milliseconds."""
-
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-
-
-@dataclass(frozen=True, slots=True)
 class FeedbackRun:
     """The feedback run."""
 
@@ -82,9 +74,9 @@ class FeedbackRun:
     decided: int
     skipped: dict[str, int]
     """Volumes without a decision, by reason."""
-    total: Latency
+    total: StageLatency
     """From the reading of a volume's last byte until its outcome is durable, before publishing."""
-    stages: dict[str, Latency]
+    stages: dict[str, StageLatency]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +151,8 @@ def feedback(plan: DemoPlan, outcomes: Sequence[Outcome]) -> FeedbackRun:
     )
 
 
-def latency(stamps: Sequence[Stamps], start: str, end: str) -> Latency:
+def latency(stamps: Sequence[Stamps], start: str, end: str) -> StageLatency:
     """Return percentiles of the time between two stamps."""
     durations_ms = [(getattr(s, end) - getattr(s, start)) / 1e6 for s in stamps]
     p50, p95, p99 = (float(p) for p in np.percentile(durations_ms or [np.nan], PERCENTILES))
-    return Latency(p50, p95, p99)
+    return StageLatency(p50, p95, p99)

@@ -9,7 +9,7 @@ from calibration.networks.evidence import (
     StackedEvidence,
     VoxelEvidence,
 )
-from calibration.networks.linear_read_out import LinearReadOut, layer_features
+from calibration.networks.linear_read_out import LinearReadOut
 from calibration.networks.sequence import SliceSequence, batch_sequences
 from calibration.networks.slice_layout import MaskedSlices
 from calibration.networks.streaming import ReadOutSettings, StreamingDecoder
@@ -28,5 +28,4 @@ __all__ = [
     "StreamingDecoder",
     "VoxelEvidence",
     "batch_sequences",
-    "layer_features",
 ]

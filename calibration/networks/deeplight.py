@@ -56,7 +56,7 @@ def same_padding(size: int, stride: int) -> tuple[int, int]:
 
 
 class DeepLight(nn.Module):
-    """2D-DeepLight of Thomas et al. 2021 (arXiv:1907.01953), equal to the published TensorFlow.
+    """2D-DeepLight of Thomas et al. 2019 (arXiv:1907.01953), equal to the published TensorFlow.
 
     A volume is a sequence of axial slices, bottom to top. Twelve convolutions map each slice to a
     vector. A bidirectional LSTM reads the vectors; the last outputs of its two directions are the
@@ -142,18 +142,14 @@ class DeepLight(nn.Module):
         """
         return self.run(slices, 0, depth)
 
-    def stepwise(self, slices: Tensor, depth: int = len(CONVOLUTIONS)) -> Iterator[Tensor]:
-        """Yield the activations after each of the first `depth` convolutions."""
-        yield from self._steps(slices, 0, depth)
-
     def run(self, activations: Tensor, first: int, depth: int) -> Tensor:
         """Return the activations after `depth` convolutions, given those after `first`."""
-        x = activations
-        for step in self._steps(activations, first, depth):
-            x = step
-        return x
+        for step in self.stepwise(activations, depth, first):
+            activations = step
+        return activations
 
-    def _steps(self, x: Tensor, first: int, depth: int) -> Iterator[Tensor]:
+    def stepwise(self, x: Tensor, depth: int, first: int = 0) -> Iterator[Tensor]:
+        """Yield the activations after each convolution up to `depth`, given those after `first`."""
         for index in range(first, depth):
             rows, columns = self.overhang[index]
             if rows or columns:

@@ -38,9 +38,4 @@ class LinearReadOut(nn.Module):
 
     def forward(self, network: DeepLight, slices: Tensor) -> Tensor:
         """Return the logits (K,) of one volume's slices (S, 1, Y, X)."""
-        return self.weight @ layer_features(network, slices, self.layer) + self.bias
-
-
-def layer_features(network: DeepLight, slices: Tensor, layer: int) -> Tensor:
-    """Return the features (F,) of one volume's slices (S, 1, Y, X) after `layer` convolutions."""
-    return network.conv_features(slices, layer).reshape(-1)
+        return self.weight @ network.conv_features(slices, self.layer).reshape(-1) + self.bias

@@ -1,13 +1,13 @@
 """The picture in which an operator checks a registration."""
 
-from pathlib import Path
+import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from calibration.registration import template
 from calibration.registration.image_geometry import Shape, sample, voxel_centres_mm
-from calibration.registration.subject_to_mni import Registration
+from calibration.registration.quality import Registration
 from rtdecode.types import Float32, Float64
 
 if TYPE_CHECKING:
@@ -32,18 +32,11 @@ BACKGROUND, TEXT, QUIET = "#0e1116", "#e6e9ee", "#8b93a1"
 OUTLINE, TISSUE = "#ffb454", "#4cc9f0"
 
 
-def overlay(registration: Registration, path: Path) -> None:
-    """Draw the resampled EPI under the template's outlines, in three orientations.
+def overlay(registration: Registration) -> bytes:
+    """Return a PNG of the resampled EPI under the template's outlines, in three orientations.
 
     In a good registration the brain's outline follows the rim of the EPI's brain, and the outline
     of white matter follows its folds and ventricles. The left hemisphere is on the left.
-
-    Parameters
-    ----------
-    registration
-        The registration to check.
-    path
-        The PNG file to write.
     """
     # Imported here, because registration alone does not need matplotlib.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -72,7 +65,9 @@ def overlay(registration: Registration, path: Path) -> None:
         for column, cut_mm in enumerate(cuts):
             _slice(axes[row, column], epi, brightest, layers, axis, cut_mm, affine)
     _add_text(figure, registration)
-    figure.savefig(path, format="png")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def _slice(

@@ -1,6 +1,7 @@
 """Read the user's transform from EPI to MNI, in ITK or FSL format, with nitransforms."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -132,18 +133,19 @@ def _chain(transforms: list[Any]) -> Mapping:
     if not transforms:
         raise TransformFileError("it holds no transform")
 
+    steps = [
+        partial(_apply_field, transform)
+        if isinstance(transform, DenseFieldTransform)
+        else _matrix(transform.matrix)
+        for transform in transforms
+    ]
+
     def mapping(points_mm: Float64) -> Float64:
-        for transform in transforms:
-            field = isinstance(transform, DenseFieldTransform)
-            apply = _apply_field if field else _apply_matrix
-            points_mm = apply(transform, points_mm)
+        for step in steps:
+            points_mm = step(points_mm)
         return points_mm
 
     return mapping
-
-
-def _apply_matrix(transform: Any, points_mm: Float64) -> Float64:
-    return apply_affine(np.asarray(transform.matrix, dtype=np.float64), points_mm)
 
 
 def _apply_field(field: Any, points_mm: Float64) -> Float64:

@@ -52,7 +52,7 @@ def load_template() -> HeadTemplate:
     # 2 mm blocks of the 1 mm maps, with a margin around the brain for skull, scalp and eyes.
     margin = ((22, 22), (20, 26), (22, 22))
     maps = [
-        _blocks(np.pad(np.asarray(each.dataobj, dtype=np.float32), margin))
+        halve(np.pad(np.asarray(each.dataobj, dtype=np.float32), margin))
         for each in (
             load_mni152_gm_template(resolution=1),
             load_mni152_wm_template(resolution=1),
@@ -69,8 +69,8 @@ def load_template() -> HeadTemplate:
     return HeadTemplate(affine, grey, white, csf, _signal(affine, grey, white, csf, brain))
 
 
-def _blocks(volume: Float32) -> Float32:
-    """Average blocks of 2 x 2 x 2 voxels."""
+def halve(volume: Float32) -> Float32:
+    """Average blocks of 2 x 2 x 2 voxels; an odd last voxel is left out."""
     even = volume[tuple(slice(size // 2 * 2) for size in volume.shape)]
     x, y, z = (size // 2 for size in even.shape)
     return even.reshape(x, 2, y, 2, z, 2).mean(axis=(1, 3, 5))

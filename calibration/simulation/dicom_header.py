@@ -1,6 +1,7 @@
 """The common elements of the DICOM objects of all simulated scanners."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -128,7 +129,4 @@ def numbers(values: Float64) -> list[str]:
 
 def clock(seconds: float) -> str:
     """Return seconds since midnight as a DICOM time."""
-    micro = round(seconds * 1e6)
-    minutes, micro = divmod(micro, 60_000_000)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours % 24:02d}{minutes:02d}{micro // 1_000_000:02d}.{micro % 1_000_000:06d}"
+    return f"{datetime.fromtimestamp(seconds, UTC):%H%M%S.%f}"

@@ -61,10 +61,8 @@ BOTH_SIDES = 0.5
 """Share of regions that a state uses on both sides."""
 
 
-def draw_states(
-    count: int, rng: np.random.Generator, prefix: str = "state"
-) -> tuple[TaskState, ...]:
-    """Draw states, called `prefix_01` and so on.
+def draw_states(count: int, rng: np.random.Generator) -> tuple[TaskState, ...]:
+    """Draw states, called `state_01` and so on.
 
     Parameters
     ----------
@@ -72,8 +70,6 @@ def draw_states(
         Number of states, at least one.
     rng
         Source of randomness.
-    prefix
-        Prefix of their names.
 
     Raises
     ------
@@ -83,7 +79,7 @@ def draw_states(
     if count < 1:
         raise ConfigError(f"{count} states: give 1 or more")
     return tuple(
-        TaskState(f"{prefix}_{number:02d}", tuple(_foci(rng))) for number in range(1, count + 1)
+        TaskState(f"state_{number:02d}", tuple(_foci(rng))) for number in range(1, count + 1)
     )
 
 

@@ -11,7 +11,7 @@ from calibration.simulation.activation import (
     default_states,
     draw_patterns,
 )
-from calibration.simulation.anatomy import HeadTemplate
+from calibration.simulation.anatomy import HeadTemplate, halve
 from calibration.simulation.deformation import AnatomySettings, Deformation, draw_deformation
 from calibration.simulation.distortion import DistortionSettings, draw_peak_mm
 from calibration.simulation.epi_protocol import (
@@ -123,7 +123,8 @@ def make_participant(
         template.sample(name, mni_mm).reshape(ANATOMY_GRID.shape)
         for name in ("grey", "white", "csf", "signal")
     )
-    coarse_grey, coarse_white, coarse_csf = (_halve(each) for each in (grey, white, csf))
+    # From `ANATOMY_GRID` to `DYNAMICS_GRID`.
+    coarse_grey, coarse_white, coarse_csf = (halve(each) for each in (grey, white, csf))
     mask = coarse_grey + coarse_white + coarse_csf > 0.3
     mask_mni_mm = deformation.to_mni(DYNAMICS_GRID.points_mm()[:, mask.ravel()])
     patterns = draw_patterns(
@@ -158,12 +159,6 @@ def make_participant(
         noise=noise,
         haemodynamics=draw_haemodynamics(settings.haemodynamics, stream("haemodynamics", seed)),
     )
-
-
-def _halve(volume: Float32) -> Float32:
-    """Average blocks of 2 x 2 x 2 voxels: from `ANATOMY_GRID` to `DYNAMICS_GRID`."""
-    x, y, z = DYNAMICS_GRID.shape
-    return volume.reshape(x, 2, y, 2, z, 2).mean(axis=(1, 3, 5))
 
 
 def _individual(relative: Float32, grey: Float32, rng: np.random.Generator) -> Float32:

@@ -65,7 +65,7 @@ DEEPLIGHT_2D = Published(
         '"free for academic use only"): use them for your own research, and do not pass on the '
         "weights or anything derived from them."
     ),
-    citation="Thomas, Lindenberger, Samek and Müller 2021, arXiv:1907.01953",
+    citation="Thomas, Müller and Samek 2019, arXiv:1907.01953",
 )
 
 PUBLISHED: Mapping[str, Published] = MappingProxyType({DEEPLIGHT_2D.name: DEEPLIGHT_2D})

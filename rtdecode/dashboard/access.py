@@ -5,11 +5,11 @@ One ASGI middleware checks all requests, HTTP and WebSocket.
 
 import hmac
 import secrets
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -68,14 +68,15 @@ class Gate:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        connection = HTTPConnection(scope)
+        headers = connection.headers
         if not _is_same_site(headers) or not (self._token or _is_local_name(headers)):
             await _refuse(scope, receive, send, "requests from other sites are refused")
             return
-        if not self._token or self._is_token(_cookie(headers)):
+        if not self._token or self._is_token(connection.cookies.get(COOKIE, "")):
             await self._app(scope, receive, send)
             return
-        token = parse_qs(scope["query_string"].decode("latin-1")).get(PARAMETER, [""])[0]
+        token = connection.query_params.get(PARAMETER, "")
         if scope["type"] == "http" and scope["method"] == "GET" and self._is_token(token):
             # Remove the token from the address: it would be visible, and remain in the history.
             response: Response = RedirectResponse(scope["path"], 303)
@@ -111,12 +112,3 @@ def _is_local_name(headers: Headers) -> bool:
     host = headers.get("host", "")
     name = host[: host.index("]") + 1] if host.startswith("[") else host.partition(":")[0]
     return name in _LOCAL_NAMES or is_loopback(name)
-
-
-def _cookie(headers: Headers) -> str:
-    jar: SimpleCookie = SimpleCookie()
-    try:
-        jar.load(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return jar[COOKIE].value if COOKIE in jar else ""

@@ -128,17 +128,12 @@ class OperatorPage:
         repetition_s = status.repetition_time_s if status else None
         progress = model.progress(view, plan, now_ns)
         age_s = model.decision_age_s(view, now_ns, same_computer=sources.same_computer)
-        limit_mm = _limit_mm(sources.manifest)
+        limit_mm = None
+        if sources.manifest is not None:
+            limit_mm = sources.manifest.preparation.framewise_displacement_limit_mm
         self._show("countdown", panels.countdown(progress))
         self._show("age", panels.age(age_s, repetition_s, running=progress.running))
-        views = (
-            view.status,
-            view.outcomes,
-            view.notes,
-            folder,
-            view.dead,
-            view.trouble,
-        )
+        views = (view.status, view.outcomes, view.notes, folder, view.dead, view.trouble)
         if not self._drawn or any(a is not b for a, b in zip(views, self._drawn, strict=True)):
             self._drawn = views
             classes = status.classes if status else ()
@@ -174,6 +169,11 @@ class OperatorPage:
         self._charted = (frame, view.outcomes)
         outcomes, classes = view.outcomes, status.classes
         length_s = plan.length_s(repetition_s)
+        options = {
+            "probabilities": echart_options.probabilities(classes, plan, length_s),
+            "motion": echart_options.motion(limit_mm, length_s),
+            "quality": echart_options.quality(length_s),
+        }
         changes = {
             "probabilities": echart_options.probability_data(outcomes, classes, repetition_s),
             "motion": echart_options.motion_data(outcomes, repetition_s),
@@ -185,16 +185,6 @@ class OperatorPage:
                 # Send only the data, not the whole description of the chart.
                 chart.run_chart_method("setOption", data)
                 continue
-            if name == "probabilities":
-                options = echart_options.probabilities(classes, plan, length_s)
-            elif name == "motion":
-                options = echart_options.motion(limit_mm, length_s)
-            else:
-                options = echart_options.quality(length_s)
             chart.options.clear()
-            chart.options.update(echart_options.with_data(options, data))
+            chart.options.update(echart_options.with_data(options[name], data))
             chart.update()
-
-
-def _limit_mm(manifest: Manifest | None) -> float | None:
-    return None if manifest is None else manifest.preparation.framewise_displacement_limit_mm

@@ -9,11 +9,7 @@ from html import escape
 
 from rtdecode.bundle import Manifest
 from rtdecode.dashboard.echart_options import to_words
-from rtdecode.dashboard.model import (
-    Progress,
-    newest_decision,
-    newest_quality,
-)
+from rtdecode.dashboard.model import Progress, newest_decision, newest_quality
 from rtdecode.dashboard.service_connection import ServiceView
 from rtdecode.dashboard.session_folder import FolderView
 from rtdecode.metrics import verdict
@@ -109,8 +105,9 @@ def decision(view: ServiceView, classes: Sequence[str]) -> str:
     decided = newest_decision(view.outcomes)
     if newest is None or decided is None:
         reason = _reason(newest) if isinstance(newest, Skipped) else "no volume yet"
+        index = newest.index if newest else -1
         return (
-            f"<div class='big dim' data-label='' data-index={_index(newest)}>–</div>"
+            f"<div class='big dim' data-label='' data-index={index}>–</div>"
             f"<div class=caption>{escape(reason)}</div>"
         )
     none = decided.label == NONE
@@ -228,10 +225,6 @@ def _note(newest: Outcome, decided: Decision) -> str:
 
 def _reason(skipped: Skipped) -> str:
     return f"{skipped.reason}{': ' + skipped.detail if skipped.detail else ''}"
-
-
-def _index(outcome: Outcome | None) -> int:
-    return -1 if outcome is None else outcome.index
 
 
 def _clock(seconds: float) -> str:

@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from queue import Empty, Queue
 from typing import Literal, Self
@@ -152,13 +151,11 @@ class ServiceConnection:
 
     def _request_status(self, follower: Follower) -> None:
         try:
-            status = follower.control.status()
+            self._update_status(follower.control.status())
         except WireError:
             raise
         except RtdecodeError as error:
             self._change(trouble=str(error))
-            return
-        self._update_status(status)
 
     def _update_status(self, status: Status) -> None:
         before = self.view
@@ -170,21 +167,15 @@ class ServiceConnection:
 
     def _send_commands(self, follower: Follower) -> bool:
         """Send the waiting commands; return `False` if the service does not answer."""
-        control = follower.control
-        requests: dict[Command, Callable[[str], str]] = {
-            "start": lambda _: control.start(),
-            "pause": lambda _: control.pause(),
-            "resume": lambda _: control.resume(),
-            "end": lambda _: control.end(),
-            "mark": control.mark,
-        }
         while True:
             try:
                 command, text = self._commands.get_nowait()
             except Empty:
                 return True
             try:
-                self._note("done", f"{command}: {requests[command](text)}")
+                request = getattr(follower.control, command)
+                answer = request(text) if command == "mark" else request()
+                self._note("done", f"{command}: {answer}")
             except WireError as error:
                 self._note("refused", f"{command}: {error}")
             except RtdecodeError as error:

@@ -16,7 +16,7 @@ from rtdecode.dashboard.volumes import NewestVolume
 from rtdecode.errors import ConfigError, RtdecodeError
 from rtdecode.journal import Remarks, read_remarks
 from rtdecode.journal.pack import PACK
-from rtdecode.types import Motion, Outcome, Volume
+from rtdecode.types import Motion, Volume
 
 WAKE_S = 0.1
 MAX_INTERVAL_S = 3.0
@@ -115,8 +115,5 @@ class SessionFolder:
 
 def motion_of(view: ServiceView, index: int) -> Motion | None:
     """Return the head's motion in a volume; if it is not known yet, in the volume before it."""
-    known: list[Outcome] = [o for o in view.outcomes if o.motion is not None]
-    for outcome in reversed(known):
-        if outcome.index <= index:
-            return outcome.motion
-    return None
+    known = (o.motion for o in reversed(view.outcomes) if o.index <= index and o.motion is not None)
+    return next(known, None)

@@ -50,7 +50,8 @@ class NewestVolume:
                 if newest is not None:
                     return newest
             for record in new:
-                newest = self._add(read_body(file, record)) or newest
+                parsed = self._parse(read_body(file, record))
+                newest = (parsed and self._assemble(parsed)) or newest
         return newest
 
     def _single(self, content: bytes) -> Volume | None:
@@ -62,10 +63,6 @@ class NewestVolume:
         if slab.slices is None or slab.data.shape[2] < slab.slices:
             return None
         return self._assemble(parsed)
-
-    def _add(self, content: bytes) -> Volume | None:
-        parsed = self._parse(content)
-        return None if parsed is None else self._assemble(parsed)
 
     def _parse(self, content: bytes) -> Parsed | None:
         try:

@@ -1,12 +1,12 @@
 """The crash-safe record of a session: its objects, its outcomes and its checkpoints."""
 
 from rtdecode.journal.checkpoint import Checkpoint, newest_checkpoint, write_checkpoint
-from rtdecode.journal.journal import Appended, EntryReceipt, Journal, RunInfo
+from rtdecode.journal.journal import Journal, RunInfo
+from rtdecode.journal.operator_notes import Tally
 from rtdecode.journal.read_session import (
     RecordedRun,
     Remarks,
     Session,
-    Tally,
     read_remarks,
     read_session,
 )
@@ -15,9 +15,7 @@ from rtdecode.journal.stimulus_events import StimulusEvent
 
 __all__ = [
     "NAMELESS",
-    "Appended",
     "Checkpoint",
-    "EntryReceipt",
     "Journal",
     "RecordedRun",
     "Remarks",

@@ -9,19 +9,18 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
 from rtdecode.errors import ConfigError, RunError
-from rtdecode.journal import service_start, stimulus_events
-from rtdecode.journal.pack import PACK, Entry, Kind, Pack, Record, Records, sync_folder
-from rtdecode.journal.sqlite import RECORD, lock_session, read_outcome, write_errors
-from rtdecode.wire import Numbered, outcome_to_message
+from rtdecode.journal import operator_notes, outcome_table, service_start, stimulus_events
+from rtdecode.journal.pack import PACK, Entry, Kind, Record, Records, sync_folder
+from rtdecode.journal.pack_writer import PackWriter
+from rtdecode.journal.sqlite import RECORD, lock_session, write_errors
+from rtdecode.wire import Numbered
 
-CHECKPOINTS = "checkpoints"
 FORMAT = "1"
 
 _SCHEMA = """
@@ -29,40 +28,9 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) ST
 CREATE TABLE IF NOT EXISTS runs (
     run INTEGER PRIMARY KEY, bundle TEXT NOT NULL, classes TEXT NOT NULL,
     repetition_time_s REAL, started_utc TEXT NOT NULL, ended_utc TEXT) STRICT;
-CREATE TABLE IF NOT EXISTS outcomes (
-    sequence INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs,
-    volume INTEGER NOT NULL, outcome TEXT NOT NULL, recorded_ns INTEGER,
-    UNIQUE (run, volume)) STRICT;
-CREATE TABLE IF NOT EXISTS late (sequence INTEGER PRIMARY KEY REFERENCES outcomes) STRICT;
-CREATE TABLE IF NOT EXISTS marks (
-    mark INTEGER PRIMARY KEY, run INTEGER NOT NULL, sequence INTEGER NOT NULL,
-    marked_utc TEXT NOT NULL, text TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS notices (
-    record INTEGER PRIMARY KEY, run INTEGER NOT NULL, kind TEXT NOT NULL,
-    text TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS tallies (
-    run INTEGER PRIMARY KEY, objects INTEGER NOT NULL, unreadable INTEGER NOT NULL,
-    left_out INTEGER NOT NULL, conflicts INTEGER NOT NULL) STRICT;
 """
 
-
 log = logging.getLogger(__name__)
-
-
-class EntryReceipt(StrEnum):
-    """What the journal did with an entry."""
-
-    JOURNALLED = "journalled"
-    DUPLICATE = "duplicate"
-    """The session already has the same bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """An entry's receipt, and its record in the log unless it is a duplicate."""
-
-    receipt: EntryReceipt
-    record: Record | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +68,13 @@ class Journal:
         except OSError as error:
             raise ConfigError(f"session folder {folder} cannot be created: {error}") from error
         self._mutex = threading.Lock()
-        self._stamps: dict[int, tuple[int, bool]] = {}
-        """By sequence number, when an outcome became durable, and whether it was late; written
-        with the next outcome."""
+        self._recordings: dict[int, tuple[int, bool]] = {}
+        """See `outcome_table.Recordings`; written with the next outcome."""
         with ExitStack() as opening, write_errors(folder):
             opening.enter_context(closing(lock_session(folder)))
             self._digests: set[bytes] = set()
             """SHA-256 of every object, about 120 bytes each in memory."""
-            self._pack = opening.enter_context(closing(Pack(folder / PACK, self._add_digest)))
+            self._pack = opening.enter_context(closing(PackWriter(folder / PACK, self._add_digest)))
             self._record = opening.enter_context(
                 closing(sqlite3.connect(folder / RECORD, isolation_level=None))
             )
@@ -115,6 +82,8 @@ class Journal:
             self._record.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
                 + _SCHEMA
+                + outcome_table.SCHEMA
+                + operator_notes.SCHEMA
                 + service_start.SCHEMA
                 + stimulus_events.SCHEMA
             )
@@ -132,16 +101,17 @@ class Journal:
     @property
     def checkpoints(self) -> Path:
         """The folder of the session's checkpoints."""
-        return self.folder / CHECKPOINTS
+        return self.folder / "checkpoints"
 
     @property
     def records(self) -> Records:
         """The log so far."""
         return self._pack.records
 
-    def append_objects(self, entries: Sequence[Entry]) -> list[Appended]:
-        """Make the entries of a source durable, without bytes that the session already has.
+    def append_objects(self, entries: Sequence[Entry]) -> list[Record | None]:
+        """Make the entries of a source durable, and return the record of each.
 
+        An object of which the session already has the bytes is not written: its record is `None`.
         The SHA-256 of the body and the time of day are added to each header.
 
         Raises
@@ -165,12 +135,7 @@ class Journal:
                 new.append(Entry(entry.kind, header, entry.body))
             records = iter(self._pack.append([e for e in new if e is not None]))
             self._digests |= added
-            return [
-                Appended(EntryReceipt.DUPLICATE, None)
-                if entry is None
-                else Appended(EntryReceipt.JOURNALLED, next(records))
-                for entry in new
-            ]
+            return [None if entry is None else next(records) for entry in new]
 
     def append_event(self, kind: Kind, header: dict[str, Any], applied: int) -> Record | None:
         """Make an event durable if all earlier records were applied; else return `None`.
@@ -256,13 +221,11 @@ class Journal:
         RunError
             The disk is full or fails.
         """
-        content = msgspec.json.encode(outcome_to_message(numbered.outcome)).decode()
-        row = (numbered.sequence, numbered.run, numbered.index, content)
         with write_errors(self.folder), self._record:  # one transaction
             self._record.execute("BEGIN")
-            self._stamp()
-            self._record.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?, NULL)", row)
-        self._stamps = {}
+            outcome_table.write_recordings(self._record, self._recordings)
+            outcome_table.write(self._record, numbered)
+        self._recordings = {}
         # Linux can delete an open file: its content is lost when it is closed.
         if not (self.folder / RECORD).exists():
             raise RunError(
@@ -272,7 +235,7 @@ class Journal:
 
     def stamp(self, sequence: int, recorded_ns: int, *, late: bool = False) -> None:
         """Set when an outcome became durable; written together with the next outcome."""
-        self._stamps[sequence] = (recorded_ns, late)
+        self._recordings[sequence] = (recorded_ns, late)
 
     def last_sequence(self) -> int:
         """Return the sequence number of the newest outcome, 0 without any."""
@@ -285,27 +248,14 @@ class Journal:
 
     def outcomes(self, since: int = 0, limit: int = -1) -> list[Numbered]:
         """Return the outcomes after sequence number `since`, oldest first."""
-        rows = self._record.execute(
-            "SELECT run, sequence, outcome, recorded_ns, late.sequence IS NOT NULL "
-            "FROM outcomes LEFT JOIN late USING (sequence) "
-            "WHERE sequence > ? ORDER BY sequence LIMIT ?",
-            (since, limit),
-        )
-        outcomes = []
-        for run, sequence, text, written_ns, written_late in rows:
-            # Read from memory, not written first: a failing disk can still be read.
-            recorded_ns, late = self._stamps.get(sequence, (written_ns, bool(written_late)))
-            outcome = read_outcome(text, recorded_ns, late=late)
-            outcomes.append(Numbered(self.session, run, sequence, outcome))
-        return outcomes
+        # Read from memory, not written first: a failing disk can still be read.
+        rows = outcome_table.read(self._record, since, limit, self._recordings)
+        return [Numbered(self.session, *row) for row in rows]
 
     def add_mark(self, run: int, sequence: int, text: str) -> None:
         """Record an operator's remark."""
         with write_errors(self.folder):
-            self._record.execute(
-                "INSERT INTO marks (run, sequence, marked_utc, text) VALUES (?, ?, ?, ?)",
-                (run, sequence, datetime.now(UTC).isoformat(), text),
-            )
+            operator_notes.write_mark(self._record, run, sequence, text)
 
     def add_event(self, event: stimulus_events.StimulusEvent) -> None:
         """Record an event of the stimulus program."""
@@ -315,28 +265,18 @@ class Journal:
     def add_notice(self, record: int, run: int, kind: str, text: str) -> None:
         """Record a message to the operator about a record of the log; one for each record."""
         with write_errors(self.folder):
-            self._record.execute(
-                "INSERT OR IGNORE INTO notices VALUES (?, ?, ?, ?)", (record, run, kind, text)
-            )
+            operator_notes.write_notice(self._record, record, run, kind, text)
 
-    def write_tally(
-        self, run: int, *, objects: int, unreadable: int, left_out: int, conflicts: int
-    ) -> None:
+    def write_tally(self, run: int, tally: operator_notes.Tally) -> None:
         """Record the tally of a run, when it ends or the service stops."""
-        row = (run, objects, unreadable, left_out, conflicts)
         with write_errors(self.folder):
-            self._record.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?)", row)
-
-    def notices(self, run: int) -> list[tuple[str, str]]:
-        """Return kind and text of a run's notices, in the order of the log."""
-        query = "SELECT kind, text FROM notices WHERE run = ? ORDER BY record"
-        return self._record.execute(query, (run,)).fetchall()
+            operator_notes.write_tally(self._record, run, tally)
 
     def close(self) -> None:
         """Close the files and release the folder."""
         with self._resources:
             try:
-                self._stamp()
+                outcome_table.write_recordings(self._record, self._recordings)
             except sqlite3.Error as error:
                 # These times are not essential; a more serious error was reported before.
                 log.warning("the times of the last outcomes cannot be written (%s)", error)
@@ -349,13 +289,6 @@ class Journal:
         self._record.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
         query = "SELECT value FROM facts WHERE name = ?"
         return str(self._record.execute(query, (name,)).fetchone()[0])
-
-    def _stamp(self) -> None:
-        query = "UPDATE outcomes SET recorded_ns = ? WHERE sequence = ?"
-        stamps = self._stamps.items()
-        self._record.executemany(query, [(at_ns, number) for number, (at_ns, _) in stamps])
-        late = [(number,) for number, (_, is_late) in stamps if is_late]
-        self._record.executemany("INSERT OR IGNORE INTO late VALUES (?)", late)
 
 
 def _create(folder: Path) -> None:

@@ -2,28 +2,19 @@
 
 import math
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rtdecode.errors import ConfigError
-from rtdecode.journal import service_start, stimulus_events
+from rtdecode.journal import outcome_table, service_start, stimulus_events
+from rtdecode.journal.operator_notes import Tally, read_notices, read_tallies
 from rtdecode.journal.pack import PACK, Kind, Record, scan
 from rtdecode.journal.service_start import ServiceStart
-from rtdecode.journal.sqlite import RECORD, has_table, read_outcome
+from rtdecode.journal.sqlite import RECORD
 from rtdecode.journal.stimulus_events import StimulusEvent
 from rtdecode.types import Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How many of a run's objects were received, and how many of them were not used."""
-
-    objects: int = 0
-    unreadable: int = 0
-    left_out: int = 0
-    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +62,23 @@ def read_session(folder: Path) -> Session:
         It is not a session folder, or cannot be read.
     """
     pack = folder / PACK
-    try:
-        with closing(_open(folder / RECORD)) as record:
-            record.execute("BEGIN")  # all queries read the same state
-            (session,) = record.execute(
-                "SELECT value FROM facts WHERE name = 'session'"
-            ).fetchone() or ("",)
-            rows = _runs(record)
-            outcomes, first = _outcomes(record)
-            notices = _notices(record)
-            tallies = _tallies(record)
-            servings = service_start.read(record)
-            events = stimulus_events.read(record)
+    with _reading(folder) as record:
+        (session,) = record.execute(
+            "SELECT value FROM facts WHERE name = 'session'"
+        ).fetchone() or ("",)
+        rows = _runs(record)
+        outcomes: dict[int, list[Outcome]] = {}
+        first: dict[int, int] = {}
+        for run, sequence, outcome in outcome_table.read(record):
+            outcomes.setdefault(run, []).append(outcome)
+            first.setdefault(run, sequence)
+        notices = read_notices(record)
+        tallies = read_tallies(record)
+        servings = service_start.read(record)
+        events = stimulus_events.read(record)
         with pack.open("rb") as file:
             # After the outcomes: their objects are in the log before them.
             records = list(scan(file))
-    except (OSError, sqlite3.Error) as error:
-        raise ConfigError(
-            f"{folder} cannot be read as a session ({error}); give the folder that was served "
-            "with --session"
-        ) from error
     starts = {r.header["run"]: r for r in records if r.kind is Kind.START}
     runs = [
         RecordedRun(
@@ -102,7 +90,7 @@ def read_session(folder: Path) -> Session:
             ended=run in rows and rows[run][1],
             first=first.get(run, 0),
             outcomes=outcomes.get(run, []),
-            notices=notices.get(run, []),
+            notices=[(kind, text) for noticed, kind, text in notices if noticed == run],
             tally=tallies.get(run),
         )
         for run, start in starts.items()
@@ -114,40 +102,6 @@ def _runs(record: sqlite3.Connection) -> dict[int, tuple[float, bool]]:
     """Return, by run, the repetition time and whether the run has ended."""
     rows = record.execute("SELECT run, repetition_time_s, ended_utc IS NOT NULL FROM runs")
     return {run: (math.nan if tr_s is None else tr_s, bool(ended)) for run, tr_s, ended in rows}
-
-
-def _outcomes(record: sqlite3.Connection) -> tuple[dict[int, list[Outcome]], dict[int, int]]:
-    """Return, by run, the outcomes and the first sequence number."""
-    late = set()
-    if has_table(record, "late"):
-        late = {sequence for (sequence,) in record.execute("SELECT sequence FROM late")}
-    rows = record.execute(
-        "SELECT run, sequence, outcome, recorded_ns FROM outcomes ORDER BY sequence"
-    )
-    outcomes: dict[int, list[Outcome]] = {}
-    first: dict[int, int] = {}
-    for run, sequence, content, recorded_ns in rows:
-        outcome = read_outcome(content, recorded_ns, late=sequence in late)
-        outcomes.setdefault(run, []).append(outcome)
-        first.setdefault(run, sequence)
-    return outcomes, first
-
-
-def _notices(record: sqlite3.Connection) -> dict[int, list[tuple[str, str]]]:
-    notices: dict[int, list[tuple[str, str]]] = {}
-    if has_table(record, "notices"):
-        for run, kind, text in record.execute(
-            "SELECT run, kind, text FROM notices ORDER BY record"
-        ):
-            notices.setdefault(run, []).append((kind, text))
-    return notices
-
-
-def _tallies(record: sqlite3.Connection) -> dict[int, Tally]:
-    if not has_table(record, "tallies"):
-        return {}
-    rows = record.execute("SELECT run, objects, unreadable, left_out, conflicts FROM tallies")
-    return {run: Tally(*counts) for run, *counts in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,18 +126,20 @@ def read_remarks(folder: Path) -> Remarks:
     ConfigError
         It is not a session folder, or cannot be read.
     """
+    with _reading(folder) as record:
+        servings = service_start.read(record)
+        marks = record.execute("SELECT run, sequence, marked_utc, text FROM marks").fetchall()
+        notices, events = read_notices(record), stimulus_events.read(record)
+    return Remarks(servings[-1] if servings else None, marks, notices, events)
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open a session's record so that all queries read the same state."""
     try:
         with closing(_open(folder / RECORD)) as record:
             record.execute("BEGIN")
-            servings = service_start.read(record)
-            marks = record.execute("SELECT run, sequence, marked_utc, text FROM marks").fetchall()
-            notices = record.execute("SELECT run, kind, text FROM notices ORDER BY record")
-            return Remarks(
-                servings[-1] if servings else None,
-                marks,
-                notices.fetchall(),
-                stimulus_events.read(record),
-            )
+            yield record
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(
             f"{folder} cannot be read as a session ({error}); give the folder that was served "

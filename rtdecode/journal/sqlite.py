@@ -1,16 +1,11 @@
-"""The session's SQLite files: the lock, errors with a remedy, and values read from rows."""
+"""The session's SQLite files: the lock, errors with a remedy, and their tables."""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from rtdecode.errors import ConfigError, RunError
-from rtdecode.types import Decision, Outcome
-from rtdecode.wire import DecisionMessage, SkippedMessage, outcome_from_message
 
 RECORD = "session.sqlite"
 LOCK = "session.lock"
@@ -59,17 +54,6 @@ def write_errors(folder: Path) -> Iterator[None]:
             f"the session's record in {folder} cannot be written ({error}); make room on the disk, "
             "or have it repaired, and start again with the same session folder"
         ) from error
-
-
-def read_outcome(content: str, recorded_ns: int | None, *, late: bool) -> Outcome:
-    """Return an outcome with what was stored after it: the time of recording, and whether late."""
-    message = msgspec.json.decode(content, type=DecisionMessage | SkippedMessage)
-    outcome = outcome_from_message(message)
-    if late and isinstance(outcome, Decision):
-        outcome = replace(outcome, late=True)
-    if recorded_ns is None:
-        return outcome
-    return replace(outcome, stamps=replace(outcome.stamps, recorded_ns=recorded_ns))
 
 
 def has_table(record: sqlite3.Connection, table: str) -> bool:

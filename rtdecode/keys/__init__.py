@@ -2,7 +2,6 @@
 
 from rtdecode.keys.curve import Doorkeeper, lock, unlock
 from rtdecode.keys.files import (
-    ClientKeys,
     KeyEntry,
     ServiceKeys,
     allow,
@@ -15,7 +14,6 @@ from rtdecode.keys.files import (
 )
 
 __all__ = [
-    "ClientKeys",
     "Doorkeeper",
     "KeyEntry",
     "ServiceKeys",

@@ -8,12 +8,12 @@ Series that cannot belong to the run are left out.
 import logging
 import math
 from collections.abc import Iterable
-from enum import StrEnum
 from typing import Any, Self
 
 from rtdecode.dicom import Assembler, Held, OtherImageError, Parsed, Slab, same_place
 from rtdecode.errors import VolumeError
 from rtdecode.ledger.memory import Memory
+from rtdecode.ledger.receipts import IMPORTANCE, LedgerReceipt
 from rtdecode.ledger.roster import Roster, RunMembership
 from rtdecode.ledger.scan_protocol import ScanProtocol
 from rtdecode.types import Skipped, SkipReason, Stamps, Volume
@@ -21,35 +21,7 @@ from rtdecode.types import Skipped, SkipReason, Stamps, Volume
 _log = logging.getLogger(__name__)
 
 _DEFAULT_PATIENCE_S = 2.0
-"""The patience without a repetition time."""
-
-
-class LedgerReceipt(StrEnum):
-    """The result of adding one object to the ledger."""
-
-    PLACED = "placed"
-    """The object has its place; its volume is not complete yet."""
-    COMPLETED = "completed"
-    """The object completed a volume. That volume waits if an earlier one is missing."""
-    DUPLICATE = "duplicate"
-    """The object was added before."""
-    LATE = "late"
-    """The object's volume was given up."""
-    CONFLICT = "conflict"
-    """Another image was added before for the same place in the same volume; that one is kept."""
-    WRONG_SERIES = "wrong_series"
-    """The object belongs to another series."""
-    NEXT_RUN = "next_run"
-    """The object begins another run: end this run, and add the object to the next ledger."""
-
-
-_IMPORTANCE = (
-    LedgerReceipt.CONFLICT,
-    LedgerReceipt.PLACED,
-    LedgerReceipt.LATE,
-    LedgerReceipt.DUPLICATE,
-)
-"""The receipt of an object that belongs to several volumes is the first of theirs."""
+"""Patience if there is no repetition time."""
 
 
 class Ledger:
@@ -80,18 +52,15 @@ class Ledger:
         self._roster = Roster(protocol, former, follow=follow)
         self._memory = Memory()
         self._assembler: Assembler | None = None
-        self._next_index = 0
+        self.next_index = 0
+        """The first index that was not given out."""
         self._last_index = -1
         self._skipped: set[int] = set()
         self._complete_ns: dict[int, int] = {}
         self._started_ns: dict[int, int] = {}
-        self._conflict = ""
+        self.conflict = ""
+        """The message about the newest conflict; empty without any."""
         self._conflict_index = -1
-
-    @property
-    def next_index(self) -> int:
-        """The first index that was not given out."""
-        return self._next_index
 
     @property
     def pending(self) -> bool:
@@ -117,11 +86,6 @@ class Ledger:
     def notice(self) -> str:
         """The message about the newest series that was left out; empty without any."""
         return self._roster.notice
-
-    @property
-    def conflict(self) -> str:
-        """The message about the newest conflict; empty without any."""
-        return self._conflict
 
     @property
     def patience_s(self) -> float:
@@ -156,19 +120,16 @@ class Ledger:
         own = None if self._assembler is None else self._assembler.series
         if self._is_other_size(parsed):
             return LedgerReceipt.CONFLICT, []
-        assignment = self._roster.judge(parsed, own)
-        if assignment is not RunMembership.OWN:
-            return (
-                LedgerReceipt.NEXT_RUN
-                if assignment is RunMembership.NEXT
-                else LedgerReceipt.WRONG_SERIES,
-                [],
-            )
-        if own is None:
+        membership = self._roster.judge(parsed, own)
+        if membership is RunMembership.NEXT:
+            return LedgerReceipt.NEXT_RUN, []
+        if membership is RunMembership.OTHER:
+            return LedgerReceipt.WRONG_SERIES, []
+        if self._assembler is None:
             self._assembler = Assembler(parsed.series)
-        receipts = [self._place(slab, stamps) for slab in parsed.slabs]
-        receipt = min(receipts, key=_IMPORTANCE.index)
-        if self._update_times(now_ns) and receipt is LedgerReceipt.PLACED:
+        receipts = [self._place(self._assembler, slab, stamps) for slab in parsed.slabs]
+        receipt = min(receipts, key=IMPORTANCE.index)
+        if self._update_times(self._assembler, now_ns) and receipt is LedgerReceipt.PLACED:
             receipt = LedgerReceipt.COMPLETED
         return receipt, self._emit_complete()
 
@@ -192,8 +153,7 @@ class Ledger:
         complete = [i for i, since in self._complete_ns.items() if now_ns - since > patience_ns]
         started = [i - 1 for i, since in self._started_ns.items() if now_ns - since > patience_ns]
         stop = max([*complete, *started], default=-1)
-        missing = range(self._next_index, stop)
-        return [i for i in missing if i not in self._complete_ns]
+        return [i for i in range(self.next_index, stop) if i not in self._complete_ns]
 
     def give_up(self, index: int) -> list[Volume | Skipped]:
         """Skip an index, and every earlier one that is still missing.
@@ -205,7 +165,7 @@ class Ledger:
             before.
         """
         out: list[Volume | Skipped] = []
-        while self._next_index <= index:
+        while self.next_index <= index:
             out.append(self._emit())
         return out + self._emit_complete()
 
@@ -225,7 +185,7 @@ class Ledger:
         """
         return {
             "patience_s": self._patience_s,
-            "next_index": self._next_index,
+            "next_index": self.next_index,
             "skipped": sorted(self._skipped),
             "roster": self._roster.state(),
             "memory": self._memory.state(),
@@ -237,7 +197,7 @@ class Ledger:
     def restore(cls, state: dict[str, Any]) -> Self:
         """Return a ledger that continues from a result of `state`."""
         ledger = cls(state["patience_s"])
-        ledger._next_index = state["next_index"]
+        ledger.next_index = state["next_index"]
         ledger._last_index = state["next_index"] - 1
         ledger._skipped = set(state["skipped"])
         # Checkpoints of earlier versions have no roster and no memory.
@@ -249,12 +209,11 @@ class Ledger:
             ledger._assembler = Assembler.restore(state["assembler"])
         return ledger
 
-    def _place(self, slab: Slab, stamps: Stamps) -> LedgerReceipt:
-        assembler = self._open_assembler()
+    def _place(self, assembler: Assembler, slab: Slab, stamps: Stamps) -> LedgerReceipt:
         index = assembler.index_of(slab)
         if index in self._skipped:
             return LedgerReceipt.LATE
-        if index is not None and index < self._next_index:
+        if index is not None and index < self.next_index:
             held = self._memory.compare(index, slab)
         else:
             held = assembler.hold(slab, stamps)
@@ -286,18 +245,17 @@ class Ledger:
 
     def _report_conflict(self, index: int | None, slab: Slab) -> None:
         columns, rows = slab.data.shape[:2]
-        self._conflict = (
+        self.conflict = (
             f"volume {'?' if index is None else index} has two different images at one place "
             f"({slab.location_mm:.1f} mm along the slices; the second of {columns}x{rows}): the "
             "first is kept. Does the scanner export the series twice?"
         )
         if index != self._conflict_index:  # one message for each volume
             self._conflict_index = -1 if index is None else index
-            _log.error("%s", self._conflict)
+            _log.error("%s", self.conflict)
 
-    def _update_times(self, now_ns: int) -> bool:
+    def _update_times(self, assembler: Assembler, now_ns: int) -> bool:
         """Update the times of the held volumes; return whether a volume is newly complete."""
-        assembler = self._open_assembler()
         completed = False
         for index in assembler.indices():
             self._started_ns.setdefault(index, now_ns)
@@ -309,15 +267,15 @@ class Ledger:
 
     def _emit_complete(self) -> list[Volume | Skipped]:
         out = []
-        while self._assembler is not None and self._assembler.is_whole(self._next_index):
+        while self._assembler is not None and self._assembler.is_whole(self.next_index):
             out.append(self._emit())
         return out
 
     def _emit(self) -> Volume | Skipped:
         """Return the volume of the next index, or why it is skipped, and move to the next one."""
-        index = self._next_index
+        index = self.next_index
         item = self._item(index)
-        self._next_index += 1
+        self.next_index += 1
         self._last_index = max(self._last_index, index)
         self._complete_ns.pop(index, None)
         self._started_ns.pop(index, None)
@@ -340,8 +298,3 @@ class Ledger:
         started = index in self._assembler.indices()
         self._assembler.drop(index)
         return Skipped(index, SkipReason.INCOMPLETE if started else SkipReason.GAP, detail)
-
-    def _open_assembler(self) -> Assembler:
-        if self._assembler is None:
-            raise VolumeError("comes before the run's first object")
-        return self._assembler

@@ -5,15 +5,13 @@ from rtdecode.service.resume import check_unfinished, resume_settings
 from rtdecode.service.serve import serve
 from rtdecode.service.settings import Endpoints, ExitSummary, ServiceSettings
 from rtdecode.service.start import check_bundle, check_start
-from rtdecode.service.verify import Difference, VerifiedRun, recorded_execution, verify
+from rtdecode.service.verify import recorded_execution, verify
 
 __all__ = [
     "Decoder",
-    "Difference",
     "Endpoints",
     "ExitSummary",
     "ServiceSettings",
-    "VerifiedRun",
     "check_bundle",
     "check_start",
     "check_unfinished",

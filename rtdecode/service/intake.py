@@ -10,7 +10,7 @@ from typing import Self
 import zmq
 
 from rtdecode.clock import Clock
-from rtdecode.journal import Appended, Journal
+from rtdecode.journal import Journal
 from rtdecode.journal.pack import Entry, Kind, Record
 from rtdecode.sources import Arrival, Context, Source
 
@@ -110,18 +110,20 @@ class Intake:
             sender.setsockopt(zmq.LINGER, 0)
             sender.connect(WAKE)
             for batch in self._source.batches(self._stop):
-                appended = self._journal.append_objects([_entry(a) for a in batch])
-                self._source.acknowledge([str(a.receipt) for a in appended])
-                self._put(batch, appended, sender)
+                records = self._journal.append_objects([_entry(a) for a in batch])
+                self._source.acknowledge(
+                    ["duplicate" if record is None else "journalled" for record in records]
+                )
+                self._put(batch, records, sender)
 
     def _put(
-        self, batch: Sequence[Arrival], appended: Sequence[Appended], sender: zmq.Socket[bytes]
+        self, batch: Sequence[Arrival], records: Sequence[Record | None], sender: zmq.Socket[bytes]
     ) -> None:
         now_ns = self._clock.monotonic_ns()
-        for arrival, entry in zip(batch, appended, strict=True):
-            if entry.record is None:
+        for arrival, record in zip(batch, records, strict=True):
+            if record is None:
                 continue
-            received = Received(entry.record, arrival.content, now_ns)
+            received = Received(record, arrival.content, now_ns)
             while not self._stop.is_set():
                 try:
                     self._queue.put(received, timeout=0.1)

@@ -1,7 +1,7 @@
 """From an object's bytes to its place in a run, with counts and messages to the operator."""
 
 import logging
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from rtdecode import raw
 from rtdecode.clock import Clock
@@ -76,7 +76,7 @@ class Objects:
 
     def store_tally(self, run: int) -> None:
         """Write the tally of a run to the journal."""
-        self._journal.write_tally(run, **asdict(self.tally))
+        self._journal.write_tally(run, self.tally)
 
     def _count(self, name: str) -> None:
         self.tally = replace(self.tally, **{name: getattr(self.tally, name) + 1})

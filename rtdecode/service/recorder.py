@@ -36,9 +36,9 @@ class Recorder:
         """Outcomes of the record that are still to be compared, by sequence number."""
 
     @property
-    def compare_until(self) -> int:
-        """The last sequence number that is only compared with the record; 0 for none."""
-        return max(self._recorded, default=0)
+    def comparing(self) -> bool:
+        """Whether the next outcome is only compared with the record."""
+        return bool(self._recorded)
 
     def begin(self) -> None:
         """Count a new run."""
@@ -66,6 +66,21 @@ class Recorder:
             self._compare(numbered)
             return None
         return self._record(numbered)
+
+    def require_compared(self, run: int) -> None:
+        """Refuse a log that gives fewer outcomes than were recorded.
+
+        Raises
+        ------
+        RunError
+            Recorded outcomes are still to be compared.
+        """
+        if self._recorded:
+            raise RunError(
+                f"run {run} has recorded outcomes up to {max(self._recorded)}, but its objects "
+                f"give outcomes up to {self.sequence} only; the session's log is damaged, and its "
+                "folder is kept as it is"
+            )
 
     def _compare(self, numbered: Numbered) -> None:
         recorded = self._recorded.pop(numbered.sequence, None)

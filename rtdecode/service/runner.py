@@ -5,11 +5,10 @@ No threads and no sockets.
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from rtdecode.clock import Clock
-from rtdecode.errors import RunError
 from rtdecode.journal import Checkpoint, Journal, RunInfo, Tally, newest_checkpoint
 from rtdecode.journal.pack import Kind, Record, first_of
 from rtdecode.ledger import LedgerReceipt
@@ -28,12 +27,6 @@ log = logging.getLogger(__name__)
 
 Output = Numbered | Checkpoint
 """An outcome that is durable and can be published, or a checkpoint to write."""
-
-_KINDS = {
-    LifecycleEvent.END: Kind.END,
-    LifecycleEvent.PAUSE: Kind.PAUSE,
-    LifecycleEvent.RESUME: Kind.RESUME,
-}
 
 
 class Runner:
@@ -115,9 +108,8 @@ class Runner:
             return () if self._start() else None
         header: dict[str, Any] = {"run": self.run.number}
         if event is LifecycleEvent.END:
-            ledger = self.run.ledger
-            header |= {"series": ledger.series, "rivals": ledger.rivals}
-        record = self._cursor.append(_KINDS[event], header)
+            header |= {"series": self.run.ledger.series, "rivals": self.run.ledger.rivals}
+        record = self._cursor.append(Kind[event.name], header)
         return None if record is None else self.apply(record, b"")
 
     def stop(self) -> Checkpoint | None:
@@ -143,10 +135,8 @@ class Runner:
             return
         elif record.kind is Kind.GIVE_UP and record.header["index"] >= run.ledger.next_index:
             yield from self._decide(run.ledger.give_up(record.header["index"]))
-        elif record.kind is Kind.PAUSE:
-            run.apply(LifecycleEvent.PAUSE)
-        elif record.kind is Kind.RESUME:
-            run.apply(LifecycleEvent.RESUME)
+        elif record.kind in (Kind.PAUSE, Kind.RESUME):
+            run.apply(LifecycleEvent[record.kind.name])
         elif record.kind is Kind.END:
             yield from self._close()
             self.objects.store_tally(run.number)
@@ -154,10 +144,9 @@ class Runner:
             run.apply(LifecycleEvent.END)
         if not run.ledger.pending:
             run.replay_from, run.replay_tally = self._cursor.position, self.objects.tally
-        if self.outcomes.sequence - run.checkpoint_sequence >= self._options.checkpoint_volumes:
-            checkpoint = self._checkpoint()
-            if checkpoint is not None:
-                yield checkpoint
+        passed = self.outcomes.sequence - run.checkpoint_sequence
+        if passed >= self._options.checkpoint_volumes and (checkpoint := self._checkpoint()):
+            yield checkpoint
 
     def judge_deadlines(self) -> Iterator[Output]:
         """Give up volumes whose deadline has passed, unless records wait to take effect."""
@@ -174,19 +163,10 @@ class Runner:
     def _checkpoint(self) -> Checkpoint | None:
         """Return a checkpoint; `None` without a run, or while outcomes are only compared."""
         run = self.run
-        if not run.is_open or self.outcomes.compare_until:
+        if not run.is_open or self.outcomes.comparing:
             return None
-        run.checkpoint_sequence = self.outcomes.sequence
-        return Checkpoint(
-            run=run.number,
-            bundle=self._decoder.bundle_digest,
-            sequence=self.outcomes.sequence,
-            feed_from=run.replay_from,
-            ledger=run.ledger.state(),
-            pipeline=self._decoder.state(),
-            paused=run.state == "paused",
-            counts=asdict(run.replay_tally),
-        )
+        decoder = self._decoder
+        return run.checkpoint(decoder.bundle_digest, self.outcomes.sequence, decoder.state())
 
     def _start(self, first: Record | None = None) -> bool:
         """Start the next run, with an object or with the next record; `False`: not possible yet."""
@@ -266,7 +246,7 @@ class Runner:
         log.info("run %d continues after %d outcomes", run.number, len(recorded))
         yield from self._apply_remaining()
         if not self.complete:
-            self._require_compared()
+            self.outcomes.require_compared(run.number)
 
     def _apply_remaining(self) -> Iterator[Output]:
         for record, content in self._cursor.remaining():
@@ -301,7 +281,7 @@ class Runner:
         """Start the next run with an object, and end the run before it."""
         if self.run.is_open:
             yield from self._close()
-            self._require_compared()
+            self.outcomes.require_compared(self.run.number)
             self.objects.store_tally(self.run.number)
         self._start(record)
         log.warning("another series has begun: run %d", self.run.number)
@@ -318,12 +298,3 @@ class Runner:
                 yield numbered
         if self.complete:  # no other series may take its place
             run.ledger.settle()
-
-    def _require_compared(self) -> None:
-        """Refuse a log that gives fewer outcomes than were recorded."""
-        if self.outcomes.compare_until:
-            raise RunError(
-                f"run {self.run.number} has recorded outcomes up to {self.outcomes.compare_until}, "
-                f"but its objects give outcomes up to {self.outcomes.sequence} only; the session's "
-                "log is damaged, and its folder is kept as it is"
-            )

@@ -1,13 +1,13 @@
 """The newest run of a session: its number, rules, state and ledger."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from rtdecode.journal import Checkpoint, Tally
 from rtdecode.ledger import Ledger, ScanProtocol
 from rtdecode.lifecycle import OPEN, LifecycleEvent, after
 from rtdecode.service.settings import Rules
-from rtdecode.types import Decision, Outcome, SkipReason
+from rtdecode.types import Decision, Outcome, SkipReason, State
 from rtdecode.wire import RunState
 
 
@@ -71,6 +71,30 @@ class SessionRun:
         self.next_ledger = None
         self.replay_tally = Tally()
         self.checkpoint_sequence = sequence
+
+    def checkpoint(self, bundle: str, sequence: int, pipeline: State) -> Checkpoint:
+        """Return a checkpoint of the run.
+
+        Parameters
+        ----------
+        bundle
+            The bundle's digest.
+        sequence
+            The newest outcome of the session.
+        pipeline
+            The decoder's state after that outcome.
+        """
+        self.checkpoint_sequence = sequence
+        return Checkpoint(
+            run=self.number,
+            bundle=bundle,
+            sequence=sequence,
+            feed_from=self.replay_from,
+            ledger=self.ledger.state(),
+            pipeline=pipeline,
+            paused=self.state == "paused",
+            counts=asdict(self.replay_tally),
+        )
 
     def restore(self, checkpoint: Checkpoint, outcomes: Iterable[Outcome]) -> None:
         """Continue from a checkpoint; `outcomes` are those of the run that it includes."""

@@ -100,6 +100,17 @@ class ServiceSettings:
     every client needs one."""
 
     @property
+    def run_options(self) -> RunOptions:
+        """The options of the runs."""
+        return RunOptions(
+            Rules(self.runs, self.dummies),
+            self.volumes,
+            self.checkpoint_volumes,
+            self.patience_s,
+            self.deadline_s,
+        )
+
+    @property
     def runs_on(self) -> str:
         """Provider and threads in words."""
         if not self.provider:

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 
@@ -50,7 +51,6 @@ def status(
     latency: dict[str, StageLatency],
 ) -> Status:
     """Return the status of the newest run."""
-    counts = runner.objects.tally
     return Status(
         session=session,
         run=runner.run.number,
@@ -58,10 +58,7 @@ def status(
         sequence=runner.outcomes.sequence,
         decisions=runner.outcomes.decisions,
         skipped=runner.outcomes.skipped,
-        objects=counts.objects,
-        unreadable=counts.unreadable,
-        left_out=counts.left_out,
-        conflicts=counts.conflicts,
+        **asdict(runner.objects.tally),
         late=runner.outcomes.late,
         classes=decoder.classes,
         bundle=decoder.bundle_digest,
@@ -83,16 +80,12 @@ def summary(journal: Journal, runner: Runner, fault: str) -> ExitSummary:
         since = outcomes[-1].sequence
     latencies_ms = runner.outcomes.latencies_ms
     p50, p95 = np.percentile(latencies_ms, (50, 95)) if latencies_ms else (math.nan, math.nan)
-    counts = runner.objects.tally
     return ExitSummary(
         exit_code=1 if fault else 0,
         session=journal.folder,
         run=runner.run.number,
         state=runner.run.state,
-        objects=counts.objects,
-        unreadable=counts.unreadable,
-        left_out=counts.left_out,
-        conflicts=counts.conflicts,
+        **asdict(runner.objects.tally),
         decisions=runner.outcomes.decisions,
         skipped=runner.outcomes.skipped,
         late=runner.outcomes.late,

@@ -108,9 +108,9 @@ def _compute(
             # The digest is enough to tell objects apart; the pixels are not copied.
             digest = str(record.header.get("sha256", "")).encode()
             (appended,) = journal.append_objects([Entry(record.kind, record.header, digest)])
-            if appended.record is not None:
+            if appended is not None:
                 content = read_body(file, record) if record.kind is Kind.OBJECT else b""
-                take(runner.apply(appended.record, content))
+                take(runner.apply(appended, content))
         if recorded.ended:
             take(runner.carry_out(LifecycleEvent.END) or ())
     return outcomes

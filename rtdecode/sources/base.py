@@ -47,5 +47,5 @@ class Source(Protocol):
         ...
 
     def acknowledge(self, receipts: Sequence[str]) -> None:
-        """Accept the receipts of the last batch: each of its arrivals is durable."""
+        """Accept the receipts of the last batch, which is durable: `journalled` or `duplicate`."""
         ...

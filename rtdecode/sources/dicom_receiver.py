@@ -1,50 +1,43 @@
 """Objects that senders store over DICOM (C-STORE); each is answered when it is durable.
 
 pynetdicom implements the association; this module limits it and connects its threads to the
-source's. Each association has two threads of the library, and another thread accepts senders. An
-object waits in its association's thread until it is acknowledged: the sender gets the answer only
-then, and slows down if the service is slower.
+source's. `dicom_server` limits the connections. Each association has two threads of the library,
+and another thread accepts senders. An object waits in its association's thread until it is
+acknowledged: the sender gets the answer only then, and slows down if the service is slower.
 """
 
 import contextlib
 import logging
-import socket
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
 from queue import Empty, SimpleQueue
-from socketserver import BaseServer
 from threading import Event as Signal
 from threading import Lock
-from typing import Any, Self
+from typing import Self
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from rtdecode.clock import Clock
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.sources.base import Arrival
 from rtdecode.sources.dicom_address import DicomAddress
+from rtdecode.sources.dicom_server import Caller, Server
 
 MAX_OBJECT_BYTES = 1 << 30
 MAX_HELD_BYTES = 1 << 31
 """Largest total of the objects that are received at one time."""
-MAX_PDU_BYTES = 1 << 20
-MAX_ASSOCIATIONS, MAX_CONNECTIONS = 8, 16
-"""Largest numbers at one time; a connection may not have asked for an association yet."""
+MAX_ASSOCIATIONS = 8
 PDU_BYTES = 1 << 17
 """Size of one PDU that senders are asked for."""
 MAX_BATCH, MAX_BATCH_BYTES = 64, 1 << 25
-HELLO_S, STALL_S, IDLE_S = 5.0, 10.0, 120.0
-"""Longest time for an association request, a pause within a PDU, and a silence."""
-GRACE_S = 1.0
-"""Time for the last answers on closing."""
+HELLO_S, IDLE_S = 5.0, 120.0
+"""Longest time for an association request, and for a silence."""
 POLL_S = 0.1
 """Longest time until a request to stop is noticed."""
 STORED, REFUSED = 0x0000, 0xA700
@@ -92,7 +85,7 @@ class DicomSource:
         self._lock = Lock()
         self._closed = False
         self._open: contextlib.ExitStack
-        self._server: _Server
+        self._server: Server
         self._serving: Future[None]
 
     def __enter__(self) -> Self:
@@ -147,7 +140,7 @@ class DicomSource:
             stored.status.set_result(STORED)
         self._taken = []
 
-    def _listen(self) -> "_Server":
+    def _listen(self) -> Server:
         address = self._address
         entity = AE(address.title)
         entity.require_called_aet = True
@@ -159,7 +152,7 @@ class DicomSource:
         for context in AllStoragePresentationContexts:
             entity.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
         try:
-            return _Server(
+            return Server(
                 entity,
                 (address.host, address.port),
                 address.title,
@@ -170,7 +163,7 @@ class DicomSource:
                     (evt.EVT_CONN_CLOSE, _forget),
                     (evt.EVT_REJECTED, self._explain),
                 ],
-                request_handler=_Caller,
+                request_handler=Caller,
             )
         except OSError as error:
             raise ConfigError(
@@ -237,92 +230,6 @@ class DicomSource:
         else:
             why = f"there are already {MAX_ASSOCIATIONS} associations"
         log.warning("a DICOM sender was rejected: %s", why)
-
-
-class _Server(ThreadedAssociationServer):
-    """Accepts senders."""
-
-    def server_bind(self) -> None:
-        """Bind the port for this process only."""
-        assert self.socket is not None  # noqa: S101 - for the type checker
-        if sys.platform == "win32":
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
-        """Limit the number of open connections."""
-        return len(self.active_associations) < MAX_CONNECTIONS
-
-    def service_actions(self) -> None:
-        """Do nothing: the library would collect garbage here, which pauses the decoder."""
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """Log an error with one sender; the others are not affected."""
-        log.warning("a DICOM sender could not be served", exc_info=sys.exc_info())
-
-    def end(self) -> None:
-        """Stop accepting senders, and end every association."""
-        self.shutdown()
-        for association in self.active_associations:
-            if association.is_established:
-                association.abort(block=False)
-        for association in self.active_associations:
-            if association.is_aborted:
-                association.dul.join(GRACE_S)
-            transport = association.dul.socket
-            if association.dul.is_alive() and transport is not None and transport.socket:
-                with contextlib.suppress(OSError):  # closed in the meantime
-                    transport.socket.shutdown(socket.SHUT_RDWR)
-            association.kill()
-
-    def shutdown(self) -> None:
-        """Stop accepting."""
-        BaseServer.shutdown(self)  # the library's version needs an entry in its list of servers
-        self.server_close()
-
-
-class _Caller(RequestHandler):
-    """Starts an association."""
-
-    def handle(self) -> None:
-        """Start an association with a limited transport."""
-        association = self._create_association()
-        association.dul.event_queue.get_nowait()  # the transport below reports its own connection
-        association.dul.socket = _Transport(association, client_socket=self.request)
-        self.request.settimeout(STALL_S)
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # answers are small
-        association.start()
-
-
-class _Transport(AssociationSocket):
-    """Limits the size of one PDU."""
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read a part of the connection.
-
-        Raises
-        ------
-        OSError
-            Its size is over the limit.
-        """
-        if nr_bytes > MAX_PDU_BYTES:
-            log.warning(
-                "a DICOM association was aborted: its sender announces a PDU of %d bytes", nr_bytes
-            )
-            raise OSError("PDU too large")
-        if sys.platform == "linux" and self.socket is not None:
-            # A sender that writes header and body separately waits 40 ms for a delayed ACK.
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        return super().recv(nr_bytes)
-
-    def _shutdown_socket(self) -> None:
-        """Close the socket; the library leaves it open if the other side closed it first."""
-        super()._shutdown_socket()
-        if self.socket is not None:
-            self.socket.close()
 
 
 def _held_bytes(association: Association) -> int:

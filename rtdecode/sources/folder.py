@@ -95,12 +95,8 @@ class FolderSource:
         self._complete = complete
         self._waiting: dict[str, _Waiting] = {}
         self._passed_on: dict[str, tuple[int, int]] = {}
-        self._behind = True
-
-    @property
-    def behind(self) -> bool:
+        self.behind = True
         """Whether complete files still wait to be passed on."""
-        return self._behind
 
     def __enter__(self) -> Self:
         check_folder(self._path)
@@ -162,23 +158,21 @@ class FolderSource:
                 self._list(str(self._path), now_ns)
                 rescan_ns = now_ns + int(RESCAN_S * 1e9)
             yield from self._complete_files(stop)
-            self._behind = False
+            self.behind = False
 
     def acknowledge(self, receipts: Sequence[str]) -> None:
         """Do nothing: the file stays in the folder."""
 
     def _choose_method(self) -> None:
         filesystem = filesystem_of(self._path)
+        kind = filesystem.kind
         if self._polling:
             log.info("the source folder is polled, as requested")
         elif filesystem.local:
-            log.info("the source folder is watched by events (%s)", filesystem.kind)
+            log.info("the source folder is watched by events (%s)", kind)
         else:
-            log.info(
-                "the source folder is polled: a %s reports no files of other computers",
-                filesystem.kind,
-            )
-        self._polling = self._polling or not filesystem.local
+            log.info("the source folder is polled: a %s reports no files of other computers", kind)
+            self._polling = True
 
     def _note(self, name: str, now_ns: int) -> None:
         """Add a file, or a folder with its content, that the system reported."""
@@ -211,11 +205,10 @@ class FolderSource:
             return
         size, modified_ns = status.st_size, status.st_mtime_ns
         waiting = self._waiting.get(name)
-        if waiting is None:
-            if self._passed_on.get(name) == (size, modified_ns):
-                return
-            self._waiting[name] = _Waiting(size, modified_ns, now_ns, now_ns)
-        elif (waiting.size, waiting.modified_ns) != (size, modified_ns):
+        known = (
+            self._passed_on.get(name) if waiting is None else (waiting.size, waiting.modified_ns)
+        )
+        if known != (size, modified_ns):
             self._waiting[name] = _Waiting(size, modified_ns, now_ns, now_ns)
 
     def _complete_files(self, stop: Event) -> Iterator[Sequence[Arrival]]:
@@ -230,7 +223,7 @@ class FolderSource:
             if arrival is not None:
                 batch.append(arrival)
             if len(batch) >= MAX_BATCH or sum(len(a.content) for a in batch) > MAX_BATCH_BYTES:
-                self._behind = True
+                self.behind = True
                 yield batch
                 batch = []
         if batch:

@@ -141,6 +141,7 @@ def _header(message: list[bytes]) -> IngestHeader:
 
 
 def _checked(header: IngestHeader, content: bytes) -> bytes:
+    """Return an object's bytes if they agree with its header."""
     if not content:
         raise WireError("the object is empty")
     if len(header.name) > MAX_NAME or not header.name.isprintable():
@@ -151,12 +152,6 @@ def _checked(header: IngestHeader, content: bytes) -> bytes:
             f"the object's SHA-256 is {digest[:12]}..., its header says {header.sha256[:12]}...; "
             "send it again"
         )
-    _check_kind(header, content)
-    return content
-
-
-def _check_kind(header: IngestHeader, content: bytes) -> None:
-    """Refuse an object of another kind than in its header, and an invalid raw volume."""
     if header.kind == "volume":
         try:
             raw.parse(content, "the volume")
@@ -164,3 +159,4 @@ def _check_kind(header: IngestHeader, content: bytes) -> None:
             raise WireError(str(problem)) from problem
     elif raw.is_raw(content):
         raise WireError('the object is a raw volume; its header must say "kind": "volume"')
+    return content

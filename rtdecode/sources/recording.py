@@ -28,6 +28,8 @@ class RecordingSource:
     """
 
     endpoint = None
+    behind = True
+    """The recording itself contains the passed deadlines."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path / PACK if path.is_dir() else path
@@ -36,11 +38,6 @@ class RecordingSource:
         self._records: list[Record] = []
         self.start: dict[str, Any] = {}
         """The header of the run's start; empty before the source is opened."""
-
-    @property
-    def behind(self) -> bool:
-        """Always true: the recording itself contains the passed deadlines."""
-        return True
 
     def __enter__(self) -> Self:
         try:

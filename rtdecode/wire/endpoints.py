@@ -10,17 +10,6 @@ ANY_PORT = "tcp://127.0.0.1:*"
 _EVERYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - to recognise
 
 
-def loopback(endpoint: str) -> str:
-    """Return a ZeroMQ endpoint that only this computer can reach.
-
-    Raises
-    ------
-    ConfigError
-        The endpoint is not `tcp://127.x.x.x:PORT`, `tcp://[::1]:PORT` or `tcp://localhost:PORT`.
-    """
-    return listening(endpoint, has_keys=False)
-
-
 def listening(endpoint: str, *, has_keys: bool) -> str:
     """Return the endpoint to which a socket may be bound.
 
@@ -36,32 +25,32 @@ def listening(endpoint: str, *, has_keys: bool) -> str:
     ConfigError
         It is not an endpoint, or other computers can reach it without keys.
     """
-    host, port = _split(endpoint)
+    scheme, host, port = _split(endpoint)
+    if scheme != "tcp" or not host or not (port.isdigit() or port == "*"):
+        raise ConfigError(
+            f"endpoint {endpoint!r}: an endpoint is tcp://ADDRESS:PORT, such as "
+            f"tcp://127.0.0.1:{OUTCOMES_PORT}"
+        )
     if not (has_keys or is_loopback(host)):
         raise ConfigError(
             f"endpoint {endpoint!r}: other computers can reach this address, therefore it needs "
             "CURVE keys; make them (rtdecode keys new) and give their folder (--keys), or use "
             "the address 127.0.0.1, which only this computer reaches"
         )
-    return f"tcp://{host}:{port}"
+    return f"tcp://{'127.0.0.1' if host == 'localhost' else host}:{port}"
 
 
 def reachable(endpoint: str) -> str:
     """Return the endpoint for a client on the same computer as the socket at `endpoint`."""
-    scheme, _, rest = endpoint.partition("://")
-    host, _, port = rest.rpartition(":")
+    scheme, host, port = _split(endpoint)
     return f"{scheme}://{_EVERYWHERE.get(host, host)}:{port}"
 
 
-def _split(endpoint: str) -> tuple[str, str]:
+def _split(endpoint: str) -> tuple[str, str, str]:
+    """Return scheme, host and port."""
     scheme, _, rest = endpoint.partition("://")
     host, _, port = rest.rpartition(":")
-    if scheme != "tcp" or not host or not (port.isdigit() or port == "*"):
-        raise ConfigError(
-            f"endpoint {endpoint!r}: an endpoint is tcp://ADDRESS:PORT, such as "
-            f"tcp://127.0.0.1:{OUTCOMES_PORT}"
-        )
-    return "127.0.0.1" if host == "localhost" else host, port
+    return scheme, host, port
 
 
 def is_loopback(host: str) -> bool:
@@ -76,4 +65,4 @@ def is_loopback(host: str) -> bool:
 
 def on_this_computer(endpoint: str) -> bool:
     """Whether an endpoint has a loopback address, so that both sides have one monotonic clock."""
-    return is_loopback(endpoint.partition("://")[2].rpartition(":")[0])
+    return is_loopback(_split(endpoint)[1])

@@ -5,7 +5,7 @@ not read `null` as a float, and a union may contain only one dataclass.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import msgspec
 
@@ -61,54 +61,23 @@ def from_message(message: OutcomeMessage) -> Numbered:
 
 def outcome_to_message(outcome: Outcome) -> DecisionMessage | SkippedMessage:
     """Return the message of an outcome, for the sockets and the journal."""
+    # A message has the same fields as its outcome.
+    values = {field.name: getattr(outcome, field.name) for field in fields(outcome)}
+    if outcome.quality is not None:
+        values["quality"] = _quality_to_message(outcome.quality)
     if isinstance(outcome, Skipped):
-        return SkippedMessage(
-            index=outcome.index,
-            reason=str(outcome.reason),
-            detail=outcome.detail,
-            motion=outcome.motion,
-            quality=None if outcome.quality is None else _quality_to_message(outcome.quality),
-            stamps=outcome.stamps,
-        )
-    return DecisionMessage(
-        index=outcome.index,
-        probabilities=outcome.probabilities,
-        fast=outcome.fast,
-        label=outcome.label,
-        window_volumes=outcome.window_volumes,
-        motion=outcome.motion,
-        quality=_quality_to_message(outcome.quality),
-        bundle=outcome.bundle,
-        acquired_s=_or_none(outcome.acquired_s),
-        stamps=outcome.stamps,
-        late=outcome.late,
-    )
+        return SkippedMessage(**values | {"reason": str(outcome.reason)})
+    return DecisionMessage(**values | {"acquired_s": _or_none(outcome.acquired_s)})
 
 
 def outcome_from_message(message: DecisionMessage | SkippedMessage) -> Outcome:
     """Return the outcome of a message; the inverse of `outcome_to_message`."""
+    values = msgspec.structs.asdict(message)
+    if message.quality is not None:
+        values["quality"] = _quality_from_message(message.quality)
     if isinstance(message, SkippedMessage):
-        return Skipped(
-            index=message.index,
-            reason=SkipReason(message.reason),
-            detail=message.detail,
-            motion=message.motion,
-            quality=None if message.quality is None else _quality_from_message(message.quality),
-            stamps=message.stamps,
-        )
-    return Decision(
-        index=message.index,
-        probabilities=message.probabilities,
-        fast=message.fast,
-        label=message.label,
-        window_volumes=message.window_volumes,
-        motion=message.motion,
-        quality=_quality_from_message(message.quality),
-        bundle=message.bundle,
-        acquired_s=_or_nan(message.acquired_s),
-        stamps=message.stamps,
-        late=message.late,
-    )
+        return Skipped(**values | {"reason": SkipReason(message.reason)})
+    return Decision(**values | {"acquired_s": _or_nan(message.acquired_s)})
 
 
 def deterministic(outcome: Outcome) -> bytes:

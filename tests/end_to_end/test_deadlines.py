@@ -47,7 +47,7 @@ def run(tmp_path, stand_in, scanner):
             decoder.took_ns = round(took_s * 1e9)
             header = {"name": "a", "received_ns": clock.now_ns}
             (made,) = journal.append_objects([Entry(Kind.OBJECT, header, scanner.mosaic(0))])
-            published += runner.apply(made.record, scanner.mosaic(0), journalled_ns)
+            published += runner.apply(made, scanner.mosaic(0), journalled_ns)
             (recorded,) = journal.outcomes()
             late = runner.outcomes.late
         (outcome,) = published

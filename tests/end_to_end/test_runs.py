@@ -13,8 +13,9 @@ import pytest
 
 from rtdecode.cli import main
 from rtdecode.errors import ConfigError
-from rtdecode.journal import Journal
-from rtdecode.journal.pack import Entry, Kind, Pack
+from rtdecode.journal import Journal, read_session
+from rtdecode.journal.pack import Entry, Kind
+from rtdecode.journal.pack_writer import PackWriter
 from rtdecode.ledger import ScanProtocol
 from rtdecode.service import serve
 from rtdecode.types import Decision, Skipped
@@ -76,8 +77,8 @@ def test_a_run_that_restarts_is_the_next_run(start, export, scanner, make_scanne
     assert (status.run, status.state, status.left_out, status.objects) == (2, "running", 1, 4)
     assert "left out" in status.detail
     assert service.shut().state == "stopped"
-    with Journal(settings.session) as journal:
-        assert [kind for kind, _ in journal.notices(2)] == ["wrong_series"]
+    run = read_session(settings.session).runs[1]
+    assert [kind for kind, _ in run.notices] == ["wrong_series"]
 
 
 def test_killed_around_a_restart_it_goes_on_to_the_same_outcomes(
@@ -139,7 +140,7 @@ def test_a_crash_between_two_runs_loses_neither(
         if cut != "after the start":
             record.execute("UPDATE runs SET ended_utc = NULL")
         if cut == "before the start":
-            pack = Pack(settings.session / "objects.pack")
+            pack = PackWriter(settings.session / "objects.pack")
             before = pack.records[start_2.number - 1]
             pack.close()
     if cut == "before the start":
@@ -272,8 +273,7 @@ def test_what_cannot_be_the_run_never_is(start, export, scanner, make_scanner, f
         assert reported(outcomes) == [(1, index, "decision") for index in range(3)]
     summary = service.finish()
     assert (summary.left_out, summary.unreadable, summary.decisions) == (12, 0, 3)
-    with Journal(settings.session) as journal:
-        texts = [text for _, text in journal.notices(1)]
+    texts = [text for _, text in read_session(settings.session).runs[0].notices]
     assert len(texts) == 4
     assert any("repetition time 0.7 s, the bundle's 1.5 s" in text for text in texts)
 
@@ -292,8 +292,8 @@ def test_an_image_that_contradicts_another_is_reported(start, export, scanner, s
         assert [o.outcome.index for o in control.snapshot(since=0).outcomes] == [first.index]
     assert service.shut().conflicts == 1
     assert [r.levelname for r in caplog.records if "two different images" in r.message] == ["ERROR"]
-    with Journal(settings.session) as journal:
-        assert [kind for kind, _ in journal.notices(1)] == ["conflict"]
+    run = read_session(settings.session).runs[0]
+    assert [kind for kind, _ in run.notices] == ["conflict"]
 
 
 def test_dummies_are_skipped_and_left_out_of_the_statistics(start, export, scanner, stand_in):

@@ -113,8 +113,8 @@ class Session(RuleBasedStateMachine):
         chosen = [self.objects[(at + n) % len(self.objects)] for n in range(batch)]
         entries = [Entry(Kind.OBJECT, {"name": "o", "received_ns": 1}, body) for body in chosen]
         for entry, made in zip(entries, self.journal.append_objects(entries), strict=True):
-            if made.record is not None:
-                self.queue.append((made.record, entry.body))
+            if made is not None:
+                self.queue.append((made, entry.body))
 
     @rule(most=st.integers(1, 8))
     def work(self, most):
@@ -176,8 +176,8 @@ class Session(RuleBasedStateMachine):
                 for record in of_run(records, start):
                     body = self.journal.body(record)
                     (made,) = journal.append_objects([Entry(record.kind, record.header, body)])
-                    if made.record is not None:
-                        self.take(runner.apply(made.record, body), journal)
+                    if made is not None:
+                        self.take(runner.apply(made, body), journal)
                 assert self.take(runner.carry_out(LifecycleEvent.END), journal)
                 replayed = journal.outcomes()
             assert [deterministic(o.outcome) for o in replayed] == [

@@ -88,8 +88,8 @@ def go_on(session: Path, decoder, objects: list[bytes], acknowledged, published,
         for content in objects:
             header = {"name": "o.dcm", "received_ns": 1}
             (made,) = journal.append_objects([Entry(Kind.OBJECT, header, content)])
-            if made.record is not None:
-                take(runner.apply(made.record, content))
+            if made is not None:
+                take(runner.apply(made, content))
         if runner.run.is_open:
             ending = runner.carry_out(LifecycleEvent.END)
             assert ending is not None

@@ -12,6 +12,7 @@ again, it continues; several processes can share the people with --first and --l
 import argparse
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -38,16 +39,16 @@ def make_person(number: int, work: Path, console: Console) -> None:
     if out.exists():
         return
     run, _ = scan(load_template(), ScanSettings(), FIRST_SEED + number)
-    folder = work / f"simulated-{number:02d}"
-    images = write(run, folder, silent)
     settings = CalibrationSettings(
         out.name, quick_registration=True, fitting=FittingSettings(permutations=100)
     )
-    volumes = assemble([images])
-    try:
-        calibrate([volumes], load_pretrained(WEIGHTS), [folder / "events.tsv"], out, settings)
-    except RunError as error:
-        console.print(f"person {number} is left out: {error}")
+    with tempfile.TemporaryDirectory() as folder:
+        volumes = assemble([write(run, Path(folder), silent)])
+        events = [Path(folder) / "events.tsv"]
+        try:
+            calibrate([volumes], load_pretrained(WEIGHTS), events, out, settings)
+        except RunError as error:
+            console.print(f"person {number} is left out: {error}")
 
 
 def main() -> None:

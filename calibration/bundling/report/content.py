@@ -1,4 +1,4 @@
-"""What the report says, section by section."""
+"""The content of the report, section by section."""
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -7,24 +7,23 @@ import numpy as np
 
 from calibration.budget import Budget
 from calibration.bundling.relevance import explained, relevance
-from calibration.bundling.report import comparison_charts as charts
 from calibration.bundling.report import pictures
+from calibration.bundling.report.performance import performance
 from calibration.data.calibration_data import CalibrationData
 from calibration.decoders.compare import Learning
 from calibration.decoders.evaluate import verdict
 from calibration.decoders.fit import FittedDecoder
 from calibration.networks import StreamingDecoder
 from calibration.progress import Progress
-from calibration.registration import Registration
+from calibration.registration import Registration, overlay
 from rtdecode import report_kit as kit
 from rtdecode.bundle import Manifest
-from rtdecode.metrics import DECODER_ROW_NOTE, Metrics, decoder_row, p_in_words
 from rtdecode.report_kit.axes import Axis, ChartLine, lines
 from rtdecode.stages import Space
 from rtdecode.types import Float64, Prepared
 
 MOST_VOLUMES = 6
-"""Of each class, one a block, that a relevance map averages."""
+"""Maximum number of volumes that the relevance map of a class averages, one from each block."""
 
 
 def report(
@@ -40,34 +39,34 @@ def report(
     budget: Budget,
     progress: Progress,
 ) -> str:
-    """Return the report of a calibration, one self-contained kit.
+    """Return the report of a calibration, one self-contained page.
 
     Parameters
     ----------
     manifest
-        Of the bundle, its figures completed by the comparison with other decoders.
+        The bundle's manifest, with the comparison with other decoders.
     space, registration
-        Where the decoder's voxels are; `None` where an earlier bundle had found out.
+        The positions of the decoder's voxels; `None` if an earlier bundle gave them.
     prepared
-        Volumes of each run.
+        The prepared volumes of each run.
     decoder
-        As exported.
+        The exported decoder.
     fitted
-        What was fitted; `None` for zero-shot.
+        The fitted decoder; `None` for zero-shot.
     learning
-        How accuracy grows with blocks.
+        The accuracy for increasing numbers of blocks.
     kept
-        What it was fitted to; `None` for zero-shot.
+        The data of the fit; `None` for zero-shot.
     parity
         Waits for the comparison with torch, and returns the largest differences.
     budget
         The relevance maps are left out when it is over.
     progress
-        Told how far they have come.
+        Called with the progress of the relevance maps.
     """
     parts = [_headline(manifest, fitted)]
     if fitted is not None and kept is not None:
-        parts += _figures(fitted, manifest.metrics or fitted.metrics, learning, kept)
+        parts += performance(fitted, manifest.metrics or fitted.metrics, learning, kept)
     parts += _motion(manifest, prepared)
     if registration is not None:
         parts.append(
@@ -76,7 +75,7 @@ def report(
                 "The outline of the brain must follow the rim of the EPI's, that of the white "
                 f"matter its folds and ventricles. Overlap {registration.overlap:.2f}.",
                 f'<img alt="mean EPI under the template\'s outlines" '
-                f'src="{pictures.data_uri(pictures.registration_png(registration))}">'
+                f'src="{pictures.data_uri(overlay(registration))}">'
                 + kit.items(registration.warnings),
             )
         )
@@ -99,120 +98,6 @@ def _headline(manifest: Manifest, fitted: FittedDecoder | None) -> str:
     return kit.verdict(found.sentence, found.outcome.upper(), kind)
 
 
-def _figures(
-    fitted: FittedDecoder, metrics: Metrics, learning: Learning, kept: CalibrationData
-) -> list[str]:
-    labels, classes = fitted.labels, fitted.labels.classes
-    rows = (decoder_row(metrics), *metrics.comparison)
-    compared = charts.accuracies(rows, fitted.chosen.parts, metrics.chance)
-    key = kit.dots(("blocks, Wilson interval", "volumes, bootstrap over blocks"))
-    served = np.exp(fitted.read_outs.chosen.log_probabilities)
-    of = labels.block_labels()
-    runs = []
-    for run in range(len(kept.blocks)):
-        here = labels.run == run
-        shown = [
-            (int(of[n]), block.onset_s + labels.lag_s, block.end_s + labels.lag_s)
-            for n, block in enumerate(labels.blocks)
-            if block.run == run and of[n] >= 0
-        ]
-        runs.append(charts.traces(served[here], labels.acquired_s[here], classes, shown))
-    return [
-        kit.section(
-            "How well each decoder does on blocks it was not fitted to",
-            f"{metrics.split}; {metrics.n_blocks} blocks, {metrics.n_volumes} volumes. "
-            f"{DECODER_ROW_NOTE} Controls know nothing of the brain, or have learnt nothing. They "
-            "show what the design alone gives away.",
-            compared + key,
-        ),
-        kit.section(
-            "What would have been decided along the run",
-            f"Probabilities of the decisions ({fitted.read_outs.chosen.name}), each volume decoded "
-            "by a fit without its block; shaded: when the class was shown, the haemodynamic lag "
-            "added.",
-            "".join(runs),
-        ),
-        '<div class="two">'
-        + kit.section(
-            "Blocks: shown (rows) and decided", "", charts.confusion(metrics.confusion, classes)
-        )
-        + _learning(learning, metrics)
-        + "</div>",
-        kit.section(
-            "How decisions are read out of single volumes",
-            f"Both on the same held-out evidence, each block with settings fitted to the others. "
-            f"Bold: what was compiled, by its {fitted.read_outs.reason}.",
-            _read_outs(fitted, metrics),
-        ),
-        kit.section("In figures", "", kit.facts(_numbers(fitted, metrics))),
-        kit.section("What to keep in mind", "", kit.items(metrics.notes)),
-    ]
-
-
-def _learning(learning: Learning, metrics: Metrics) -> str:
-    if len(learning) < 2:
-        body = kit.items(["Each fold has one block of a class to learn from: nothing to compare."])
-    else:
-        body = charts.learning(learning, metrics.chance)
-    note = "Held-out volumes decoded, with the standard error over blocks."
-    return kit.section("Would more blocks help?", note, body)
-
-
-def _numbers(fitted: FittedDecoder, metrics: Metrics) -> list[tuple[str, str]]:
-    accuracy, read_outs = metrics.accuracy, fitted.read_outs
-    read_out = read_outs.chosen
-
-    def with_interval(value: float, interval: tuple[float, float]) -> str:
-        return f"{value:.0%} (95 % {interval[0]:.0%} to {interval[1]:.0%})"
-
-    p_value = "not tested" if metrics.p_value is None else (
-        f"{p_in_words(metrics.p_value, metrics.permutations)}, {metrics.permutations} permutations "
-        "of the blocks' classes before the whole procedure"
-    )  # fmt: skip
-    return [
-        ("decoder", f"{fitted.chosen.name}: {fitted.chosen.reason}"),
-        ("blocks", with_interval(accuracy.block, accuracy.interval_95_block)),
-        ("decisions at each volume", with_interval(accuracy.window, accuracy.interval_95_window)),
-        ("volumes", with_interval(accuracy.volume, accuracy.interval_95_volume)),
-        ("chance", f"{metrics.chance:.0%}"),
-        ("against chance", p_value),
-        ("log-loss", f"{metrics.log_loss:.2f} (knowing nothing: {-np.log(metrics.chance):.2f})"),
-        ("Brier score", f"{metrics.brier:.2f} (knowing nothing: {1 - metrics.chance:.2f})"),
-        ("calibration error", f"{metrics.expected_calibration_error:.0%}"),
-        ("decided between blocks", _percent(metrics.false_alarm_rate)),
-        (
-            "from onset to a stable right decision",
-            _latency(metrics.onset_latency_s, metrics.missed_blocks, metrics.n_blocks),
-        ),
-        ("haemodynamic lag", f"{fitted.labels.lag_s:g} s: {fitted.lag_reason}"),
-        ("decision read-out", read_out.name),
-        ("fast read-out", f"keeps {read_outs.fast_retention:.0%} a volume"),
-        ("temperature", f"{read_out.temperature:.3g}"),
-        ("threshold of none", f"{read_out.none_threshold:.2f}"),
-    ]  # fmt: skip
-
-
-def _read_outs(fitted: FittedDecoder, metrics: Metrics) -> str:
-    """Return a table of window and filter, the compiled one in bold."""
-    head = ("read-out", "right at each volume", "log-loss", "onset to a stable right decision")
-    rows = [
-        (
-            one.name,
-            f"{one.accuracy:.0%} ({one.interval_95[0]:.0%} to {one.interval_95[1]:.0%})",
-            f"{one.log_loss:.2f}",
-            _latency(one.onset_latency_s, one.missed_blocks, metrics.n_blocks),
-        )
-        for one in metrics.read_outs
-    ]
-    return kit.grid(head, rows, strong=fitted.read_outs.chosen.name)
-
-
-def _latency(onset_s: float | None, missed: int, n_blocks: int) -> str:
-    if onset_s is None:
-        return "never"
-    return f"{onset_s:.1f} s at the median; {missed} of {n_blocks} blocks had none"
-
-
 def _motion(manifest: Manifest, prepared: Sequence[Sequence[Prepared]]) -> list[str]:
     limit_mm = manifest.preparation.framewise_displacement_limit_mm
     parts = []
@@ -223,6 +108,7 @@ def _motion(manifest: Manifest, prepared: Sequence[Sequence[Prepared]]) -> list[
         moved = np.array([q.framewise_displacement for q in quality])
         dvars = np.array([q.dvars for q in quality])
         kept_out = sum(not q.usable for q in quality)
+        finite_snr = [q.temporal_snr for q in quality if np.isfinite(q.temporal_snr)]
         axis = Axis(float(time_s[-1]) + manifest.repetition_time_s)
         translations = [ChartLine(f"trans_{a}", motion[:, n]) for n, a in enumerate("xyz")]
         rotations = [
@@ -234,7 +120,7 @@ def _motion(manifest: Manifest, prepared: Sequence[Sequence[Prepared]]) -> list[
                 f"Head and signal, run {number}" if len(prepared) > 1 else "Head and signal",
                 f"{len(run)} volumes, {kept_out} of them not counted; framewise displacement "
                 f"{np.median(moved):.2f} mm at the median, {moved.max():.2f} at most (limit "
-                f"{limit_mm:g}); temporal SNR {_last(quality):.0f}.",
+                f"{limit_mm:g}); temporal SNR {finite_snr[-1] if finite_snr else np.nan:.0f}.",
                 lines(translations, time_s, axis, "Translation, mm")
                 + lines(rotations, time_s, axis, "Rotation, degrees")
                 + lines(displacement, time_s, axis, "Framewise displacement, mm", limit=limit_mm)
@@ -242,11 +128,6 @@ def _motion(manifest: Manifest, prepared: Sequence[Sequence[Prepared]]) -> list[
             )
         )
     return parts
-
-
-def _last(quality: Sequence[object]) -> float:
-    known = [float(getattr(q, "temporal_snr", np.nan)) for q in quality]
-    return next((v for v in reversed(known) if np.isfinite(v)), float("nan"))
 
 
 def _relevance(
@@ -318,7 +199,3 @@ def _provenance(manifest: Manifest, parity: Mapping[str, float]) -> list[tuple[s
         ("rtdecode", made.code_version),
         ("libraries", libraries),
     ]
-
-
-def _percent(value: float | None) -> str:
-    return "unknown: there is no rest" if value is None else f"{value:.0%} of volumes"

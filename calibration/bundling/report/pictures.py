@@ -1,9 +1,7 @@
-"""Pictures of the brain, as PNG in the page."""
+"""Pictures of the brain, as PNG inside the page."""
 
 import base64
 import io
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from calibration.registration import Registration, overlay
 from rtdecode.stages import Space
 from rtdecode.stages.resample import dilate
 from rtdecode.types import Bool, Float32, Float64
@@ -22,15 +19,7 @@ BACKGROUND, TEXT = "#0e1116", "#e6e9ee"
 SHOWN = 0.95
 """Quantile of absolute relevance from which a voxel is coloured."""
 SMOOTHED_VOXELS = 0.8
-"""Gaussian sigma: single voxels of a map say little, and cannot be seen."""
-
-
-def registration_png(registration: Registration) -> bytes:
-    """Return the overlay that an operator judges."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "overlay.png"
-        overlay(registration, path)
-        return path.read_bytes()
+"""Sigma of the Gaussian filter: single voxels of a map cannot be seen."""
 
 
 def on_epi(values: Float64, space: Space) -> Float32:
@@ -59,8 +48,8 @@ def relevance_png(values: Float64, space: Space) -> bytes:
     volume = np.where(inside, gaussian_filter(on_epi(values, space), SMOOTHED_VOXELS), 0)
     cuts = _cuts(volume)
     rows, columns = (slice(a, b) for a, b in _bounds(inside))
-    limit = float(np.quantile(np.abs(volume[volume != 0]), 0.999)) if volume.any() else 1.0
-    least = float(np.quantile(np.abs(volume[volume != 0]), SHOWN)) if volume.any() else 1.0
+    sizes = np.abs(volume[volume != 0])
+    least, limit = np.quantile(sizes, (SHOWN, 0.999)).tolist() if sizes.size else (1.0, 1.0)
     figure = Figure(figsize=(12, 1.8), dpi=140, facecolor=BACKGROUND)
     FigureCanvasAgg(figure)
     axes: Any = figure.subplots(1, SLICES, gridspec_kw={"wspace": 0.02})
@@ -84,7 +73,7 @@ def relevance_png(values: Float64, space: Space) -> bytes:
 
 
 def _cuts(volume: Float32) -> NDArray[np.int64]:
-    """Return the axial slices to show: evenly over those that hold nearly all of the map."""
+    """Return the axial slices to show, evenly spaced over those with nearly all of the map."""
     share = np.cumsum(np.abs(volume).sum(axis=(0, 1)))
     if not share[-1] > 0:
         return np.linspace(0, volume.shape[2] - 1, SLICES).astype(np.int64)
@@ -93,7 +82,7 @@ def _cuts(volume: Float32) -> NDArray[np.int64]:
 
 
 def _bounds(inside: Bool) -> list[tuple[int, int]]:
-    """Return from where to where the brain lies along x and y, with a rim."""
+    """Return the limits of the brain along x and y, with a rim."""
     found = []
     for axis in (0, 1):
         within = np.flatnonzero(inside.any(axis=(1 - axis, 2)))
@@ -103,5 +92,5 @@ def _bounds(inside: Bool) -> list[tuple[int, int]]:
 
 
 def data_uri(png: bytes) -> str:
-    """Return a picture as it stands in a page."""
+    """Return the address of a picture inside a page."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

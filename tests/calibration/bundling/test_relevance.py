@@ -12,7 +12,6 @@ from calibration.networks import (
     NetworkEvidence,
     StackedEvidence,
     VoxelEvidence,
-    layer_features,
 )
 
 GRID = (10, 12, 6)
@@ -39,7 +38,7 @@ def _layer(network, mask, layer, rng, n_classes=3) -> LayerEvidence:
         network, mask, LinearReadOut(layer, np.zeros((2, 1), "f"), np.zeros(2, "f"))
     )
     with torch.inference_mode():
-        n = len(layer_features(network, probe.slices(torch.zeros(probe.voxels)), layer))
+        n = network.conv_features(probe.slices(torch.zeros(probe.voxels)), layer).numel()
     weight = (rng.standard_normal((n_classes, n)) / np.sqrt(n)).astype(np.float32)
     return LayerEvidence(network, mask, LinearReadOut(layer, weight, np.zeros(n_classes, "f")))
 

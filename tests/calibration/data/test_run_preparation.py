@@ -27,7 +27,6 @@ class Locate:
             covered=1.0,
             information=0.3,
             method="known",
-            elapsed_s=0.0,
         )
         self.seen = []
 

@@ -54,7 +54,7 @@ def test_feedback_tells_why_volumes_were_skipped(plan, outcomes):
 def test_latency_is_between_stamps(plan, outcomes):
     """Each stage lasts from the stamp before it; together they make the whole."""
     found = feedback_report.feedback(plan, outcomes)
-    assert found.total == feedback_report.Latency(21.0, 21.0, 21.0)
+    assert found.total == feedback_report.StageLatency(21.0, 21.0, 21.0)
     assert list(found.stages) == [name for name in STAGES if name != "total"]
     assert found.stages["parse"].p50_ms == pytest.approx(3.0)
     assert sum(each.p50_ms for each in found.stages.values()) == pytest.approx(21.0)

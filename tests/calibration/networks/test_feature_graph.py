@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import torch
 
-from calibration.networks import MaskedSlices, layer_features
+from calibration.networks import MaskedSlices
 from calibration.networks.feature_graph import (
     RECURRENT_OUTPUT,
     VOLUME,
@@ -27,7 +27,9 @@ def test_graph_says_what_torch_says(network, mask, prepared) -> None:
         on_grid[torch.from_numpy(mask)] = torch.from_numpy(volume)
         with torch.inference_mode():
             laid_out = slices(torch.from_numpy(volume))
-            expected = [layer_features(network, laid_out, layer).numpy() for layer in (3, 10)]
+            expected = [
+                network.conv_features(laid_out, layer).flatten().numpy() for layer in (3, 10)
+            ]
             expected.append(network.features(on_grid[None])[0].numpy())
         for found, truth in zip(session.run(names, {VOLUME: volume}), expected, strict=True):
             np.testing.assert_allclose(found, truth, rtol=1e-4, atol=1e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from calibration.networks import LinearReadOut, MaskedSlices, layer_features
+from calibration.networks import LinearReadOut, MaskedSlices
 from calibration.networks.features import RECURRENT, network_features
 from rtdecode.errors import ConfigError
 
@@ -43,7 +43,7 @@ def test_one_pass_keeps_every_layer_that_is_asked_for(network, mask, prepared) -
             on_grid[torch.from_numpy(mask)] = torch.from_numpy(volume)
             laid_out = slices(torch.from_numpy(volume))
             for layer in (2, 10):
-                expected = layer_features(network, laid_out, layer).numpy()
+                expected = network.conv_features(laid_out, layer).flatten().numpy()
                 np.testing.assert_allclose(found[layer][row], expected, atol=1e-5)
             recurrent = network.features(on_grid[None])[0].numpy()
             np.testing.assert_allclose(found[RECURRENT][row], recurrent, atol=1e-5)

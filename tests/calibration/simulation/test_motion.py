@@ -20,18 +20,8 @@ def test_heads_are_calm_but_for_one_start():
         assert moved.argmax() >= 23
 
 
-def test_a_still_head_is_still():
+def test_a_still_head_is_still(still):
     """With every figure at zero the head never moves."""
-    still = MotionSettings(
-        between_runs_mm=0.0,
-        between_runs_deg=0.0,
-        drift_mm=0.0,
-        drift_deg=0.0,
-        jitter_mm=0.0,
-        jitter_deg=0.0,
-        breathing_mm=0.0,
-        spikes=0,
-    )
     assert not draw_motion(still, TIMES_S, 24.0, stream("m", 1)).any()
 
 

@@ -7,14 +7,6 @@ from calibration.simulation.epi_protocol import DYNAMICS_GRID
 from calibration.simulation.noise import NoiseSettings, physiological_noise
 
 TIMES_S = np.arange(120.0)
-NOTHING = NoiseSettings(
-    smooth_percent=0.0,
-    network_percent=0.0,
-    global_percent=0.0,
-    drift_percent=0.0,
-    cardiac_percent=0.0,
-    breathing_percent=0.0,
-)
 
 
 def _noise(settings, participant, rng, times_s=TIMES_S):
@@ -32,24 +24,24 @@ def _noise(settings, participant, rng, times_s=TIMES_S):
         ("breathing_percent", 0.4, 1.1),
     ],
 )
-def test_each_component_has_its_size(participant, rng, name, low, high):
+def test_each_component_has_its_size(participant, rng, silent, name, low, high):
     """One per cent of a component makes about one per cent in grey matter (networks add up)."""
-    noise = _noise(dataclasses.replace(NOTHING, **{name: 1.0}), participant, rng)
+    noise = _noise(dataclasses.replace(silent, **{name: 1.0}), participant, rng)
     grey = np.abs(participant.noise.weight - 1.0) < 0.05
     grey &= participant.noise.fluid < 0.05
     assert low < 100 * np.sqrt(np.mean(noise[:, grey] ** 2)) < high
 
 
-def test_heart_beats_in_fluid(participant, rng):
+def test_heart_beats_in_fluid(participant, rng, silent):
     """Pulsation is several times stronger in fluid than elsewhere."""
-    noise = _noise(dataclasses.replace(NOTHING, cardiac_percent=1.0), participant, rng).std(0)
+    noise = _noise(dataclasses.replace(silent, cardiac_percent=1.0), participant, rng).std(0)
     fluid = participant.noise.fluid
     assert noise[fluid > 0.8].mean() > 4 * noise[fluid < 0.05].mean()
 
 
-def test_smooth_noise_remembers_and_is_smooth(participant, rng):
+def test_smooth_noise_remembers_and_is_smooth(participant, rng, silent):
     """It correlates from second to second and between neighbours as asked, whatever the TR."""
-    settings = dataclasses.replace(NOTHING, smooth_percent=1.0)
+    settings = dataclasses.replace(silent, smooth_percent=1.0)
     mask = participant.noise.mask
     box = np.zeros((len(TIMES_S), *mask.shape), dtype=np.float32)
     box[:, mask] = _noise(settings, participant, rng) / participant.noise.weight
@@ -77,6 +69,6 @@ def test_some_people_are_noisier(participant):
     assert participant.noise.level != 1.0
 
 
-def test_no_noise_at_all(participant, rng):
+def test_no_noise_at_all(participant, rng, silent):
     """With every component at zero nothing fluctuates."""
-    assert not np.any(_noise(NOTHING, participant, rng, TIMES_S[:3]))
+    assert not np.any(_noise(silent, participant, rng, TIMES_S[:3]))

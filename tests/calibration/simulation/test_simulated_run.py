@@ -8,34 +8,12 @@ from scipy import ndimage
 
 from calibration.simulation import (
     EpiProtocol,
-    MotionSettings,
-    NoiseSettings,
     ParticipantSettings,
     RunDesign,
     make_participant,
     simulate_run,
 )
 from rtdecode.errors import ConfigError
-
-STILL = MotionSettings(
-    between_runs_mm=0.0,
-    between_runs_deg=0.0,
-    drift_mm=0.0,
-    drift_deg=0.0,
-    jitter_mm=0.0,
-    jitter_deg=0.0,
-    breathing_mm=0.0,
-    spikes=0,
-)
-SILENT = NoiseSettings(
-    thermal_snr=1e6,
-    smooth_percent=0.0,
-    network_percent=0.0,
-    global_percent=0.0,
-    drift_percent=0.0,
-    cardiac_percent=0.0,
-    breathing_percent=0.0,
-)
 
 
 def test_volumes_are_a_scanners(short_run):
@@ -88,9 +66,9 @@ def test_temporal_snr_is_that_of_an_epi(participant):
     assert 55 < np.median(mean[brain] / spread[brain]) < 95
 
 
-def test_activity_shows_in_the_right_place(template):
+def test_activity_shows_in_the_right_place(template, silent, still):
     """Without noise and motion, the left hand brightens right motor cortex by a per cent or two."""
-    settings = ParticipantSettings(noise=SILENT, motion=STILL)
+    settings = ParticipantSettings(noise=silent, motion=still)
     someone = make_participant(template, settings, 5)
     run = simulate_run(someone, RunDesign(1, 14.0, 20.0, 6.0), 1)
     data = np.array([volume.data for volume in run.volumes()])
@@ -105,10 +83,10 @@ def test_activity_shows_in_the_right_place(template):
     assert np.abs(course[:6]).max() < 1e-3
 
 
-def test_motion_moves_the_image(template):
+def test_motion_moves_the_image(template, silent, still):
     """A head that has moved 3 mm up lies 3 mm higher in the image."""
     settings = ParticipantSettings(
-        noise=SILENT, motion=dataclasses.replace(STILL, breathing_mm=3.0, breathing_hz=0.25)
+        noise=silent, motion=dataclasses.replace(still, breathing_mm=3.0, breathing_hz=0.25)
     )
     run = simulate_run(make_participant(template, settings, 1), RunDesign(1, 1.0, 0.0, 4.0), 1)
     volumes = [volume.data for volume in run.volumes()]

@@ -5,7 +5,8 @@ import pytest
 
 from rtdecode import raw
 from rtdecode.dashboard.volumes import NewestVolume
-from rtdecode.journal.pack import Entry, Kind, Pack
+from rtdecode.journal.pack import Entry, Kind
+from rtdecode.journal.pack_writer import PackWriter
 
 SHAPE = (6, 5, 4)
 
@@ -31,7 +32,7 @@ def entry(*arguments, **named):
 @pytest.fixture
 def pack(tmp_path):
     """Return an open log in which a run has begun."""
-    log = Pack(tmp_path / "objects.pack")
+    log = PackWriter(tmp_path / "objects.pack")
     log.append([Entry(Kind.START, {"run": 1})])
     yield log
     log.close()

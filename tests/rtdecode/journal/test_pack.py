@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtdecode.errors import RunError
-from rtdecode.journal.pack import Entry, Kind, Pack
+from rtdecode.journal.pack import Entry, Kind
+from rtdecode.journal.pack_writer import PackWriter
 
 
 def entry(body: bytes, name: str = "a.dcm") -> Entry:
@@ -20,7 +21,7 @@ def entry(body: bytes, name: str = "a.dcm") -> Entry:
 def written(tmp_path_factory) -> tuple[bytes, list[int]]:
     """Return a pack of three records, and where each ends."""
     path = tmp_path_factory.mktemp("pack") / "objects.pack"
-    pack = Pack(path)
+    pack = PackWriter(path)
     ends = []
     for body in (b"first", b"", b"third" * 100):
         pack.append([entry(body)])
@@ -32,11 +33,11 @@ def written(tmp_path_factory) -> tuple[bytes, list[int]]:
 def test_what_was_appended_is_read_again(tmp_path: Path):
     """Kinds, headers and bodies survive closing, in their order."""
     path = tmp_path / "objects.pack"
-    pack = Pack(path)
+    pack = PackWriter(path)
     pack.append([entry(b"one"), Entry(Kind.GIVE_UP, {"index": 4})])
     pack.append([entry(b"two", name="zwei.dcm")])
     pack.close()
-    again = Pack(path)
+    again = PackWriter(path)
     assert [(r.number, r.kind, r.header) for r in again.records] == [
         (0, Kind.OBJECT, {"name": "a.dcm"}),
         (1, Kind.GIVE_UP, {"index": 4}),
@@ -53,12 +54,12 @@ def test_cut_anywhere_it_keeps_every_whole_record_and_goes_on(tmp_path_factory, 
     cut = data.draw(st.integers(0, len(content)))
     path = tmp_path_factory.mktemp("cut") / "objects.pack"
     path.write_bytes(content[:cut])
-    pack = Pack(path)
+    pack = PackWriter(path)
     whole = sum(end <= cut for end in ends)
     assert len(pack.records) == whole
     pack.append([entry(b"next")])
     pack.close()
-    again = Pack(path)
+    again = PackWriter(path)
     assert len(again.records) == whole + 1
     assert again.body(again.records[-1]) == b"next"
     again.close()
@@ -74,7 +75,7 @@ def test_a_flipped_bit_is_noticed_and_nothing_is_thrown_away(tmp_path_factory, w
     damaged[at] ^= 1 << bit
     folder = tmp_path_factory.mktemp("flip")
     (folder / "objects.pack").write_bytes(damaged)
-    pack = Pack(folder / "objects.pack")
+    pack = PackWriter(folder / "objects.pack")
     whole = sum(end <= at for end in ends)
     assert len(pack.records) == whole
     kept = (folder / "objects.pack").read_bytes()
@@ -86,7 +87,7 @@ def test_a_flipped_bit_is_noticed_and_nothing_is_thrown_away(tmp_path_factory, w
 def test_a_record_of_an_unknown_kind_refuses_to_be_read(tmp_path: Path):
     """A newer version's log is neither misread nor cut."""
     path = tmp_path / "objects.pack"
-    pack = Pack(path)
+    pack = PackWriter(path)
     pack.append([entry(b"one")])
     pack.close()
     content = bytearray(path.read_bytes())
@@ -95,13 +96,13 @@ def test_a_record_of_an_unknown_kind_refuses_to_be_read(tmp_path: Path):
     content[17:21] = zlib.crc32(head + b"one", 99).to_bytes(4, "little")
     path.write_bytes(content)
     with pytest.raises(RunError, match="kind 99"):
-        Pack(path)
+        PackWriter(path)
     assert path.read_bytes() == bytes(content)
 
 
 def test_a_record_that_is_too_large_is_refused(tmp_path: Path):
     """Nothing is written that could not be read again."""
-    pack = Pack(tmp_path / "objects.pack")
+    pack = PackWriter(tmp_path / "objects.pack")
     with pytest.raises(RunError, match="larger"):
         pack.append([Entry(Kind.OBJECT, {"name": "x" * 70_000})])
     assert not pack.records
@@ -111,7 +112,7 @@ def test_a_record_that_is_too_large_is_refused(tmp_path: Path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is full")
 def test_a_full_disk_stops_the_run_with_advice(tmp_path: Path):
     """The error says what to do."""
-    pack = Pack(tmp_path / "objects.pack")
+    pack = PackWriter(tmp_path / "objects.pack")
     pack._file.close()
     with Path("/dev/full").open("wb", buffering=0) as full:
         pack._file = full

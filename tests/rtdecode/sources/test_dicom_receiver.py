@@ -34,6 +34,7 @@ from rtdecode.clock import SystemClock
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.sources import Arrival
 from rtdecode.sources import dicom_receiver as receiver
+from rtdecode.sources import dicom_server as server
 from rtdecode.sources.dicom_address import parse_address
 from rtdecode.sources.dicom_receiver import DicomSource
 
@@ -312,7 +313,7 @@ def test_silent_callers_are_bounded_and_do_not_keep_others_out_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ):
     """Nor do they hold up the end."""
-    monkeypatch.setattr(receiver, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
     monkeypatch.setattr(receiver, "HELLO_S", 0.2)
     with receiving() as service:
         silent = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(3)]
@@ -348,7 +349,7 @@ def test_a_receiver_that_dies_is_noticed(monkeypatch: pytest.MonkeyPatch):
     def die(_: object) -> None:
         raise MemoryError("none left")
 
-    monkeypatch.setattr(receiver._Server, "service_actions", die)
+    monkeypatch.setattr(server.Server, "service_actions", die)
     with (
         DicomSource(parse_address("dicom://127.0.0.1:0"), SystemClock()) as source,
         pytest.raises(RunError, match="receiver has stopped") as stopped,

@@ -22,7 +22,6 @@ from rtdecode.wire import (
     encode,
     from_message,
     listening,
-    loopback,
     outcome_to_message,
     reachable,
     to_message,
@@ -154,9 +153,9 @@ def test_another_major_version_is_named():
 
 def test_only_this_machines_addresses_are_endpoints():
     """Loopback passes, everything else is refused with the reason."""
-    assert loopback("tcp://localhost:7801") == "tcp://127.0.0.1:7801"
-    assert loopback("tcp://127.0.0.1:*") == "tcp://127.0.0.1:*"
-    assert loopback("tcp://[::1]:7801") == "tcp://[::1]:7801"
+    assert listening("tcp://localhost:7801", has_keys=False) == "tcp://127.0.0.1:7801"
+    assert listening("tcp://127.0.0.1:*", has_keys=False) == "tcp://127.0.0.1:*"
+    assert listening("tcp://[::1]:7801", has_keys=False) == "tcp://[::1]:7801"
     for remote in (
         "tcp://*:1",
         "tcp://0.0.0.0:1",
@@ -165,11 +164,11 @@ def test_only_this_machines_addresses_are_endpoints():
         "tcp://[::]:1",
     ):
         with pytest.raises(ConfigError, match="CURVE keys"):
-            loopback(remote)
+            listening(remote, has_keys=False)
         assert listening(remote, has_keys=True) == remote
     for wrong in ("127.0.0.1:7801", "tcp://127.0.0.1", "tcp://:7801", "ipc:///tmp/x", ""):
         with pytest.raises(ConfigError, match="tcp://ADDRESS:PORT"):
-            loopback(wrong)
+            listening(wrong, has_keys=False)
 
 
 @pytest.mark.parametrize(
