@@ -31,7 +31,7 @@ def commands(page: Path) -> list[list[str]]:
         if language not in {"", "sh", "bash"}:
             continue
         for line in block.splitlines():
-            # The README's set-up ends in a command of ours.
+            # The README's set-up ends with an rtdecode command.
             last = line.rpartition("&& ")[2].strip()
             if Path(last.partition(" ")[0]).name == "rtdecode":
                 found.append(shlex.split(last, comments=True)[1:])

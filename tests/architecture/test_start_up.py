@@ -116,7 +116,7 @@ def test_calibration_is_refused_before_torch_is_imported(tmp_path, wrong):
     events = tmp_path / "events.tsv"
     events.write_text("onset\tduration\ttrial_type\n0\t10\tface\n20\t10\thouse\n", "utf-8")
     given = ["--events", str(events), "--out", str(tmp_path / "out")]
-    # Weights that are shipped; where `wrong` names others, the last ones count.
+    # Shipped weights; if `wrong` has --weights too, the last option counts.
     given += ["--weights", "deeplight-2d-4mm-sim"]
     assert not loaded("calibrate", *given, *wrong, ends_with=2) & SLOW
     assert [path.name for path in tmp_path.iterdir()] == ["events.tsv"]

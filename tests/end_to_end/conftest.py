@@ -41,7 +41,7 @@ canary_module = _load(Path(__file__).with_name("canaries.py"))
 def no_socket_is_left() -> Iterator[None]:
     """Fail a test that leaves a ZeroMQ context open."""
     yield
-    # By type: `isinstance` would ask every object for its class, and torch has some that warn.
+    # Compare types: `isinstance` reads the class of every object, and some of torch's warn.
     left = [o for o in gc.get_objects() if issubclass(type(o), zmq.Context) and not o.closed]
     assert not left, "ZeroMQ contexts were left open"
 

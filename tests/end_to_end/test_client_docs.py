@@ -54,7 +54,7 @@ def run(start, export, scanner, until):
 @pytest.mark.parametrize("code", PYTHON, ids=("blocking", "polling", "asyncio"))
 def test_a_python_example_follows_a_run_to_its_end(run, code):
     """The example starts late, gets all outcomes, and reports the missing volume."""
-    # The address goes with its control's, as free ports are not neighbours.
+    # Add the control address, because free ports are not consecutive.
     code = re.sub(r'"(tcp://[^"]+7801)"', r'"\1", "tcp://127.0.0.1:7802"', code)
     lines = run([sys.executable, "-c"], code)
     if "the last decision" in code:

@@ -108,7 +108,7 @@ def test_the_page_shows_what_the_journal_holds(
     for index in (0, 1, 2, 4, 5):
         export(f"{index}.dcm", scanner.mosaic(index))
     page.wait_for_selector("[data-index='5'][data-decided='5']")
-    # Counts come with the status, a little after the outcomes.
+    # Counts arrive with the status, shortly after the outcomes.
     page.wait_for_selector("dd[data-objects='5']")
     page.wait_for_selector("[data-decisions='5']")
     page.wait_for_selector(".slices img[data-index='5']")

@@ -53,7 +53,7 @@ def run(tmp_path, stand_in, scanner):
         (outcome,) = published
         with Journal(folder) as journal:
             (read,) = journal.outcomes()
-        # As messages: the stand-in's first temporal signal-to-noise ratio is no number.
+        # Compare messages, because the first temporal signal-to-noise ratio is NaN.
         assert to_message(recorded) == to_message(read) == to_message(outcome)
         assert late == outcome.outcome.late
         return outcome.outcome

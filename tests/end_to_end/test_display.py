@@ -199,7 +199,7 @@ def test_the_page_follows_the_protocol_and_the_journal(
             seen[index + 1] = float(shows(page, "feedback", index + 1)["level"])
         expected = levels_of(session)
         assert seen == pytest.approx({sequence: expected[sequence] for sequence in seen})
-        # What is drawn arrives where the value is.
+        # The drawn level reaches the value.
         height = 100 * abs(expected[619] - 0.5)
         page.wait_for_function(
             f"Math.abs(parseFloat(document.getElementById('fill').style.height) - {height}) < 0.01"

@@ -23,7 +23,7 @@ def test_a_fault_is_published_and_the_run_can_continue_later(start, export, scan
     with service.outcomes() as outcomes:
         for index in range(4):
             export(f"{index}.dcm", scanner.mosaic(index))
-        # What came before the fault is heard of first, however late the client connects.
+        # A late client gets the outcomes before the fault first.
         assert [next(outcomes).index for _ in range(2)] == [0, 1]
         with pytest.raises(RunError, match="fell off the bus"):
             next(outcomes)

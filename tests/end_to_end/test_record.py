@@ -144,7 +144,7 @@ def test_the_validator_finds_no_error(recorded, settings, tmp_path):
     command = [validator, str(tmp_path / "out"), "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     found = json.loads(done.stdout)["issues"]["issues"]
-    # Who the authors are, only they know.
+    # The authors of the data set are not known.
     assert [issue["code"] for issue in found] == ["TOO_FEW_AUTHORS"]
 
 

@@ -184,7 +184,7 @@ def test_events_are_recorded_as_the_stimulus_program_reported_them(
         for trial_type in ("", "two\tcolumns", "a\nline", "x" * 101):
             with pytest.raises(WireError, match=r"trial_type|printable"):
                 control.event(trial_type)
-        # While the service writes.
+        # The session is read while the service writes it.
         first, second = read_session(settings.session).stimulus_events
         export("1.dcm", scanner.mosaic(1))
     service.finish()

@@ -85,7 +85,7 @@ class ServiceStart:
         self._outcomes.subscribe(b"outcome")
         self._outcomes.connect(endpoints["outcomes"])
         with Control(endpoints["control"], timeout_s=1.0) as control:
-            # It may be busy, and it may have died.
+            # The service may be busy, or may have ended.
             while self.process.poll() is None:
                 with suppress(ConfigError):
                     if control.status().subscribers:

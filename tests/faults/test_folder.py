@@ -153,7 +153,7 @@ def failing_disk(tmp_path):
             pytest.skip(f"a disk cannot be mounted here: {done.stderr.strip()}")
 
     def fail() -> None:
-        # What the kernel does by itself where it finds the disk damaged.
+        # The kernel does this if it finds the disk damaged.
         subprocess.run(["mount", "-o", "remount,abort", str(path)], check=True)
 
     def repair() -> None:

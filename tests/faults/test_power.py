@@ -88,7 +88,7 @@ def finish_run(
                     write_checkpoint(journal.checkpoints, output)
 
         take(runner.open())
-        # As a sender does that had no answer.
+        # A sender without an answer does this.
         for content in objects:
             header = {"name": "o.dcm", "received_ns": 1}
             (made,) = journal.append_objects([Entry(Kind.OBJECT, header, content)])
