@@ -1,4 +1,4 @@
-"""What the documentation names is there, and its commands are commands."""
+"""Files, links and commands in the documentation exist."""
 
 import importlib
 import re
@@ -31,7 +31,7 @@ def commands(page: Path) -> list[list[str]]:
         if language not in {"", "sh", "bash"}:
             continue
         for line in block.splitlines():
-            # The README's set-up ends in a command of ours.
+            # The README's set-up ends with an rtdecode command.
             last = line.rpartition("&& ")[2].strip()
             if Path(last.partition(" ")[0]).name == "rtdecode":
                 found.append(shlex.split(last, comments=True)[1:])
@@ -39,25 +39,25 @@ def commands(page: Path) -> list[list[str]]:
 
 
 def parse(words: list[str]) -> None:
-    """Have the command line read a command, and not carry it out.
+    """Parse a command without running it.
 
     Raises
     ------
     UsageError
-        There is no such command, or it takes something else.
+        The command does not exist, or has other arguments.
     """
     command = build()
     context = command.make_context("rtdecode", list(words))
     while isinstance(command, TyperGroup):
         words = [*context._protected_args, *context.args]
         if not words and command.invoke_without_command:
-            return  # a command that has others below it
+            return  # a command with subcommands
         name, command, rest = command.resolve_command(context, words)
         context = command.make_context(name, rest, parent=context)
 
 
 def command_options(words: list[str]) -> tuple[list[str], set[str]]:
-    """Return the names of the command that some words begin with, and the options it has."""
+    """Return the names of the command at the start of some words, and its options."""
     command, names = build(), []
     for word in words:
         if not isinstance(command, TyperGroup) or word not in command.commands:
@@ -68,7 +68,7 @@ def command_options(words: list[str]) -> tuple[list[str], set[str]]:
 
 
 def file_exists(name: str) -> bool:
-    """Say whether a path is there, or was moved to another folder of `tools`."""
+    """Say whether a path exists, or was moved to another folder of `tools`."""
     path = ROOT / name.rstrip("/")
     if path.exists() or (ROOT / "tests" / name).exists():
         return True
@@ -94,8 +94,8 @@ def heading_anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_and_pictures_lead_somewhere(page):
-    """Files and headings that a page points at are there."""
+def test_links_and_pictures_exist(page):
+    """The targets of a page's links exist, with their headings."""
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         if "://" in target:
             continue
@@ -107,7 +107,7 @@ def test_links_and_pictures_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_are_commands(page):
-    """Each command of a page has the options and arguments that it is given there."""
+    """Each command of a page has the documented options and arguments."""
     for words in commands(page):
         try:
             parse(words)
@@ -122,7 +122,7 @@ def test_commands_within_text_are_commands(page):
     for span in SPAN.findall(text):
         words = span.split()
         if words[0] != "rtdecode" or len(words) == 1 or not words[1].islower() or span == RAW:
-            continue  # another name, or a command that stands for any
+            continue  # another name, or a placeholder
         names, options = command_options(words[1:])
         for word in words[1:]:
             if word.startswith("--"):
@@ -132,7 +132,7 @@ def test_commands_within_text_are_commands(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_modules_and_files_exist(page):
-    """A module, a Python file, a tool or a test that a page names is there."""
+    """Modules, Python files, tools and tests that a page names exist."""
     text = page.read_text(encoding="utf-8")
     for span in SPAN.findall(FENCE.sub("", text)):
         name = span.split()[0].partition("(")[0].rstrip(".,:")

@@ -24,7 +24,7 @@ def modules() -> list[Path]:
 
 
 def doubles(named: Iterator[tuple[str, Path]]) -> dict[str, list[str]]:
-    """Return the names that stand in several places, and where."""
+    """Return the names that occur in several places, with the places."""
     places: dict[str, list[str]] = defaultdict(list)
     for name, path in named:
         places[name].append(path.relative_to(ROOT).as_posix())
@@ -32,7 +32,7 @@ def doubles(named: Iterator[tuple[str, Path]]) -> dict[str, list[str]]:
 
 
 def test_no_module_name_stands_for_two_things():
-    """A newcomer who reads a module's name knows which one is meant."""
+    """A module's name identifies one module."""
     named = ((path.stem, path) for path in modules() if path.parent != COMMANDS)
     found = doubles((name, path) for name, path in named if name not in SHARED_MODULE_NAMES)
     assert found == {}

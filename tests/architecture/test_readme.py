@@ -1,4 +1,4 @@
-"""What the README promises can be run."""
+"""The commands and examples of the README run."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ def command(marker: str) -> str:
 
 
 @pytest.mark.parametrize("marker", ["the demo command", "the test command"])
-def test_each_command_is_a_single_line_that_sets_everything_up(marker):
+def test_each_command_is_a_single_line_with_the_set_up(marker):
     """Both commands make an environment, install into it and run, in one line."""
     line = command(marker)
 
@@ -30,7 +30,7 @@ def test_each_command_is_a_single_line_that_sets_everything_up(marker):
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="continuous integration runs bash")
 def test_continuous_integration_runs_the_readmes_test_command():
-    """`.ci/run` takes the command out of the README, and has no copy of its own."""
+    """`.ci/run` reads the command from the README, and has no copy of it."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
     (line,) = [line for line in script.splitlines() if line.startswith("test_command=")]
@@ -46,8 +46,8 @@ def test_continuous_integration_runs_the_readmes_test_command():
     assert "pytest" not in script
 
 
-def test_python_in_the_readme_is_python_that_imports_what_exists():
-    """Each Python example parses, and what it imports from rtdecode is there."""
+def test_python_examples_in_the_readme_parse_and_import():
+    """Each Python example parses, and its imports from rtdecode exist."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for example in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         for node in ast.walk(ast.parse(example)):

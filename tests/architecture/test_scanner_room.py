@@ -18,8 +18,8 @@ print("imported")
 """
 
 
-def test_every_module_of_the_scanner_room_imports_without_torch_and_its_kin():
-    """The serving package starts on a machine that has nothing of calibration installed."""
+def test_every_module_of_the_scanner_room_imports_without_torch():
+    """The serving package starts on a machine without the requirements of calibration."""
     result = subprocess.run(
         [sys.executable, "-W", "error::SyntaxWarning", "-c", IMPORT_ALL],
         capture_output=True,
@@ -49,7 +49,7 @@ def test_help_answers_without_loading_torch():
 
 
 def test_import_contracts_hold():
-    """The layers that pyproject.toml draws are the layers of the code."""
+    """The code has the layers of pyproject.toml."""
     result = subprocess.run(
         [sys.executable, "-c", "from importlinter.cli import lint_imports_command as r; r()"],
         capture_output=True,
@@ -63,7 +63,7 @@ def test_import_contracts_hold():
 
 
 def test_the_project_names_no_path_of_a_developers_machine():
-    """Nothing that is shipped or tested points to one machine or to a registry's host."""
+    """No shipped or tested file has a path of one machine or a registry's host."""
     listed = subprocess.run(
         ["git", "ls-files"],
         capture_output=True,

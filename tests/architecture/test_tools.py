@@ -1,4 +1,4 @@
-"""Every script in tools/ starts, and every module of theirs can be imported."""
+"""Every script in tools/ starts, and every module there can be imported."""
 
 import subprocess
 import sys
@@ -11,8 +11,8 @@ SCRIPTS = sorted(path.relative_to(TOOLS).as_posix() for path in TOOLS.rglob("*.p
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_explains_itself(script) -> None:
-    """Its imports succeed, and `--help` prints how it is used."""
+def test_every_script_has_help(script) -> None:
+    """Its imports succeed, and `--help` prints its usage."""
     is_module = "__main__" not in (TOOLS / script).read_text(encoding="utf-8")
     ended = subprocess.run(
         [sys.executable, TOOLS / script, "--help"], capture_output=True, text=True, check=False

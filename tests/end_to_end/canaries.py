@@ -1,4 +1,4 @@
-"""Objects that name their participant wherever they can, and the search for what they say."""
+"""Objects with the participant's name in every place, and the search for these names."""
 
 from io import BytesIO
 
@@ -15,7 +15,7 @@ TEXT = {"PN", "LO", "SH", "LT", "ST", "UT", "UC", "AE"}
 
 
 def identify(content: bytes, series: int = 5) -> bytes:
-    """Return an object that names its participant wherever text, a date or a UID can be."""
+    """Return an object with an identifier in every text, date and UID."""
     ds = dcmread(BytesIO(content))
     for tag, (encoding, *_) in DicomDictionary.items():
         group = tag >> 16
@@ -40,5 +40,5 @@ def identify(content: bytes, series: int = 5) -> bytes:
 
 
 def found(text: bytes) -> list[str]:
-    """Return which telltales are in something written."""
+    """Return the identifiers that a text contains."""
     return [telltale for telltale in TELLTALES if telltale.encode() in text]

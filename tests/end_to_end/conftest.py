@@ -41,7 +41,7 @@ canary_module = _load(Path(__file__).with_name("canaries.py"))
 def no_socket_is_left() -> Iterator[None]:
     """Fail a test that leaves a ZeroMQ context open."""
     yield
-    # By type: `isinstance` would ask every object for its class, and torch has some that warn.
+    # Compare types: `isinstance` reads the class of every object, and some of torch's warn.
     left = [o for o in gc.get_objects() if issubclass(type(o), zmq.Context) and not o.closed]
     assert not left, "ZeroMQ contexts were left open"
 
@@ -54,7 +54,7 @@ def scanner():
 
 @pytest.fixture
 def canaries() -> ModuleType:
-    """Return what marks objects with identifiers, and finds them again."""
+    """Return the module that adds identifiers to objects and finds them."""
     return canary_module
 
 
@@ -78,7 +78,7 @@ def stand_in_script() -> Path:
 
 @pytest.fixture(scope="session")
 def scanned(tmp_path_factory) -> Path:
-    """Return a folder with what a user has: a run as DICOM, its events, and (random) weights."""
+    """Return a folder with a run as DICOM, its events, and (random) weights."""
     import torch
 
     from calibration import simulation
@@ -114,10 +114,10 @@ class Running:
     thread: Future[ExitSummary]
 
     def finish(self) -> ExitSummary:
-        """Wait for the run's own end; cut short the moment that the service leaves to clients."""
+        """Wait for the end of the run, without the delay that the service gives to clients."""
         with Control(self.endpoints.control, timeout_s=0.5) as control:
             while not self.thread.done():
-                with suppress(ConfigError):  # nobody answers: it is gone already
+                with suppress(ConfigError):  # no answer: the service has ended
                     if control.status().state in {"ended", "faulted"}:
                         self.stop.set()
         return self.thread.result()
@@ -181,7 +181,7 @@ def start(settings: ServiceSettings) -> Iterator[Callable[..., Running]]:
 
 @pytest.fixture
 def export(tmp_path: Path) -> Callable[[str, bytes], Path]:
-    """Return a function that puts a file into the watched folder as scanners do."""
+    """Return a function that writes a file into the watched folder as scanners do."""
 
     def put(name: str, content: bytes) -> Path:
         path = tmp_path / "export" / name
@@ -208,7 +208,7 @@ def until() -> Callable[..., None]:
 
 @pytest.fixture
 def adapt() -> Iterator[Callable[..., tuple[str, int]]]:
-    """Return a function that starts an adapter in a thread and returns where it listens."""
+    """Return a function that starts an adapter in a thread and returns its address."""
     stop = threading.Event()
     running: list[Future[None]] = []
     with ThreadPoolExecutor(4) as pool:

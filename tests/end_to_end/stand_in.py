@@ -26,7 +26,7 @@ MR = "1.2.840.10008.5.1.4.1.1.4"
 
 
 class StandIn:
-    """A leaky average of each volume's quarters, through a softmax."""
+    """A decoder: softmax of a leaky average of each volume's quarters."""
 
     bundle_digest = "feedbeef0123"
     protocol = None
@@ -39,7 +39,7 @@ class StandIn:
         self._die_at = die_at
 
     def step(self, item: Volume | Skipped) -> Outcome:
-        """Decide, or die."""
+        """Return an outcome, or kill the process."""
         if item.index == self._die_at:
             os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
         if isinstance(item, Skipped):
@@ -68,15 +68,15 @@ class StandIn:
         return {"evidence": self._evidence.copy(), "seen": np.array(self._seen)}
 
     def restore(self, state: State) -> None:
-        """Go on from there."""
+        """Continue from a state."""
         self._evidence, self._seen = state["evidence"].copy(), int(state["seen"])
 
     def warm_up(self) -> None:
-        """Nothing is slow."""
+        """Do nothing: there is nothing to prepare."""
 
 
 class Scanner:
-    """One series; each method gives one object's bytes."""
+    """One series. Each method returns the bytes of one object."""
 
     def __init__(self, series: int = 5, seed: int = 7) -> None:
         self.series = series
@@ -160,8 +160,8 @@ def main() -> int:
     )
 
     def ready(endpoints: Endpoints) -> None:
-        told = {"outcomes": endpoints.outcomes, "ingest": endpoints.ingest}
-        sys.stdout.write(json.dumps(told) + "\n")
+        addresses = {"outcomes": endpoints.outcomes, "ingest": endpoints.ingest}
+        sys.stdout.write(json.dumps(addresses) + "\n")
         sys.stdout.flush()
 
     summary = serve(settings, StandIn(die_at), on_ready=ready)

@@ -15,7 +15,7 @@ if sys.platform == "win32":
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_outcomes_come_once_and_in_order_until_the_run_ends(start, export, scanner, loop):
-    """A late subscriber gets the run from its first volume on; the loop is free meanwhile."""
+    """A late subscriber gets the run from its first volume; the loop is not blocked."""
     service = start(volumes=5)
     for index in range(3):
         export(f"{index}.dcm", scanner.mosaic(index))
@@ -50,8 +50,8 @@ def test_outcomes_come_once_and_in_order_until_the_run_ends(start, export, scann
     service.shut()
 
 
-def test_what_goes_wrong_is_raised_where_outcomes_are_waited_for():
-    """No endpoint, nobody there; and leaving in the middle leaves no thread."""
+def test_errors_are_raised_while_waiting_for_outcomes():
+    """A wrong endpoint and an absent service raise errors; an early exit leaves no thread."""
 
     async def follow() -> None:
         with pytest.raises(ConfigError, match="is not an endpoint"):
@@ -65,7 +65,7 @@ def test_what_goes_wrong_is_raised_where_outcomes_are_waited_for():
 
 
 def test_a_fault_of_the_service_is_raised(start, export, scanner, stand_in):
-    """With the service's own words, however often one asks."""
+    """The error has the service's message, also on repeated calls."""
 
     class Broken(stand_in):
         def step(self, item):

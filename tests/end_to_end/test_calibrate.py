@@ -19,13 +19,13 @@ def _command(scanned, out, *more):
 
 
 def test_from_dicom_to_decisions(scanned, tmp_path, capsys) -> None:
-    """One command makes a bundle, says how good it is, and the bundle decides on the run."""
+    """One command makes a bundle and prints its accuracy; the bundle decodes the run."""
     out = tmp_path / "sub-01.bundle"
     assert main(_command(scanned, out, "--run", str(scanned / "dicom"), "--decoder", "deep")) == 0
-    told = " ".join(capsys.readouterr().err.split())
+    printed = " ".join(capsys.readouterr().err.split())
     for part in ("read the runs", "overlap", "report.html", "motion alone", "left_hand vs places"):
-        assert part in told
-    assert ": go" in told
+        assert part in printed
+    assert ": go" in printed
     engine = Engine(bundles.load(out))
     outcomes = [engine.step(volume) for volume in assemble([scanned / "dicom"])]
     assert all(isinstance(outcome, Decision) for outcome in outcomes)
@@ -33,8 +33,8 @@ def test_from_dicom_to_decisions(scanned, tmp_path, capsys) -> None:
     assert not list(tmp_path.glob("*.png"))
 
 
-def test_while_the_run_is_acquired_and_then_from_it(scanned, tmp_path, capsys) -> None:
-    """Taken from a watched folder and recorded; the record calibrates like the images.
+def test_calibration_during_acquisition_and_from_the_recording(scanned, tmp_path, capsys) -> None:
+    """A run from a watched folder is recorded; its recording gives the same calibration.
 
     It is the same run: together with the bundle made of it, it is refused.
     """
@@ -54,16 +54,16 @@ def test_while_the_run_is_acquired_and_then_from_it(scanned, tmp_path, capsys) -
     assert "in the --from bundle already" in " ".join(capsys.readouterr().err.split())
 
 
-def test_scripts_can_tell_the_verdict(make_metrics) -> None:
-    """Each outcome has an exit code of its own; without a fit there is none to tell."""
+def test_each_verdict_has_its_exit_code(make_metrics) -> None:
+    """Each verdict has its own exit code; without a fit the exit code is 0."""
     assert exit_code(make_metrics(p_value=0.01)) == 0
     assert exit_code(make_metrics(p_value=0.2)) == EXIT_NO_GO
     assert exit_code(make_metrics(p_value=None)) == EXIT_NOT_TESTED
     assert exit_code(None) == 0
 
 
-def test_wrong_events_do_not_cost_the_run(scanned, tmp_path, capsys) -> None:
-    """Events of another, longer run are found out after acquiring; the run is there to use."""
+def test_wrong_events_do_not_discard_the_run(scanned, tmp_path, capsys) -> None:
+    """Events of a longer run are refused after the acquisition; the run is recorded."""
     n = len(list((scanned / "dicom").iterdir()))
     events = tmp_path / "events.tsv"
     text = (scanned / "events.tsv").read_text(encoding="utf-8").rstrip()
@@ -72,9 +72,9 @@ def test_wrong_events_do_not_cost_the_run(scanned, tmp_path, capsys) -> None:
                        "--volumes", str(n))  # fmt: skip
     command[command.index("--events") + 1] = str(events)
     assert main(command) != 0
-    told = " ".join(capsys.readouterr().err.split())
-    assert "lies outside the run" in told
-    assert "the run itself is recorded" in told
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "lies outside the run" in printed
+    assert "the run itself is recorded" in printed
     assert (tmp_path / "b-session").is_dir()
     assert not (tmp_path / "b").exists()
 
@@ -89,7 +89,7 @@ def test_wrong_events_do_not_cost_the_run(scanned, tmp_path, capsys) -> None:
         (("--run", "x", "--classes", "faces"), "no trial type 'faces'"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_once(scanned, tmp_path, capsys, more, remedy) -> None:
-    """Options that exclude each other are named before anything is read or acquired."""
+def test_contradictory_options_are_refused_at_once(scanned, tmp_path, capsys, more, remedy) -> None:
+    """Contradictory options are reported before anything is read or acquired."""
     assert main(_command(scanned, tmp_path / "b", *more)) == 2
     assert remedy in " ".join(capsys.readouterr().err.split())

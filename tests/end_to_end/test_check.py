@@ -1,4 +1,4 @@
-"""The pre-flight beside a service that is running, and before one that is not yet."""
+"""The check during a running service, and before a service starts."""
 
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +15,7 @@ from rtdecode.wire import Done, EchoRequest, Reply, decode, encode
 
 @pytest.fixture
 def rows(settings, tmp_path):
-    """Return a function that makes every check and gives the rows by name; there is no bundle."""
+    """Return a function that runs every check without a bundle and returns rows by name."""
 
     def made(announce=lambda _: None, **changes) -> dict[str, Finding]:
         stimulus_s = changes.pop("stimulus_s", None)
@@ -26,7 +26,7 @@ def rows(settings, tmp_path):
 
 
 def test_ports_and_session_of_a_running_service_are_red(start, rows):
-    """The operator has forgotten an old one; it goes on undisturbed."""
+    """A forgotten service is reported and continues undisturbed."""
     service = start()
     endpoints = service.endpoints
     found = rows(outcomes=endpoints.outcomes, control=endpoints.control, stimulus_s=0.5)
@@ -41,8 +41,8 @@ def test_ports_and_session_of_a_running_service_are_red(start, rows):
     assert service.shut().exit_code == 0
 
 
-def test_the_service_starts_where_the_check_was(start, rows, scanner, export, settings):
-    """What was checked is free again, and a client that was tested there is served."""
+def test_the_service_starts_after_the_check(start, rows, scanner, export, settings):
+    """The check releases its ports, and the service serves the tested client."""
     tested: list[str] = []
     found = rows(tested.append, stimulus_s=0.1)
     assert found["ports"].verdict is CheckResult.GREEN
@@ -57,7 +57,7 @@ def test_the_service_starts_where_the_check_was(start, rows, scanner, export, se
 
 
 def test_a_program_that_was_tested_is_served_without_a_restart(start, rows, scanner, export):
-    """It is started for the check, goes on waiting, and gets the run's outcomes only."""
+    """The program starts for the check, waits, and gets only the run's outcomes."""
     endpoints: list[str] = []
 
     def follow() -> list[int]:
@@ -80,8 +80,8 @@ def test_a_program_that_was_tested_is_served_without_a_restart(start, rows, scan
     assert service.finish().decisions == 2
 
 
-def test_an_echo_that_comes_too_late_does_no_harm(start):
-    """The check is over and the service has its place: its client must not see a refusal."""
+def test_a_late_echo_is_answered_without_a_refusal(start):
+    """After the check the service has its ports; the client must not get a refusal."""
     service = start()
     with zmq.Context() as context, context.socket(zmq.REQ) as late:
         late.setsockopt(zmq.LINGER, 0)
@@ -92,8 +92,8 @@ def test_an_echo_that_comes_too_late_does_no_harm(start):
     assert service.shut().exit_code == 0
 
 
-def test_an_unfinished_run_is_told(start, rows, scanner, export):
-    """The service was stopped in mid-run; its session says what comes next."""
+def test_an_unfinished_run_is_reported(start, rows, scanner, export):
+    """If the service stopped during a run, the check says that the run continues."""
     service = start()
     with service.outcomes() as outcomes:
         export("0.dcm", scanner.mosaic(0))
@@ -104,8 +104,8 @@ def test_an_unfinished_run_is_told(start, rows, scanner, export):
     assert "unfinished run 1 of 1 outcome: serving goes on with it" in found.found
 
 
-def test_keys_open_other_addresses(rows, tmp_path):
-    """Without them another address is red; with them it is said who may connect."""
+def test_other_addresses_need_keys(rows, tmp_path):
+    """Without keys another address is red; with keys the check lists the clients."""
     address = "tcp://0.0.0.0:*"
     found = rows(outcomes=address, control=address)["ports"]
     assert found.verdict is CheckResult.RED

@@ -1,4 +1,4 @@
-"""What a stimulus program sees when things go wrong on the way."""
+"""A stimulus program and faults of the network or the service."""
 
 import pytest
 import zmq
@@ -21,8 +21,8 @@ def snapshot(sequences: list[int], last: int, session: str = "s") -> Snapshot:
     return Snapshot(session=session, run=1, state="running", last=last, outcomes=messages)
 
 
-def test_lost_repeated_and_reordered_messages_are_put_right():
-    """Every outcome comes once and in order, whatever the network did with the messages."""
+def test_lost_repeated_and_reordered_messages_are_corrected():
+    """Every outcome arrives once and in order, whatever happens to the messages."""
     asked: list[int | None] = []
 
     def handle(request):
@@ -51,7 +51,7 @@ def test_lost_repeated_and_reordered_messages_are_put_right():
 
 
 def test_a_new_session_at_the_same_address_starts_from_its_beginning():
-    """A service that was started afresh is not mistaken for the old one."""
+    """The client distinguishes a new service from the old one."""
     with (
         zmq.Context() as context,
         Sockets(context, ANY, ANY) as sockets,
@@ -69,8 +69,8 @@ def test_a_new_session_at_the_same_address_starts_from_its_beginning():
     assert sorted(set(came)) == came
 
 
-def test_a_client_outlives_the_service(start, export, scanner):
-    """The service is stopped and started again; the client goes on and misses nothing."""
+def test_a_client_continues_after_a_restart_of_the_service(start, export, scanner):
+    """The service is stopped and started again; the client continues and misses nothing."""
     service = start(volumes=4)
     where = {"outcomes": service.endpoints.outcomes, "control": service.endpoints.control}
     with service.outcomes() as outcomes:
@@ -86,7 +86,7 @@ def test_a_client_outlives_the_service(start, export, scanner):
     assert service.shut().decisions == 4
 
 
-def test_nobody_there_is_said(tmp_path):
+def test_an_absent_service_is_an_error(tmp_path):
     """Waiting ends with an error that says what to do."""
     with Outcomes("tcp://127.0.0.1:9", timeout_s=0.05) as outcomes:
         assert outcomes.poll() is None
@@ -103,8 +103,8 @@ def test_nobody_there_is_said(tmp_path):
         session_endpoints(tmp_path)
 
 
-def test_a_session_folder_says_where_its_service_listens(start, export, scanner, settings):
-    """A client needs to know the folder only."""
+def test_a_session_folder_has_the_addresses_of_its_service(start, export, scanner, settings):
+    """A client needs only the folder."""
     service = start(volumes=1)
     with Outcomes.of_session(settings.session, timeout_s=20.0) as outcomes:
         export("0.dcm", scanner.mosaic(0))
@@ -112,8 +112,8 @@ def test_a_session_folder_says_where_its_service_listens(start, export, scanner,
     service.shut()
 
 
-def test_an_end_is_told_once():
-    """An answer that says again what ended long ago does not end the next run."""
+def test_the_end_of_a_run_is_reported_once():
+    """A repeated report of an old end does not end the next run."""
 
     def handle(_request):
         first = to_message(numbered(1))

@@ -19,15 +19,15 @@ VOLUMES = 4
 
 @pytest.fixture
 def run(start, export, scanner, until):
-    """Return a function that runs a program beside a run of four volumes, the third missing."""
+    """Return a function that runs a program during a run of four volumes without the third."""
     service = start()
 
-    def beside(command: list[str], code: str, **options: object) -> list[str]:
+    def follow(command: list[str], code: str, **options: object) -> list[str]:
         code = code.replace("tcp://127.0.0.1:7801", service.endpoints.outcomes)
         code = code.replace("tcp://127.0.0.1:7802", service.endpoints.control)
         for index in (0, 1):
             export(f"{index}.dcm", scanner.mosaic(index))
-        with service.outcomes() as outcomes:  # the program comes late
+        with service.outcomes() as outcomes:  # the program starts late
             assert [next(outcomes).index for _ in range(2)] == [0, 1]
         with subprocess.Popen(
             [*command, code], stdout=subprocess.PIPE, text=True, **options
@@ -38,7 +38,7 @@ def run(start, export, scanner, until):
                 with service.outcomes() as outcomes:
                     assert [next(outcomes).index for _ in range(VOLUMES)][-1] == 3
                 control.end()
-            if command[0] == "node":  # it follows whatever comes, for ever
+            if command[0] == "node":  # it never ends
                 assert program.stdout is not None
                 lines = [next(program.stdout) for _ in range(VOLUMES)]
                 program.kill()
@@ -48,13 +48,13 @@ def run(start, export, scanner, until):
         service.finish()
         return [line.strip() for line in lines]
 
-    return beside
+    return follow
 
 
 @pytest.mark.parametrize("code", PYTHON, ids=("blocking", "polling", "asyncio"))
 def test_a_python_example_follows_a_run_to_its_end(run, code):
-    """Although it starts late; the missing volume is told, too."""
-    # The address goes with its control's, as free ports are not neighbours.
+    """The example starts late, gets all outcomes, and reports the missing volume."""
+    # Add the control address, because free ports are not consecutive.
     code = re.sub(r'"(tcp://[^"]+7801)"', r'"\1", "tcp://127.0.0.1:7802"', code)
     lines = run([sys.executable, "-c"], code)
     if "the last decision" in code:
@@ -64,7 +64,7 @@ def test_a_python_example_follows_a_run_to_its_end(run, code):
 
 
 def test_the_javascript_example_catches_up_and_follows(run):
-    """With node and its zeromq package, where this machine has both."""
+    """The test runs if the machine has node and its zeromq package."""
     node = shutil.which("node")
     probe = ["node", "-e", "require('zeromq')"]
     if node is None or subprocess.run(probe, capture_output=True, check=False).returncode:
@@ -76,7 +76,7 @@ def test_the_javascript_example_catches_up_and_follows(run):
 
 
 def test_the_stimulus_program_shows_feedback(run, settings, tmp_path):
-    """As docs/stimulus.md has it, with settings for this decoder."""
+    """The example of docs/stimulus.md runs with settings for this decoder."""
     ((_, code),) = FENCE.findall((DOCS / "stimulus.md").read_text(encoding="utf-8"))
     protocol = {
         "display": "text",

@@ -1,4 +1,4 @@
-"""Killed at any point, the service goes on to the same result as an unbroken run."""
+"""After a kill at any point, the service continues to the outcomes of an unbroken run."""
 
 import json
 import subprocess
@@ -11,13 +11,13 @@ VOLUMES = 9
 
 
 def serve(script: Path, session: Path, source: str, *more: object) -> subprocess.CompletedProcess:
-    """Run the service to its end, or its death."""
+    """Run the service until it ends or is killed."""
     command = [sys.executable, str(script), str(session), source, *map(str, more)]
     return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
 def digest(done: subprocess.CompletedProcess) -> str:
-    """Return what a finished service says of its outcomes."""
+    """Return the digest that a finished service prints for its outcomes."""
     assert done.returncode == 0, done.stderr
     reported = json.loads(done.stdout.splitlines()[-1])
     assert reported["state"] == "ended"
@@ -40,10 +40,10 @@ def unbroken(tmp_path: Path, exported: str, stand_in_script: Path) -> str:
     return digest(serve(stand_in_script, tmp_path / "unbroken", exported, VOLUMES))
 
 
-def test_killed_in_any_volume_it_goes_on_to_the_same_outcomes(
+def test_after_a_kill_in_any_volume_the_outcomes_are_the_same(
     tmp_path: Path, exported: str, unbroken: str, stand_in_script: Path
 ):
-    """Deaths before the first checkpoint, at one, in a gap and at the end change nothing."""
+    """Kills before the first checkpoint, at one, in a gap and at the end change nothing."""
     session = tmp_path / "killed"
     for die_at in (0, 2, 4, 8):
         died = serve(stand_in_script, session, exported, VOLUMES, die_at)
@@ -55,7 +55,7 @@ def test_killed_in_any_volume_it_goes_on_to_the_same_outcomes(
 def test_a_torn_log_and_a_torn_checkpoint_change_nothing(
     tmp_path: Path, exported: str, unbroken: str, stand_in_script: Path
 ):
-    """What a power cut leaves half-written is set aside, and read from the source again."""
+    """Data that a power cut left half-written are moved away, and read again from the source."""
     session = tmp_path / "torn"
     serve(stand_in_script, session, exported, VOLUMES, 7)
     pack = session / "objects.pack"
@@ -69,17 +69,17 @@ def test_a_torn_log_and_a_torn_checkpoint_change_nothing(
 def test_a_recorded_session_replays_to_the_same_outcomes(
     tmp_path: Path, unbroken: str, stand_in_script: Path
 ):
-    """The recording holds the moments at which volumes were given up, too."""
+    """The recording also has the moments at which missing volumes were skipped."""
     source = f"recording:{tmp_path / 'unbroken'}"
     for again in ("first", "second"):
         assert digest(serve(stand_in_script, tmp_path / again, source, 0)) == unbroken
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
-def test_sigterm_stops_it_cleanly_and_the_run_goes_on(
+def test_sigterm_stops_the_service_and_the_run_continues(
     tmp_path: Path, exported: str, unbroken: str, stand_in_script: Path
 ):
-    """Stopping in mid-run leaves an unfinished run, and no error."""
+    """A stop during a run leaves an unfinished run, and no error."""
     session = tmp_path / "stopped"
     command = [sys.executable, str(stand_in_script), str(session), exported, str(VOLUMES + 1)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:

@@ -1,4 +1,4 @@
-"""The dashboard in a real browser, beside a running service."""
+"""The dashboard in a real browser, with a running service."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def browser():
 
 @pytest.fixture
 def page(browser):
-    """Return an empty page that fails the test where the browser met an error."""
+    """Return an empty page that fails the test after an error of the browser."""
     context = browser.new_context(viewport={"width": 1920, "height": 1080})
     page = context.new_page()
     page.set_default_timeout(30_000)
@@ -73,7 +73,7 @@ def dashboard(settings) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def killable(stand_in_script, settings, tmp_path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Return a function that serves the session in a process of its own."""
+    """Return a function that serves the session in a separate process."""
     started: list[subprocess.Popen[str]] = []
 
     def begin() -> subprocess.Popen[str]:
@@ -108,7 +108,7 @@ def test_the_page_shows_what_the_journal_holds(
     for index in (0, 1, 2, 4, 5):
         export(f"{index}.dcm", scanner.mosaic(index))
     page.wait_for_selector("[data-index='5'][data-decided='5']")
-    # Counts come with the status, a little after the outcomes.
+    # Counts arrive with the status, shortly after the outcomes.
     page.wait_for_selector("dd[data-objects='5']")
     page.wait_for_selector("[data-decisions='5']")
     page.wait_for_selector(".slices img[data-index='5']")
@@ -140,8 +140,8 @@ def service_classes(service) -> tuple[str, ...]:
 
 
 @needs_browser
-def test_nothing_comes_from_elsewhere(start, dashboard, page):
-    """There is no internet beside a scanner."""
+def test_the_page_loads_nothing_from_other_servers(start, dashboard, page):
+    """A scanner room has no internet."""
     service = start()
     address = dashboard()
     asked: list[str] = []
@@ -157,7 +157,7 @@ def test_nothing_comes_from_elsewhere(start, dashboard, page):
 def test_a_killed_service_is_stale_within_two_seconds_and_recovers(
     killable, export, scanner, dashboard, page
 ):
-    """It comes back on other ports, and the run goes on."""
+    """The service restarts on other ports, and the run continues."""
     service = killable()
     page.goto(dashboard())
     export("0.dcm", scanner.mosaic(0))
@@ -185,7 +185,7 @@ def test_a_killed_service_is_stale_within_two_seconds_and_recovers(
 @needs_browser
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot halt a process")
 def test_a_hung_dashboard_is_stale_too(start, settings, page):
-    """The browser notices by itself."""
+    """The browser detects it."""
     service = start()
     command = [sys.executable, "-m", "rtdecode", "dashboard", "--port", "0", "--no-open"]
     command += ["--session", str(settings.session)]
@@ -202,7 +202,7 @@ def test_a_hung_dashboard_is_stale_too(start, settings, page):
 
 
 @needs_browser
-def test_all_is_done_by_keys(start, export, scanner, dashboard, page, settings):
+def test_keys_control_the_run(start, export, scanner, dashboard, page, settings):
     """Mark, pause, resume and end; the end asks first."""
     service = start()
     page.goto(dashboard())
@@ -238,8 +238,8 @@ def test_all_is_done_by_keys(start, export, scanner, dashboard, page, settings):
 
 
 @needs_browser
-def test_a_token_is_asked_for_and_remembered(start, dashboard, page, browser, tmp_path):
-    """With it the page is alive; without it nothing is answered."""
+def test_a_token_is_required_and_remembered(start, dashboard, page, browser, tmp_path):
+    """With the token the page works; without it requests are refused."""
     service = start()
     token = tmp_path / "token"
     token.write_text("a-token-of-enough-letters", encoding="utf-8")
@@ -264,8 +264,8 @@ def test_a_token_is_asked_for_and_remembered(start, dashboard, page, browser, tm
 
 @needs_browser
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot halt a process")
-def test_a_hung_browser_holds_up_nothing(start, export, scanner, dashboard, page):
-    """All of its processes are halted; volumes are decided, and it catches up when it is back."""
+def test_a_hung_browser_delays_nothing(start, export, scanner, dashboard, page):
+    """While its processes are stopped, volumes are decided; later it catches up."""
     service = start()
     page.goto(dashboard())
     export("0.dcm", scanner.mosaic(0))
@@ -319,10 +319,8 @@ def test_without_a_service_the_connection_names_the_missing_file(tmp_path, until
     assert connection.view.notes[0].kind == "refused"
 
 
-def test_a_command_to_a_service_that_is_away_is_not_carried_out_when_it_is_back(
-    start, settings, until
-):
-    """Who was told that nobody answers must not see the run end minutes later."""
+def test_a_command_to_an_absent_service_is_not_executed_later(start, settings, until):
+    """A command that got no answer must not end the run minutes later."""
     service = start()
     with ServiceConnection(ServiceAddress(settings.session, "", "")) as connection:
         until(lambda: connection.view.status is not None)
@@ -341,7 +339,7 @@ def test_a_command_to_a_service_that_is_away_is_not_carried_out_when_it_is_back(
 
 
 def test_an_unexpected_error_of_the_connection_is_shown(tmp_path, caplog, until):
-    """An error that nobody foresaw is shown, not swallowed."""
+    """An unexpected error is shown."""
     (tmp_path / "endpoints.json").write_text("[]", encoding="utf-8")
     with ServiceConnection(ServiceAddress(tmp_path, "", "")) as connection:
         until(lambda: connection.view.dead)
@@ -349,8 +347,8 @@ def test_an_unexpected_error_of_the_connection_is_shown(tmp_path, caplog, until)
     assert "Traceback" in caplog.text
 
 
-def test_a_taken_port_is_a_refusal(start, dashboard, settings):
-    """A second dashboard says so, and how to go on."""
+def test_a_used_port_is_refused(start, dashboard, settings):
+    """A second dashboard reports the used port and the remedy."""
     service = start()
     port = dashboard().rpartition(":")[2].strip("/")
     command = [sys.executable, "-m", "rtdecode", "dashboard", "--port", port, "--no-open"]

@@ -1,4 +1,4 @@
-"""Decisions that come too late, and the backlog after a stall."""
+"""Late decisions, and the backlog after a stall."""
 
 import threading
 
@@ -53,7 +53,7 @@ def run(tmp_path, stand_in, scanner):
         (outcome,) = published
         with Journal(folder) as journal:
             (read,) = journal.outcomes()
-        # As messages: the stand-in's first temporal signal-to-noise ratio is no number.
+        # Compare messages, because the first temporal signal-to-noise ratio is NaN.
         assert to_message(recorded) == to_message(read) == to_message(outcome)
         assert late == outcome.outcome.late
         return outcome.outcome
@@ -62,26 +62,26 @@ def run(tmp_path, stand_in, scanner):
 
 
 def test_a_decision_is_late_after_one_repetition_time(run):
-    """The stand-in's is 1.5 s; the record says the same as the message, also later."""
+    """The decoder's repetition time is 1.5 s; record and message agree, also later."""
     assert not run(1.5).late
     assert run(1.501).late
     assert deterministic(run(1.25)) == deterministic(run(1.75))
 
 
-def test_the_deadline_may_be_another(run):
-    """As the operator chose."""
+def test_the_deadline_can_be_set(run):
+    """The setting of the operator is used."""
     assert run(0.3, deadline_s=0.2).late
     assert not run(3.0, deadline_s=4.0).late
 
 
-def test_what_outlived_a_service_is_late(run):
-    """What is decided from the log has waited for a restart, whatever the clock says since."""
+def test_a_volume_decided_after_a_restart_is_late(run):
+    """A volume decided from the log waited for a restart, whatever its clock says."""
     assert run(0.1, journalled_ns=0).late
 
 
 @pytest.fixture
 def burst(start, make_scanner, stand_in):
-    """Return a function that decides 50 volumes: what clients get, and the summary."""
+    """Return a function that decides 50 volumes; it returns outcomes and the summary."""
 
     def serve(deadline_s, late, session, hold):
         free = threading.Event()
@@ -118,8 +118,8 @@ def burst(start, make_scanner, stand_in):
     return serve
 
 
-def test_a_backlog_is_caught_up_in_order_and_without_a_difference(burst, tmp_path):
-    """A burst of 50 volumes gives what an unhurried run gives, but for the times."""
+def test_a_backlog_is_decided_in_order_with_the_same_outcomes(burst, tmp_path):
+    """A burst of 50 volumes gives the same outcomes as a slow run, except the times."""
     unhurried, status, first = burst(3600.0, "publish", tmp_path / "unhurried", hold=False)
     assert status.late == 0
     assert not any(outcome.late for outcome in unhurried)

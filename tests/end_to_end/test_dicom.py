@@ -1,4 +1,4 @@
-"""A scanner that sends over DICOM: DCMTK's storescu, as a client that is not ours."""
+"""A scanner that sends DICOM: DCMTK's storescu, an independent client."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ from rtdecode.journal import Journal
 from rtdecode.journal.pack import Kind
 
 PROPOSE = {JPEGLosslessSV1: ["-xs"], JPEG2000Lossless: ["-xv"], JPEG2000: ["-xw"]}
-"""How storescu is told not to decompress."""
+"""Options that prevent storescu from decompressing."""
 SOURCE = "dicom://127.0.0.1:0?aet=RTDECODE&from=SCANNER"
 
 
@@ -67,8 +67,8 @@ def test_an_object_sent_again_is_a_success_and_counts_once(start, tmp_path, scan
     assert (summary.decisions, summary.objects) == (2, 2)
 
 
-def test_strangers_are_turned_away(start, tmp_path, scanner, storescu):
-    """By storescu's own account."""
+def test_unknown_senders_are_rejected(start, tmp_path, scanner, storescu):
+    """The program storescu reports the rejection."""
     (tmp_path / "0.dcm").write_bytes(scanner.mosaic(0))
     service = start(source=SOURCE)
     for names in ({"title": "STRANGER"}, {"called": "ELSEWHERE"}):
@@ -79,10 +79,10 @@ def test_strangers_are_turned_away(start, tmp_path, scanner, storescu):
 
 
 @pytest.mark.parametrize("part", ["dcm_qa", "dcm_qa_ge", "dcm_qa_philips", "dcm_qa_xa30"])
-def test_real_images_come_through_with_every_voxel(
+def test_real_images_arrive_with_every_voxel(
     start, shared_data: Path, tmp_path: Path, storescu, part: str
 ):
-    """Of every vendor: what is journalled reads as what the scanner had written."""
+    """For every vendor, the journalled image equals the image of the scanner."""
     files = [p for p in sorted((shared_data / part / "In").rglob("*")) if _is_image(p)][:5]
     assert files
     service = start(source=SOURCE, session=tmp_path / "received")
@@ -102,8 +102,8 @@ def test_real_images_come_through_with_every_voxel(
             assert (slab.affine == other.affine).all()
 
 
-def test_every_problem_of_an_address_is_told_at_the_start(start):
-    """Beside the other settings' problems."""
+def test_every_problem_of_an_address_is_reported_at_the_start(start):
+    """They are reported together with the problems of other settings."""
     with pytest.raises(ConfigError) as refused:
         start(source="dicom://0.0.0.0?aet=%5C", volumes=-1)
     assert len(refused.value.problems) == 4

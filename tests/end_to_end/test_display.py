@@ -1,4 +1,4 @@
-"""The participant's page in a real browser, beside a running service."""
+"""The participant's page in a real browser, with a running service."""
 
 import json
 import math
@@ -77,7 +77,7 @@ def page(browser: Any) -> Iterator[Any]:
 
 
 class Display:
-    """`rtdecode display` in a process of its own."""
+    """`rtdecode display` in a separate process."""
 
     def __init__(self, *arguments: object) -> None:
         self._process = subprocess.Popen(
@@ -87,7 +87,7 @@ class Display:
             text=True,
         )
         self._lines: Queue[str] = Queue()
-        self.told: list[str] = []
+        self.lines: list[str] = []
         self._reader = Thread(target=self._read)
         self._reader.start()
         self.url = re.sub(r".* is ", "", self.next_line())
@@ -98,24 +98,24 @@ class Display:
             self._lines.put(line.strip())
 
     def next_line(self) -> str:
-        """Return the next thing it tells the operator."""
-        self.told.append(self._lines.get(timeout=30))
-        return self.told[-1]
+        """Return the next line that the operator sees."""
+        self.lines.append(self._lines.get(timeout=30))
+        return self.lines[-1]
 
     def signal(self, number: int) -> None:
         """Send a signal."""
         self._process.send_signal(number)
 
     def end(self) -> list[str]:
-        """End it as Ctrl-C does, and return all it has said."""
+        """End it as Ctrl-C does, and return all lines."""
         self.signal(signal.SIGINT)
         assert self._process.wait(30) == 0
         self._reader.join()
-        self.told += [self._lines.get() for _ in range(self._lines.qsize())]
-        return self.told
+        self.lines += [self._lines.get() for _ in range(self._lines.qsize())]
+        return self.lines
 
     def kill(self) -> None:
-        """Leave nothing behind."""
+        """Kill the process if it still runs."""
         self._process.kill()
         self._process.wait()
         self._reader.join()
@@ -134,7 +134,7 @@ def displaying(*arguments: object, port: int = 0) -> Iterator[Display]:
 
 
 def shows(page: Any, what: str, sequence: int | None = None) -> dict[str, str]:
-    """Wait until the page shows something, and return what it says of it."""
+    """Wait until the page shows something, and return its attributes."""
     wanted = f"document.body.dataset.show === '{what}'"
     if sequence is not None:
         wanted += f" && document.body.dataset.sequence === '{sequence}'"
@@ -143,12 +143,12 @@ def shows(page: Any, what: str, sequence: int | None = None) -> dict[str, str]:
 
 
 def outcomes_of(session: Path) -> Sequence[Any]:
-    """Return what the journal has of the only run."""
+    """Return the outcomes of the only run in the journal."""
     return read_session(session).runs[0].outcomes
 
 
 def levels_of(session: Path) -> dict[int, float]:
-    """Return each decision's level by its sequence number, worked out from the journal."""
+    """Return each decision's level by sequence number, computed from the journal."""
     run = read_session(session).runs[0]
     smooth, before_s, levels = None, 0.0, {}
     for sequence, outcome in enumerate(run.outcomes, start=run.first):
@@ -175,7 +175,7 @@ def protocol(tmp_path: Path) -> Callable[..., Path]:
 
 
 def painted(session: Path) -> list[DisplayLine]:
-    """Return what a session's record says was seen."""
+    """Return the painted lines of a session's record."""
     return [line for line in read_displayed(session) if line.painted_unix_s is not None]
 
 
@@ -199,7 +199,7 @@ def test_the_page_follows_the_protocol_and_the_journal(
             seen[index + 1] = float(shows(page, "feedback", index + 1)["level"])
         expected = levels_of(session)
         assert seen == pytest.approx({sequence: expected[sequence] for sequence in seen})
-        # What is drawn arrives where the value is.
+        # The drawn level reaches the value.
         height = 100 * abs(expected[619] - 0.5)
         page.wait_for_function(
             f"Math.abs(parseFloat(document.getElementById('fill').style.height) - {height}) < 0.01"
@@ -215,19 +215,19 @@ def test_the_page_follows_the_protocol_and_the_journal(
     assert {n: recorded[n] for n in seen} == pytest.approx(seen)
     assert all(line.painted_unix_s > line.sent_unix_s - 0.1 for line in lines)
     service.shut()
-    told = read_session(session).stimulus_events
-    assert [event.trial_type for event in told] == ["baseline", "cue", "regulate"]
+    events = read_session(session).stimulus_events
+    assert [event.trial_type for event in events] == ["baseline", "cue", "regulate"]
     assert all(
         at_s <= event.onset_s < at_s + 300
         and event.onset_s + event.duration_s == pytest.approx(end_s)
-        for event, (at_s, end_s) in zip(told, ((0, 300), (600, 900), (900, 3900)), strict=True)
+        for event, (at_s, end_s) in zip(events, ((0, 300), (600, 900), (900, 3900)), strict=True)
     )
 
 
-def test_without_news_the_page_turns_neutral_and_recovers(
+def test_without_outcomes_the_page_shows_fixation_and_recovers(
     start, export, scanner, settings, protocol, page
 ):
-    """The service dies: fixation, told to the operator and not to the participant."""
+    """After a kill of the service the page shows fixation; only the operator gets a message."""
     service = start()
     where = {"outcomes": service.endpoints.outcomes, "control": service.endpoints.control}
     text = ALWAYS.replace("1000", "3")
@@ -248,8 +248,8 @@ def test_without_news_the_page_turns_neutral_and_recovers(
     service.shut()
 
 
-def test_a_display_that_dies_leaves_no_old_value(start, export, scanner, settings, protocol, page):
-    """The page notices by itself."""
+def test_a_killed_display_leaves_no_old_value(start, export, scanner, settings, protocol, page):
+    """The page detects it."""
     service = start()
     with displaying("--session", settings.session, "--protocol", protocol()) as display:
         page.goto(display.url)
@@ -297,8 +297,8 @@ def test_words_and_pictures_are_those_of_the_decoded_class(
     assert list(seen.values()) == [words.get(name, name) for name in decided]
 
 
-def test_a_page_is_loaded_again_where_settings_have_changed(start, settings, protocol, page):
-    """A display is ended and started with another picture; the page that is open follows."""
+def test_the_page_reloads_after_changed_settings(start, settings, protocol, page):
+    """A display is restarted with another picture; the open page shows it."""
     service = start()
     arguments = ("--session", settings.session, "--protocol", protocol(ALWAYS))
     with displaying(*arguments) as display:
@@ -314,7 +314,7 @@ def test_a_page_is_loaded_again_where_settings_have_changed(start, settings, pro
 
 
 def test_a_display_that_hangs_leaves_no_old_value(start, export, scanner, settings, protocol, page):
-    """The page takes it off when it is too old, although nobody tells it to."""
+    """The page removes a value that is too old, without a message from the display."""
     service = start()
     text = ALWAYS.replace("1000", "3")
     with displaying("--session", settings.session, "--protocol", protocol(text)) as display:
@@ -330,7 +330,7 @@ def test_a_display_that_hangs_leaves_no_old_value(start, export, scanner, settin
 
 @pytest.fixture
 def begin(start, tmp_path):
-    """Return a function that serves a session of its own, and what puts volumes into it."""
+    """Return a function that serves another session, and returns a function to scan volumes."""
 
     def serve(name: str, scanner: Any) -> tuple[Any, Path, Callable[[int], None]]:
         source, session = tmp_path / f"{name} export", tmp_path / name
@@ -346,10 +346,10 @@ def begin(start, tmp_path):
     return serve
 
 
-def test_the_operator_cannot_tell_real_from_sham(
+def test_the_operator_cannot_distinguish_real_from_sham(
     begin, make_scanner, protocol, page, tmp_path, capfd
 ):
-    """Everything but the participant's page is the same, byte for byte; the key unseals it."""
+    """Everything except the participant's page is equal byte by byte; the key decrypts it."""
     service, recorded, scan = begin("recorded", make_scanner(seed=8))
     for index in range(60):
         scan(index)
@@ -363,7 +363,7 @@ def test_the_operator_cannot_tell_real_from_sham(
     codes = {read_key(key).arms[arm]: code for code, arm in rows}
     assert codes.keys() == {"real", "yoked"}
     text = ALWAYS + '[sham]\ntable = "table.tsv"\nkey = "table.key.json"\n'
-    told, levels, sizes, public = {}, {}, {}, {}
+    printed, levels, sizes, public = {}, {}, {}, {}
     for arm, code in codes.items():
         service, session, scan = begin(code, make_scanner(seed=7))
         options = ("--protocol", protocol(text), "--code", code, "--recorded", recorded)
@@ -373,7 +373,7 @@ def test_the_operator_cannot_tell_real_from_sham(
                 scan(index)
                 levels[arm] = shows(page, "feedback", index + 1)["level"]
             page.goto("about:blank")
-            told[arm] = [re.sub(r":\d+/", "", line) for line in display.end()]
+            printed[arm] = [re.sub(r":\d+/", "", line) for line in display.end()]
         service.shut()
         lines = list(read_displayed(session))
         assert {line.shown for line in lines} == {None}
@@ -388,7 +388,7 @@ def test_the_operator_cannot_tell_real_from_sham(
         assert f"feedback was {arm};" in capfd.readouterr().out
         seen = [json.loads(line) for line in shown.read_text().splitlines()]
         assert str(seen[-1]["shown"]["level"]) == levels[arm]
-    assert told["real"] == told["yoked"]
+    assert printed["real"] == printed["yoked"]
     assert sizes["real"] == sizes["yoked"]
     assert public["real"] == public["yoked"]
     assert levels["real"] != levels["yoked"]

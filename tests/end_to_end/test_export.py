@@ -1,4 +1,4 @@
-"""A session that is exported names nobody and replays to the same outcomes."""
+"""An exported session contains no names and replays to the same outcomes."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from rtdecode.wire import IngestHeader, IngestReply, decode, encode
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Return what every file of a folder is."""
+    """Return the type of every file in a folder."""
     return {
         p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in folder.rglob("*")
@@ -53,10 +53,10 @@ def recorded(start, scanner, make_scanner, canaries):
     return service.finish()
 
 
-def test_a_copy_names_nobody_and_replays_alike(
+def test_a_copy_has_no_names_and_replays_to_the_same_outcomes(
     recorded, settings, stand_in, canaries, tmp_path, caplog
 ):
-    """All identifiers are gone from every file of it; the outcomes are the same to the bit."""
+    """No file of the copy has an identifier; the outcomes are the same to the bit."""
     assert (recorded.decisions, recorded.skipped) == (5, 1)
     before = contents(settings.session)
     log = settings.session / "objects.pack"
@@ -77,8 +77,8 @@ def test_a_copy_names_nobody_and_replays_alike(
     assert canaries.found(caplog.text.encode()) == []
 
 
-def test_a_copy_is_a_session_of_its_own(recorded, settings, tmp_path):
-    """Its record holds the outcomes, its log the order of things, under another session's name."""
+def test_a_copy_is_a_complete_session(recorded, settings, tmp_path):
+    """It has the outcomes and the order of the log, under another session's name."""
     export_session(settings.session, tmp_path / "shared")
     assert read_session(tmp_path / "shared").runs[0].notices == []
     with Journal(settings.session) as one, Journal(tmp_path / "shared") as other:
@@ -101,8 +101,8 @@ def test_a_copy_is_a_session_of_its_own(recorded, settings, tmp_path):
     assert not {"bundle", "keys", "outcomes", "control"} & set(after.servings[0].settings)
 
 
-def test_what_cannot_be_exported_leaves_nothing(recorded, settings, tmp_path, monkeypatch):
-    """Neither half a copy nor a folder that was there before."""
+def test_a_failed_export_leaves_nothing(recorded, settings, tmp_path, monkeypatch):
+    """It leaves no partial copy, and no earlier folder is changed."""
     assert recorded.exit_code == 0
     with pytest.raises(ConfigError, match="no recorded session"):
         export_session(tmp_path, tmp_path / "out")
@@ -112,7 +112,7 @@ def test_what_cannot_be_exported_leaves_nothing(recorded, settings, tmp_path, mo
         export_session(settings.session, settings.session / "shared")
     with Journal(settings.session), pytest.raises(ConfigError, match="in use"):
         export_session(settings.session, tmp_path / "out")
-    # A de-identifier that changes what is decoded must never get its way.
+    # A copy that would change a volume must never be exported.
     monkeypatch.setattr("rtdecode.export.deidentify._same", lambda *_: False)
     with pytest.raises(RunError, match="nothing is exported"):
         export_session(settings.session, tmp_path / "out")
@@ -121,8 +121,8 @@ def test_what_cannot_be_exported_leaves_nothing(recorded, settings, tmp_path, mo
     assert Deidentifier(b"1").uid("1.2.3") != Deidentifier(b"2").uid("1.2.3")
 
 
-def test_the_command_exports_only_what_names_nobody(recorded, settings, tmp_path, capsys):
-    """Without --deidentify it refuses and says what to do instead."""
+def test_the_command_exports_only_deidentified_copies(recorded, settings, tmp_path, capsys):
+    """Without --deidentify it refuses and gives the remedy."""
     assert recorded.exit_code == 0
     arguments = ["export", str(settings.session), "--out", str(tmp_path / "shared")]
     for wrong in (
@@ -138,10 +138,10 @@ def test_the_command_exports_only_what_names_nobody(recorded, settings, tmp_path
     assert json.loads(capsys.readouterr().out)["objects"] == 21
 
 
-def test_runs_that_follow_one_another_are_copied_as_they_were(
+def test_consecutive_runs_are_copied_unchanged(
     start, export, scanner, make_scanner, settings, stand_in, canaries, tmp_path
 ):
-    """What begins, ends and pauses runs is in the copy, under its own numbers and UIDs."""
+    """Starts, ends and pauses of runs are in the copy, with its own numbers and UIDs."""
     service, again = start(), make_scanner(series=6, seed=9)
     foreign = canaries.identify(make_scanner(series=7, seed=3).mosaic(0), 7)
 
@@ -183,7 +183,7 @@ def test_runs_that_follow_one_another_are_copied_as_they_were(
 def test_a_series_that_does_not_match_the_bundle_is_not_exported(
     start, export, scanner, make_scanner, settings, stand_in, tmp_path
 ):
-    """Though it came first, and fits all that is known without the bundle."""
+    """It arrived first and fits everything that is known without the bundle."""
 
     class Fitting(stand_in):
         protocol = ScanProtocol((8, 8, 4), (3.0, 3.0, 3.0), 1.5)
@@ -210,7 +210,7 @@ def test_a_series_that_does_not_match_the_bundle_is_not_exported(
 def test_raw_volumes_are_exported_without_their_series_name(
     start, settings, stand_in, canaries, tmp_path
 ):
-    """It is the sender's choice, and may be a person's."""
+    """The sender chooses this name, which may be a person's name."""
     service = start(source="zmq:", volumes=3)
     voxels = np.arange(3 * 8 * 8 * 4, dtype="<u2").reshape(3, 8, 8, 4)
     affine = tuple(tuple(row) for row in np.diag([3.0, 3.0, 3.0, 1.0]).tolist())

@@ -1,4 +1,4 @@
-"""What stops a run, and what is left of it."""
+"""Faults that stop a run, and the run afterwards."""
 
 import shutil
 from dataclasses import replace
@@ -10,8 +10,8 @@ from rtdecode.service import serve
 from rtdecode.types import Decision
 
 
-def test_a_fault_is_published_and_the_run_can_go_on_later(start, export, scanner, stand_in):
-    """The client hears why; nothing recorded is lost; a mended service finishes the run."""
+def test_a_fault_is_published_and_the_run_can_continue_later(start, export, scanner, stand_in):
+    """The client gets the reason, nothing is lost, and a repaired service finishes the run."""
 
     class Failing(stand_in):
         def step(self, item):
@@ -23,18 +23,18 @@ def test_a_fault_is_published_and_the_run_can_go_on_later(start, export, scanner
     with service.outcomes() as outcomes:
         for index in range(4):
             export(f"{index}.dcm", scanner.mosaic(index))
-        # What came before the fault is heard of first, however late the client connects.
+        # A late client gets the outcomes before the fault first.
         assert [next(outcomes).index for _ in range(2)] == [0, 1]
         with pytest.raises(RunError, match="fell off the bus"):
             next(outcomes)
     summary = service.finish()
     assert (summary.exit_code, summary.state, summary.decisions) == (1, "faulted", 2)
-    mended = start(volumes=4).finish()
-    assert (mended.exit_code, mended.decisions) == (0, 4)
+    repaired = start(volumes=4).finish()
+    assert (repaired.exit_code, repaired.decisions) == (0, 4)
 
 
-def test_an_error_nobody_thought_of_is_a_fault_too(start, export, scanner, stand_in):
-    """A bug in the decoder ends the run with its name, not with a silent thread."""
+def test_an_unexpected_error_is_a_fault(start, export, scanner, stand_in):
+    """A bug in the decoder ends the run and is named; no thread stops silently."""
 
     class Buggy(stand_in):
         def step(self, item):
@@ -47,8 +47,8 @@ def test_an_error_nobody_thought_of_is_a_fault_too(start, export, scanner, stand
     assert "TypeError" in summary.fault
 
 
-def test_a_source_that_dies_is_a_fault(start, monkeypatch):
-    """An exception in the source's thread reaches the main one."""
+def test_an_error_in_the_source_is_a_fault(start, monkeypatch):
+    """An exception in the source's thread reaches the main thread."""
     monkeypatch.setattr("watchfiles.watch", lambda *_, **__: 1 / 0)
     summary = start().finish()
     assert summary.exit_code == 1

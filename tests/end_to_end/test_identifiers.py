@@ -13,18 +13,18 @@ from rtdecode.player import IngestSink
 
 
 def written(session: Path) -> dict[str, bytes]:
-    """Return everything in a session's folder but the pack."""
+    """Return every file in a session's folder except the pack."""
     return {p.name: p.read_bytes() for p in session.rglob("*") if p.is_file() and p.name != PACK}
 
 
 @pytest.fixture
 def identified(scanner, canaries):
-    """Return a function that gives a volume as a scanner that names its participant writes it."""
+    """Return a function that gives a volume with identifiers of the participant."""
     return lambda index: canaries.identify(scanner.mosaic(index))
 
 
 def test_the_canaries_are_in_the_objects(identified, canaries):
-    """The test below looks for something that is there."""
+    """The test below searches for identifiers that the objects contain."""
     content = identified(0)
     assert canaries.found(content) == list(canaries.TELLTALES)
     ds = dcmread(BytesIO(content))
@@ -35,7 +35,7 @@ def test_the_canaries_are_in_the_objects(identified, canaries):
 def test_no_identifier_leaves_the_pack(
     start, export, identified, make_scanner, settings, caplog, capfd, canaries
 ):
-    """Not into logs, messages, the record, checkpoints or endpoints, whatever comes."""
+    """Logs, messages, record, checkpoints and endpoints have none, whatever arrives."""
     found, name, born = canaries.found, canaries.NAME, canaries.BORN
     caplog.set_level(logging.INFO)
     service = start(volumes=8, patience_s=0.3, file_patience_s=0.05)
@@ -69,8 +69,8 @@ def test_no_identifier_leaves_the_pack(
     assert {name: found(content) for name, content in files.items() if found(content)} == {}
 
 
-def test_a_fault_tells_no_file_name(start, export, identified, caplog, monkeypatch, canaries):
-    """The system's errors name files; what is published of them does not."""
+def test_a_fault_has_no_file_name(start, export, identified, caplog, monkeypatch, canaries):
+    """The system's errors name files; the published errors do not."""
     found, name = canaries.found, canaries.NAME
     service = start()
 
@@ -88,7 +88,7 @@ def test_a_fault_tells_no_file_name(start, export, identified, caplog, monkeypat
     assert found(caplog.text.encode()) == []
 
 
-def test_the_source_folders_name_is_not_told(start, tmp_path, identified, caplog, canaries):
+def test_the_source_folders_name_is_not_reported(start, tmp_path, identified, caplog, canaries):
     """Scanners name folders after participants, too."""
     caplog.set_level(logging.INFO, "rtdecode")
     (tmp_path / canaries.NAME).mkdir()
@@ -100,7 +100,7 @@ def test_the_source_folders_name_is_not_told(start, tmp_path, identified, caplog
 
 
 def test_names_from_dicom_are_never_paths(start, scanner, settings, tmp_path):
-    """A name or a value that climbs out of a folder is kept as text and leads nowhere."""
+    """A name or a value with a path is stored as text and never opened."""
     service = start(source="zmq:", volumes=2)
     before = set(tmp_path.rglob("*"))
     ds = dcmread(BytesIO(scanner.mosaic(1)))

@@ -59,7 +59,7 @@ class Client:
 
 @pytest.fixture
 def connect() -> Iterator[type[Client]]:
-    """Return a function that connects a client, closed after the test."""
+    """Return a function that connects a client and closes it after the test."""
     opened: list[Client] = []
 
     def begin(where: tuple[str, int]) -> Client:
@@ -118,7 +118,7 @@ def test_no_line_is_lost_or_repeated_when_the_service_is_started_again(
 
 
 class Stub:
-    """A service's sockets with outcomes as large as wanted."""
+    """A service's sockets with outcomes of any size."""
 
     def __init__(self, folder: Path, sockets: Sockets) -> None:
         self.sockets = sockets
@@ -135,7 +135,7 @@ class Stub:
         self.sockets.publish(self._published[-1])
 
     def answer(self) -> None:
-        """Answer what has been asked."""
+        """Answer the requests that have arrived."""
         self.sockets.answer(self._handle)
 
     def _handle(self, request: Request) -> Reply:
@@ -162,7 +162,7 @@ class Stub:
 def test_a_client_that_never_reads_is_dropped_and_the_others_get_everything(
     adapt, tmp_path, connect, monkeypatch, caplog
 ):
-    """What waits for one client is bounded, and nobody waits for it."""
+    """The queue of one client is bounded, and no other client waits for it."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(json_lines, "PATIENCE_S", 0.2)
     with zmq.Context() as context, Sockets(context, ANY_ENDPOINT, ANY_ENDPOINT) as sockets:
@@ -193,10 +193,10 @@ def test_a_client_that_never_reads_is_dropped_and_the_others_get_everything(
         assert got < len(came)
 
 
-def test_thousands_of_clients_that_talk_nonsense_and_leave_take_no_place(
+def test_thousands_of_invalid_clients_leave_room_for_others(
     adapt, start, export, scanner, settings, connect
 ):
-    """Garbage is ignored; who has gone, politely or not, makes room, before anything is sent."""
+    """Garbage is ignored; disconnected clients make room before anything is sent."""
     service = start()
     where = adapt(run, settings.session, ANY)
     break_off = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -215,8 +215,8 @@ def test_thousands_of_clients_that_talk_nonsense_and_leave_take_no_place(
     service.shut()
 
 
-def test_more_clients_than_it_serves_are_turned_away(adapt, start, settings, connect, monkeypatch):
-    """Memory is bounded; the others stay."""
+def test_clients_above_the_limit_are_rejected(adapt, start, settings, connect, monkeypatch):
+    """Memory is bounded; connected clients stay."""
     monkeypatch.setattr("rtdecode.adapters.server.MAX_CLIENTS", 3)
     service = start()
     where = adapt(run, settings.session, ANY)
@@ -229,14 +229,14 @@ def test_more_clients_than_it_serves_are_turned_away(adapt, start, settings, con
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
 def test_ctrl_c_ends_the_command_cleanly(start, export, scanner, settings, connect):
-    """As an operator starts and ends it, with a client connected."""
+    """An operator starts and ends the command while a client is connected."""
     service = start()
     command = [sys.executable, "-m", "rtdecode", "adapt", "json-lines", "--listen", "127.0.0.1:0"]
     command += ["--session", str(settings.session)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as adapter:
-        told = adapter.stderr.readline()
-        address = parse_address(told.split(" on ")[1].split(";")[0])
+        line = adapter.stderr.readline()
+        address = parse_address(line.split(" on ")[1].split(";")[0])
         export("0.dcm", scanner.mosaic(0))
         client = connect((address.host, address.port))
         assert client.line()["sequence"] == 1
@@ -252,18 +252,18 @@ def test_ctrl_c_ends_the_command_cleanly(start, export, scanner, settings, conne
     [
         ("127.0.0.1:5556", "127.0.0.1", 5556, False),
         ("localhost:1", "127.0.0.1", 1, False),
-        ("*:*", "0.0.0.0", 0, True),  # noqa: S104  that it is told apart is what is tested
+        ("*:*", "0.0.0.0", 0, True),  # noqa: S104  the test needs an exposed address
         ("192.168.2.1:80", "192.168.2.1", 80, True),
     ],
 )
-def test_addresses_are_read(text, host, port, exposed):
-    """Loopback is told apart from what others can reach."""
+def test_addresses_are_parsed(text, host, port, exposed):
+    """Loopback is distinguished from addresses that others can reach."""
     address = parse_address(text)
     assert (address.host, address.port, address.exposed) == (host, port, exposed)
 
 
 @pytest.mark.parametrize("text", ["", "5556", "host:1", "127.0.0.1:", "1.2.3.4:65536", ":1", "1:²"])
-def test_addresses_that_are_none_are_refused(text):
-    """With an example of one."""
+def test_invalid_addresses_are_refused(text):
+    """The error has an example of a valid address."""
     with pytest.raises(ConfigError, match="such as"):
         parse_address(text)

@@ -1,4 +1,4 @@
-"""Other computers: who is allowed is served, who is not gets nothing and slows nobody."""
+"""Other computers: allowed clients are served; others get nothing and delay nobody."""
 
 import hashlib
 import socket as sockets
@@ -31,7 +31,7 @@ def service_folder(tmp_path) -> Path:
 
 @pytest.fixture
 def make_client(tmp_path, service_folder):
-    """Return a function that makes a client's keys, and has them allowed if asked to."""
+    """Return a function that makes a client's keys, and allows them on request."""
 
     def make(name: str, *, allowed: bool) -> Path:
         public = new_client(tmp_path / name, name)
@@ -44,14 +44,14 @@ def make_client(tmp_path, service_folder):
 
 
 @pytest.fixture
-def friend(make_client) -> Path:
+def allowed_keys(make_client) -> Path:
     """Return the keys of a client that is allowed."""
     return make_client("friend", allowed=True)
 
 
 @pytest.fixture
-def stranger(make_client) -> Path:
-    """Return the keys of a client that is not."""
+def unknown_keys(make_client) -> Path:
+    """Return the keys of a client that is not allowed."""
     return make_client("stranger", allowed=False)
 
 
@@ -60,10 +60,10 @@ def here(endpoint: str) -> str:
     return reachable(endpoint)
 
 
-def test_a_friend_is_served_and_strangers_get_nothing(
-    start, scanner, service_folder, friend, stranger
+def test_allowed_clients_are_served_and_others_get_nothing(
+    start, scanner, service_folder, allowed_keys, unknown_keys
 ):
-    """A whole run past a plain client, one with unknown keys and one that never says anything."""
+    """A run with one allowed client, one without keys, one with unknown keys and a silent one."""
     service = start(keys=service_folder, volumes=4, **OPEN)
     outcomes, control, ingest = (
         here(e)
@@ -74,39 +74,39 @@ def test_a_friend_is_served_and_strangers_get_nothing(
         )
     )
     with ExitStack() as opened:
-        uninvited = [
+        excluded = [
             opened.enter_context(Outcomes(outcomes, control, 20.0, keys))
-            for keys in (None, stranger)
+            for keys in (None, unknown_keys)
         ]
         port = int(control.rpartition(":")[2])
-        mute = opened.enter_context(sockets.create_connection(("127.0.0.1", port)))
-        mute.sendall(b"GET / HTTP/1.1\r\n\r\n" * 1000)
-        friendly = opened.enter_context(Outcomes(outcomes, control, 20.0, friend))
-        sink = opened.enter_context(IngestSink(ingest, friend))
+        silent = opened.enter_context(sockets.create_connection(("127.0.0.1", port)))
+        silent.sendall(b"GET / HTTP/1.1\r\n\r\n" * 1000)
+        allowed = opened.enter_context(Outcomes(outcomes, control, 20.0, allowed_keys))
+        sink = opened.enter_context(IngestSink(ingest, allowed_keys))
         for index in range(4):
             sink.put(f"{index}.dcm", scanner.mosaic(index))
         sink.flush()
-        assert [o.index for o in friendly] == [0, 1, 2, 3]
-        for client in uninvited:
+        assert [o.index for o in allowed] == [0, 1, 2, 3]
+        for client in excluded:
             assert client.poll(0.2) is None
             assert client.status is None
-        for keys in (None, stranger):
+        for keys in (None, unknown_keys):
             with (
-                Control(control, timeout_s=0.2, keys=keys) as asked,
+                Control(control, timeout_s=0.2, keys=keys) as client_control,
                 pytest.raises(ConfigError, match="no service answers"),
             ):
-                asked.shutdown()
-        with Control(control, timeout_s=20.0, keys=friend) as asked:
-            assert (asked.status().state, asked.status().objects) == ("ended", 4)
+                client_control.shutdown()
+        with Control(control, timeout_s=20.0, keys=allowed_keys) as client_control:
+            assert (client_control.status().state, client_control.status().objects) == ("ended", 4)
     service.stop.set()
     summary = service.thread.result(timeout=60)
     assert (summary.decisions, summary.exit_code) == (4, 0)
 
 
-def test_a_strangers_objects_are_never_taken(
-    start, scanner, service_folder, friend, stranger, until
+def test_objects_of_unknown_clients_are_not_journalled(
+    start, scanner, service_folder, allowed_keys, unknown_keys, until
 ):
-    """What a client without a key that is allowed pushes does not reach the journal."""
+    """Objects from a client without an allowed key do not reach the journal."""
     service = start(keys=service_folder, volumes=1, **OPEN)
     ingest, control = here(service.endpoints.ingest), here(service.endpoints.control)
     content = scanner.mosaic(0)
@@ -115,23 +115,23 @@ def test_a_strangers_objects_are_never_taken(
         plain.setsockopt(zmq.LINGER, 0)
         plain.connect(ingest)
         plain.send_multipart([encode(header), content])
-        with IngestSink(ingest, stranger) as sink:
+        with IngestSink(ingest, unknown_keys) as sink:
             sink.put("b", content)
-            with Control(control, timeout_s=20.0, keys=friend) as asked:
-                assert asked.status().objects == 0
+            with Control(control, timeout_s=20.0, keys=allowed_keys) as client_control:
+                assert client_control.status().objects == 0
             assert not plain.poll(200)
-    with IngestSink(ingest, friend) as sink:
+    with IngestSink(ingest, allowed_keys) as sink:
         sink.put("c", content)
         sink.flush()
-    with Control(control, timeout_s=20.0, keys=friend) as asked:
-        until(lambda: asked.status().state != "running")
-        assert asked.status().objects == 1
+    with Control(control, timeout_s=20.0, keys=allowed_keys) as client_control:
+        until(lambda: client_control.status().state != "running")
+        assert client_control.status().objects == 1
     service.stop.set()
     assert service.thread.result(timeout=60).decisions == 1
 
 
-def test_a_sender_without_keys_is_told_that_nobody_answers(
-    start, scanner, service_folder, friend, monkeypatch
+def test_a_sender_without_keys_ends_with_an_error(
+    start, scanner, service_folder, allowed_keys, monkeypatch
 ):
     """The player ends with an error instead of waiting for ever."""
     monkeypatch.setattr(sinks, "SILENCE_S", 0.3)
@@ -141,23 +141,23 @@ def test_a_sender_without_keys_is_told_that_nobody_answers(
         with pytest.raises(RunError, match="no service answers"):
             sink.flush()
     assert service.shut().objects == 0
-    assert friend.is_dir()
+    assert allowed_keys.is_dir()
 
 
-def test_a_sender_that_was_shut_out_gets_in_once_it_is_allowed(
-    start, scanner, service_folder, friend, stranger, monkeypatch
+def test_a_forwarder_connects_once_it_is_allowed(
+    start, scanner, service_folder, allowed_keys, unknown_keys, monkeypatch
 ):
-    """It goes on knocking, so that what it forwards is not lost to a forgotten key."""
+    """It continues to try, so a forgotten key loses no files."""
     monkeypatch.setattr(sinks, "SILENCE_S", 0.3)
-    assert friend.is_dir()
+    assert allowed_keys.is_dir()
     service = start(keys=service_folder, **OPEN)
     ingest = service.endpoints.ingest
-    with IngestSink(here(ingest), stranger) as sink:
+    with IngestSink(here(ingest), unknown_keys) as sink:
         sink.put("0.dcm", scanner.mosaic(0))
         with pytest.raises(NoAnswerError):
             sink.flush()
         assert service.shut().objects == 0
-        allow(service_folder, stranger / "stranger.key")
+        allow(service_folder, unknown_keys / "stranger.key")
         again = start(keys=service_folder, **{**OPEN, "ingest": ingest})
         for _ in range(50):
             with suppress(NoAnswerError):
@@ -167,18 +167,20 @@ def test_a_sender_that_was_shut_out_gets_in_once_it_is_allowed(
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_an_adapter_shows_its_keys(
-    start, adapt, scanner, service_folder, friend, settings, allowed, until
+def test_an_adapter_uses_its_keys(
+    start, adapt, scanner, service_folder, allowed_keys, settings, allowed, until
 ):
-    """With them a client of its gets the run; without, it is not told a thing."""
+    """With keys the adapter's client gets the run; without keys it gets nothing."""
     service = start(keys=service_folder, **OPEN)
-    keys = friend if allowed else None
+    keys = allowed_keys if allowed else None
     where = adapt(partial(json_lines.run, keys=keys), settings.session, Address("127.0.0.1", 0))
-    with IngestSink(here(service.endpoints.ingest), friend) as sink:
+    with IngestSink(here(service.endpoints.ingest), allowed_keys) as sink:
         sink.put("0.dcm", scanner.mosaic(0))
         sink.flush()
-    with Control(here(service.endpoints.control), timeout_s=20.0, keys=friend) as asked:
-        until(lambda: asked.status().sequence >= 1)
+    with Control(
+        here(service.endpoints.control), timeout_s=20.0, keys=allowed_keys
+    ) as client_control:
+        until(lambda: client_control.status().sequence >= 1)
     with sockets.create_connection(where, timeout=20) as client:
         client.settimeout(20 if allowed else 0.5)
         if allowed:
@@ -188,23 +190,23 @@ def test_an_adapter_shows_its_keys(
                 client.recv(1)
 
 
-def test_nobody_gets_in_while_no_doorkeeper_is_at_work(service_folder, friend):
-    """Without an answer to who is allowed, the door stays shut, also for friends."""
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as door:
-        door.setsockopt(zmq.LINGER, 0)
-        lock(door, service_keys(service_folder))
-        door.bind("tcp://127.0.0.1:*")
-        endpoint = door.getsockopt_string(zmq.LAST_ENDPOINT)
+def test_no_client_connects_without_authentication(service_folder, allowed_keys):
+    """Without the authentication thread no client can connect, also none that is allowed."""
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        lock(socket, service_keys(service_folder))
+        socket.bind("tcp://127.0.0.1:*")
+        endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
         with (
-            Control(endpoint, timeout_s=0.3, keys=friend) as asked,
+            Control(endpoint, timeout_s=0.3, keys=allowed_keys) as client_control,
             pytest.raises(ConfigError, match="friend is allowed"),
         ):
-            asked.status()
-        assert not door.poll(0)
+            client_control.status()
+        assert not socket.poll(0)
 
 
 def test_addresses_need_keys_and_keys_need_clients(start, tmp_path, service_folder):
-    """Every reason not to start is told, and none of them starts anything."""
+    """Every error is reported, and no service starts."""
     with pytest.raises(ConfigError, match="rtdecode keys new"):
         start(outcomes=EVERYWHERE)
     with pytest.raises(ConfigError, match="names no client"):
@@ -214,8 +216,8 @@ def test_addresses_need_keys_and_keys_need_clients(start, tmp_path, service_fold
     assert not (tmp_path / "session").exists()
 
 
-def test_loopback_is_plain_unless_keys_are_given(start, service_folder, friend):
-    """With keys even this computer's own clients show theirs."""
+def test_loopback_needs_no_keys_unless_they_are_given(start, service_folder, allowed_keys):
+    """With keys, clients on this computer need keys too."""
     service = start(keys=service_folder, volumes=1)
     control = service.endpoints.control
     with (
@@ -223,20 +225,20 @@ def test_loopback_is_plain_unless_keys_are_given(start, service_folder, friend):
         pytest.raises(ConfigError, match="--keys if"),
     ):
         plain.status()
-    with Control(control, timeout_s=20.0, keys=friend) as asked:
-        assert asked.status().state == "ready"
+    with Control(control, timeout_s=20.0, keys=allowed_keys) as client_control:
+        assert client_control.status().state == "ready"
     assert service.shut().exit_code == 0
 
 
-def test_the_monitor_takes_keys(start, scanner, service_folder, friend, settings, capsys):
-    """`monitor --session --keys` follows a guarded service to its end."""
+def test_the_monitor_takes_keys(start, scanner, service_folder, allowed_keys, settings, capsys):
+    """`monitor --session --keys` follows a service with keys to its end."""
     service = start(keys=service_folder, volumes=2, **OPEN)
-    with IngestSink(here(service.endpoints.ingest), friend) as sink:
+    with IngestSink(here(service.endpoints.ingest), allowed_keys) as sink:
         for index in range(2):
             sink.put(f"{index}.dcm", scanner.mosaic(index))
         sink.flush()
-    told = ["--session", str(settings.session), "--keys", str(friend), "--json"]
-    assert main(["monitor", *told]) == 0
+    options = ["--session", str(settings.session), "--keys", str(allowed_keys), "--json"]
+    assert main(["monitor", *options]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
     service.stop.set()
     assert service.thread.result(timeout=60).decisions == 2

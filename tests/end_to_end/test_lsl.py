@@ -20,7 +20,7 @@ THIS_MACHINE = "[log]\nlevel = -2\n[multicast]\nResolveScope = machine\nListenAd
 
 @pytest.fixture(scope="module")
 def pylsl():
-    """Return the library, or skip where it cannot be loaded."""
+    """Return the library, or skip the test if it cannot be loaded."""
     try:
         import pylsl
     except (ImportError, RuntimeError) as error:
@@ -31,7 +31,7 @@ def pylsl():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
 def test_decisions_and_gaps_reach_an_inlet(start, export, scanner, settings, stand_in, pylsl):
-    """Another program finds both streams, their channels' names, and a sample a volume."""
+    """Another program finds both streams, their channel names, and a sample for each volume."""
     service = start(volumes=3)
     command = [sys.executable, "-m", "rtdecode", "adapt", "lsl", "--session", str(settings.session)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -47,26 +47,30 @@ def test_decisions_and_gaps_reach_an_inlet(start, export, scanner, settings, sta
         for index in (0, 2):
             export(f"{index}.dcm", scanner.mosaic(index))
         samples = [numbers.pull_sample(timeout=20)[0] for _ in range(3)]
-        told = [labels.pull_sample(timeout=20)[0][0] for _ in range(3)]
+        labels_received = [labels.pull_sample(timeout=20)[0][0] for _ in range(3)]
         with service.outcomes() as outcomes:
-            came = [o.outcome for o in outcomes]
+            outcomes_received = [o.outcome for o in outcomes]
         adapter.send_signal(signal.SIGINT)
         assert adapter.stderr.read() == ""
     assert adapter.returncode == 0
     assert described[:3] == ["volume", "usable", f"probability {stand_in.classes[0]}"]
     assert len(described) == 2 + 2 * len(stand_in.classes)
     assert [s[0] for s in samples] == [0, 1, 2]
-    assert told[1] == "skipped: gap"
+    assert labels_received[1] == "skipped: gap"
     assert all(map(math.isnan, samples[1][2:]))
     for at in (0, 2):
-        assert isinstance(came[at], Decision)
-        assert told[at] == came[at].label
-        assert samples[at][1:] == [1.0, *came[at].probabilities, *came[at].fast]
+        assert isinstance(outcomes_received[at], Decision)
+        assert labels_received[at] == outcomes_received[at].label
+        assert samples[at][1:] == [
+            1.0,
+            *outcomes_received[at].probabilities,
+            *outcomes_received[at].fast,
+        ]
     service.shut()
 
 
-def test_without_pylsl_it_says_what_to_install(tmp_path, monkeypatch):
-    """The extra is optional."""
+def test_without_pylsl_the_error_says_what_to_install(tmp_path, monkeypatch):
+    """The library is an optional dependency."""
     monkeypatch.setitem(sys.modules, "pylsl", None)
     with pytest.raises(ConfigError, match=r"rtdecode\[lsl\]"):
         run(tmp_path, Event())

@@ -1,4 +1,4 @@
-"""The monitor beside a running service."""
+"""The monitor of a running service."""
 
 import io
 import json

@@ -9,25 +9,25 @@ from rtdecode.player import FolderSink, IngestSink, play, schedule
 
 
 class PatientClock:
-    """A clock that jumps to whatever is waited for, and notes it."""
+    """A clock that jumps to the requested moment and records it."""
 
     def __init__(self) -> None:
         self.now_ns = 1_000
         self.waits_s: list[float] = []
 
     def monotonic_ns(self) -> int:
-        """Return the instant last waited for."""
+        """Return the last requested moment."""
         return self.now_ns
 
     def sleep_until(self, monotonic_ns: int) -> None:
-        """Jump there."""
+        """Jump to a moment."""
         self.now_ns = max(self.now_ns, monotonic_ns)
         self.waits_s.append((self.now_ns - 1_000) / 1e9)
 
 
 @pytest.fixture
 def recording(tmp_path: Path, scanner) -> Path:
-    """Return slices of three volumes under names that say nothing, one of them twice."""
+    """Return slices of three volumes with meaningless file names, one of them twice."""
     folder = tmp_path / "recording"
     folder.mkdir()
     slices = [(v, at) for v in range(3) for at in range(4)]
@@ -38,7 +38,7 @@ def recording(tmp_path: Path, scanner) -> Path:
     return folder
 
 
-def test_it_is_in_the_scanners_order_at_the_series_own_pace(recording):
+def test_files_are_played_in_the_scanners_order_and_pace(recording):
     """Volumes in order, slices spread over the repetition time, copies included."""
     files = schedule([recording])
     assert [f.volume for f in files] == [0] * 4 + [1] * 5 + [2] * 4
@@ -47,8 +47,8 @@ def test_it_is_in_the_scanners_order_at_the_series_own_pace(recording):
 
 
 @pytest.mark.parametrize(("speed", "end_s"), [(1, 4.5), (10, 0.45)])
-def test_it_keeps_pace_without_drift(recording, tmp_path, speed, end_s):
-    """Every file leaves at its own moment after the start, however long the last one took."""
+def test_the_pace_does_not_drift(recording, tmp_path, speed, end_s):
+    """Every file is sent at its time after the start, however long the last one took."""
     clock = PatientClock()
     report = play([recording], str(tmp_path / "export"), speed, clock)
     assert clock.waits_s == sorted(clock.waits_s)
@@ -57,7 +57,7 @@ def test_it_keeps_pace_without_drift(recording, tmp_path, speed, end_s):
     assert len(list((tmp_path / "export").iterdir())) == 13
 
 
-def test_a_file_appears_whole_or_not_at_all(tmp_path):
+def test_a_file_appears_only_when_complete(tmp_path):
     """It is written under a hidden name first, also in a subfolder."""
     with FolderSink(tmp_path / "out") as sink:
         sink.put("series/a.dcm", b"content")
@@ -67,7 +67,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
 
 @pytest.mark.parametrize("way", ["folder", "socket"])
 def test_a_played_series_is_decided(start, tmp_path, recording, way):
-    """The way in makes no difference to the outcomes."""
+    """The outcomes do not depend on the source."""
     service = start(
         source="zmq:" if way == "socket" else f"folder:{tmp_path / 'export'}", volumes=3
     )
@@ -78,8 +78,8 @@ def test_a_played_series_is_decided(start, tmp_path, recording, way):
     assert service.finish().objects == 12
 
 
-def test_what_cannot_be_played_is_refused(tmp_path, recording):
-    """Each error names what to give instead."""
+def test_invalid_recordings_are_refused(tmp_path, recording):
+    """Each error gives the remedy."""
     with pytest.raises(ConfigError, match="is not there"):
         play([tmp_path / "nowhere"], str(tmp_path / "export"))
     (tmp_path / "empty").mkdir()
@@ -89,8 +89,8 @@ def test_what_cannot_be_played_is_refused(tmp_path, recording):
         play([recording], str(tmp_path / "export"), -1)
 
 
-def test_without_a_service_it_gives_up_with_advice(monkeypatch):
-    """Objects nobody acknowledges are counted in the error."""
+def test_without_a_service_the_player_ends_with_advice(monkeypatch):
+    """The error counts the objects without acknowledgement."""
     monkeypatch.setattr("rtdecode.player.sinks.SILENCE_S", 0.05)
     with IngestSink("tcp://127.0.0.1:9") as sink:
         sink.put("a", b"content")

@@ -23,13 +23,13 @@ AFFINE = [[3.0, 0, 0, -12], [0, 3.0, 0, -12], [0, 0, 3.0, 0], [0, 0, 0, 1]]
 
 
 class Sender:
-    """Speaks as `pynealScanner_sim.py` and `Siemens_utils.py` do: hello, then wait each time."""
+    """Sends like `pynealScanner_sim.py` and `Siemens_utils.py`: hello, then wait each time."""
 
     def __init__(self, socket: zmq.Socket) -> None:
         self.socket = socket
 
     def hello(self, text: str = "hello from pyneal_scanner") -> None:
-        """Say it until it is echoed."""
+        """Send the greeting until it is echoed."""
         while True:
             self.socket.send_string(text)
             if self.socket.recv_string() == text:
@@ -85,8 +85,8 @@ def test_a_run_from_pyneals_sender_is_decided(start, voxels):
     assert service.finish().decisions == 5
 
 
-def test_gaps_repeats_and_disorder_are_put_right(start, voxels):
-    """`volIdx` numbers the volumes, whatever the order in which they come."""
+def test_gaps_repeats_and_a_wrong_order_are_corrected(start, voxels):
+    """`volIdx` numbers the volumes in any order of arrival."""
     service = start(source=SOURCE, volumes=5)
     with service.outcomes() as outcomes, sender(service.endpoints.ingest) as scanner:
         scanner.hello()
@@ -99,7 +99,7 @@ def test_gaps_repeats_and_disorder_are_put_right(start, voxels):
     assert service.finish().objects == 4
 
 
-def test_a_sender_that_is_started_again_goes_on(start, voxels):
+def test_a_restarted_sender_continues(start, voxels):
     """A second hello, on a second connection, belongs to the same run."""
     service = start(source=SOURCE, volumes=4)
     with service.outcomes() as outcomes:
@@ -113,8 +113,8 @@ def test_a_sender_that_is_started_again_goes_on(start, voxels):
     service.finish()
 
 
-def test_a_sender_that_connects_beside_another_is_served_after_it(start, voxels):
-    """ZeroMQ gives a PAIR socket one peer, and would never attach the second one."""
+def test_a_second_sender_is_served_after_the_first(start, voxels):
+    """A PAIR socket of ZeroMQ has one peer, and would never accept the second one."""
     service = start(source=SOURCE, volumes=4)
     with ExitStack() as second_open:
         with sender(service.endpoints.ingest) as first:
@@ -129,7 +129,7 @@ def test_a_sender_that_connects_beside_another_is_served_after_it(start, voxels)
 
 
 def test_the_next_run_is_another_series(start, voxels, tmp_path):
-    """Numbers that come again with other voxels are the next run's, also after a restart."""
+    """Repeated numbers with other voxels belong to the next run, also after a restart."""
     service = start(source=SOURCE)
     with sender(service.endpoints.ingest) as scanner, service.outcomes() as outcomes:
         for index in range(3):
@@ -155,28 +155,26 @@ def test_the_next_run_is_another_series(start, voxels, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_happens_on_the_way_the_outcomes_are_the_unbroken_runs(
-    start, voxels, tmp_path, seed, until
-):
-    """Lost, repeated and swapped volumes, nonsense, restarts of the sender and of the service."""
+def test_faults_during_transfer_do_not_change_the_outcomes(start, voxels, tmp_path, seed, until):
+    """Volumes are lost, repeated and swapped; sender and service restart; garbage arrives."""
     rng = np.random.default_rng(seed)
-    kept = [index for index in range(20) if index in (0, 19) or rng.random() < 0.85]
+    sent = [index for index in range(20) if index in (0, 19) or rng.random() < 0.85]
 
     def ended(service) -> str:
         with service.control() as control:
-            until(lambda: control.status().objects >= len(kept))
+            until(lambda: control.status().objects >= len(sent))
             control.end()
             until(lambda: control.status().state != "running")
         return service.shut().outcomes_sha256
 
     unbroken = start(source=SOURCE, session=tmp_path / "unbroken", patience_s=60.0)
     with sender(unbroken.endpoints.ingest) as scanner:
-        for index in kept:
+        for index in sent:
             scanner.put(index, voxels(index))
     service = start(source=SOURCE, patience_s=60.0)
     fixed = service.endpoints.ingest.replace("tcp://", "pyneal://")
     came: list[int] = []
-    order = sorted(kept, key=lambda index: index + rng.uniform(0, 3))
+    order = sorted(sent, key=lambda index: index + rng.uniform(0, 3))
     with ExitStack() as connected:
         scanner = connected.enter_context(sender(service.endpoints.ingest))
         while order:
@@ -216,8 +214,8 @@ BAD = {
 }
 
 
-def test_what_cannot_be_used_is_refused_and_its_sender_goes_on(start, voxels, caplog):
-    """A sender that waits for ever would end the session: everything gets an answer."""
+def test_unusable_volumes_are_refused_and_the_sender_continues(start, voxels, caplog):
+    """Everything gets an answer, because a sender without one would wait for ever."""
     service = start(source=SOURCE, volumes=1)
     with sender(service.endpoints.ingest) as scanner:
         scanner.hello()
@@ -240,8 +238,8 @@ def test_what_cannot_be_used_is_refused_and_its_sender_goes_on(start, voxels, ca
 
 
 @pytest.mark.parametrize("dtype", ["uint16", ">i2", ">f8", "float16", "int64", "uint8"])
-def test_every_type_of_voxel_is_decided_alike(start, voxels, dtype):
-    """Philips sends uint16; the numbers count, not how they are stored."""
+def test_all_voxel_types_give_the_same_outcomes(start, voxels, dtype):
+    """Philips sends uint16; the type of the voxels changes nothing."""
     service = start(source=SOURCE, volumes=1)
     small = np.minimum(voxels(0), 255)
     with service.outcomes() as outcomes, sender(service.endpoints.ingest) as scanner:
@@ -252,8 +250,8 @@ def test_every_type_of_voxel_is_decided_alike(start, voxels, dtype):
     assert came.label == ("rest", "left hand", "right hand", "tongue")[int(np.argmax(means))]
 
 
-def test_a_recorded_run_replays_and_a_byte_for_byte_repeat_is_said(start, voxels, tmp_path, caplog):
-    """What Pyneal sent is in the log as any object is."""
+def test_a_recorded_run_replays_and_a_repeat_is_reported(start, voxels, tmp_path, caplog):
+    """The log has Pyneal's volumes like any object."""
     service = start(source=SOURCE, volumes=3)
     with sender(service.endpoints.ingest) as scanner:
         for index in (0, 1, 1, 2):
@@ -265,10 +263,10 @@ def test_a_recorded_run_replays_and_a_byte_for_byte_repeat_is_said(start, voxels
     assert again.finish().outcomes_sha256 == digest
 
 
-def test_a_killed_service_frees_its_waiting_sender_and_loses_nothing(
+def test_after_a_kill_the_sender_continues_and_nothing_is_lost(
     start, voxels, tmp_path, stand_in_script
 ):
-    """The sender is not restarted: it waits out the crash, and the run is the unbroken one."""
+    """The sender waits during the crash, and the outcomes are those of an unbroken run."""
     unbroken = start(source=SOURCE, volumes=6)
     with sender(unbroken.endpoints.ingest) as scanner:
         for index in range(6):
@@ -292,12 +290,12 @@ def test_a_killed_service_frees_its_waiting_sender_and_loses_nothing(
                 living.stdout.readline()
                 assert scanner.socket.recv_string().startswith("received")
                 scanner.put(5, voxels(5))
-                told = json.loads(living.stdout.readline())
-    assert (told["state"], told["sha256"]) == ("ended", digest)
+                reported = json.loads(living.stdout.readline())
+    assert (reported["state"], reported["sha256"]) == ("ended", digest)
 
 
-def test_a_sender_whose_answer_died_with_a_service_is_freed(start, voxels):
-    """It would wait for ever: the next service tells it to go on, and the loss is a gap."""
+def test_a_sender_continues_after_a_lost_answer(start, voxels):
+    """The next service tells the sender to continue, and the lost volume is a gap."""
     with zmq.Context() as context, context.socket(zmq.PAIR) as died:
         port = died.bind_to_random_port("tcp://127.0.0.1")
         with sender(f"tcp://127.0.0.1:{port}") as scanner:
@@ -313,20 +311,20 @@ def test_a_sender_whose_answer_died_with_a_service_is_freed(start, voxels):
     service.finish()
 
 
-def test_a_taken_port_and_a_wrong_address_are_said(start, tmp_path):
-    """The operator learns what to do; an address beyond this machine is used, with a warning."""
+def test_a_used_port_and_a_wrong_address_are_reported(start, tmp_path):
+    """The errors give the remedy; an address of another interface is used with a warning."""
     service = start(source=SOURCE)
-    taken = service.endpoints.ingest.replace("tcp://", "pyneal://")
+    used = service.endpoints.ingest.replace("tcp://", "pyneal://")
     with pytest.raises(ConfigError, match="another program"):
-        start(session=tmp_path / "other", source=taken)
+        start(session=tmp_path / "other", source=used)
     for address in ("nowhere:1", "127.0.0.1", "127.0.0.1:99999", "::1:5"):
         with pytest.raises(ConfigError, match="HOST:PORT"):
             start(session=tmp_path / "other", source=f"pyneal://{address}")
     service.shut()
 
 
-def test_an_address_that_other_machines_reach_is_warned_of(start, caplog):
-    """Pyneal's protocol has no protection, and the log says so."""
+def test_an_address_that_other_machines_reach_gives_a_warning(start, caplog):
+    """Pyneal's protocol has no protection, and the log warns."""
     with caplog.at_level(logging.WARNING):
         start(source="pyneal://*:*").shut()
     assert "has no protection" in caplog.text
@@ -350,13 +348,13 @@ def test_an_address_that_other_machines_reach_is_warned_of(start, caplog):
         ("1e999", 2.0, None),
     ],
 )
-def test_the_unit_of_tr_is_told_by_what_a_scanner_can_do(stated, expected_s, seconds):
+def test_the_unit_of_tr_is_inferred_from_its_value(stated, expected_s, seconds):
     """Pyneal's senders disagree about the unit."""
     assert repetition_time(stated, expected_s)[0] == seconds
 
 
-def test_milliseconds_and_seconds_are_one_run(start, voxels, caplog):
-    """The unit is said in the log, once for each that a sender states."""
+def test_tr_in_milliseconds_and_in_seconds_is_one_run(start, voxels, caplog):
+    """The log has the unit, once for each value of a sender."""
     service = start(source=SOURCE, volumes=2)
     with caplog.at_level(logging.INFO), sender(service.endpoints.ingest) as scanner:
         scanner.put(0, voxels(0), TR="1500")
@@ -365,8 +363,8 @@ def test_milliseconds_and_seconds_are_one_run(start, voxels, caplog):
     assert "1500 is read as milliseconds: 1.5 s" in caplog.text
 
 
-def test_a_sender_may_vanish_at_any_moment(start, voxels):
-    """Half a volume, no wait for the answer, garbage: the next sender is served."""
+def test_a_sender_may_disconnect_at_any_time(start, voxels):
+    """After half a volume, garbage, or a lost connection the next sender is served."""
     service = start(source=SOURCE, volumes=1)
     for _ in range(5):
         with sender(service.endpoints.ingest) as scanner:
@@ -383,7 +381,7 @@ def test_a_sender_may_vanish_at_any_moment(start, voxels):
 
 
 def test_raw_volumes_over_the_ingest_socket(start, voxels):
-    """A ZeroMQ program without DICOM pushes volumes; what makes no sense is refused with words."""
+    """A ZeroMQ program pushes volumes without DICOM; invalid ones are refused with a reason."""
 
     def message(content: bytes, kind: str = "volume") -> list[bytes]:
         digest = hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""Stimulus scripts written for Pyneal, against a running service."""
+"""Stimulus scripts written for Pyneal, with a running service."""
 
 import json
 import socket
@@ -40,7 +40,7 @@ def wait_for(where: Where, index: int) -> dict[str, object]:
 
 @pytest.fixture
 def run_of_four(start, export, scanner):
-    """Return a service and its outcomes: three decisions, and a volume that never came."""
+    """Return a service and its outcomes: three decisions, and a missing volume."""
     service = start(volumes=4)
     for index in (0, 1, 3):
         export(f"{index}.dcm", scanner.mosaic(index))
@@ -49,7 +49,7 @@ def run_of_four(start, export, scanner):
 
 
 def test_a_script_gets_each_volumes_result(adapt, run_of_four, settings, stand_in):
-    """Found results have the decision's own numbers; a volume of the future has none."""
+    """Results have the decision's values; a future volume has no result."""
     service, outcomes = run_of_four
     where = adapt(run, settings.session, ANY, {})
     wait_for(where, outcomes[-1].index)  # outcomes come in order: then all are there
@@ -89,8 +89,8 @@ def test_requests_of_every_form_are_answered(adapt, run_of_four, settings):
     service.shut()
 
 
-def test_garbage_is_answered_with_what_is_wrong(adapt, run_of_four, settings):
-    """Pyneal's own server dies of these."""
+def test_invalid_requests_get_an_error(adapt, run_of_four, settings):
+    """Pyneal's own server ends after such requests."""
     service, _ = run_of_four
     where = adapt(run, settings.session, ANY, {})
     for garbage in ("abcd", "-001", "1e10", "\xff\xfe\xfd\xfc", "GET / HTTP/1.1\r\n\r\n", "9" * 17):
@@ -102,7 +102,7 @@ def test_garbage_is_answered_with_what_is_wrong(adapt, run_of_four, settings):
 
 
 def test_silent_and_half_open_clients_delay_nobody(adapt, run_of_four, settings, monkeypatch):
-    """Pyneal's own server answers nobody while one client says nothing."""
+    """Pyneal's own server answers no client while one is silent."""
     monkeypatch.setattr(pyneal_results, "SILENCE_S", 1e6)
     service, _ = run_of_four
     where = adapt(run, settings.session, ANY, {})
@@ -115,7 +115,7 @@ def test_silent_and_half_open_clients_delay_nobody(adapt, run_of_four, settings,
     service.shut()
 
 
-def test_a_silent_client_is_left_after_a_while(adapt, run_of_four, settings, monkeypatch):
+def test_a_silent_client_is_disconnected(adapt, run_of_four, settings, monkeypatch):
     """Its connection is closed, without an answer."""
     monkeypatch.setattr(pyneal_results, "SILENCE_S", 0.05)
     service, _ = run_of_four
@@ -125,8 +125,8 @@ def test_a_silent_client_is_left_after_a_while(adapt, run_of_four, settings, mon
     service.shut()
 
 
-def test_a_thousand_clients_in_turn_leave_nothing_behind(adapt, run_of_four, settings):
-    """Whether they ask, leave or break off: five times as many as it serves at once."""
+def test_a_thousand_clients_leave_no_connection_open(adapt, run_of_four, settings):
+    """Clients ask, leave or disconnect, five times as many as are served at once."""
     service, _ = run_of_four
     where = adapt(run, settings.session, ANY, {})
     wait_for(where, 3)
@@ -164,14 +164,14 @@ def test_it_follows_its_session_to_new_addresses_and_runs(
     again.shut()
 
 
-def test_what_cannot_work_is_refused_in_words(adapt, start, settings, tmp_path):
-    """An unknown class, a taken port, a folder that no service opened."""
+def test_wrong_settings_are_refused_with_a_reason(adapt, start, settings, tmp_path):
+    """The class is unknown, the port is in use, or no service has opened the folder."""
     service = start()
     with pytest.raises(ConfigError, match="the bundle does not have: faces; it has rest"):
         adapt(_run_to_its_end, settings.session, ANY, {"average": "faces"})
-    taken = adapt(run, settings.session, ANY, {})
+    used = adapt(run, settings.session, ANY, {})
     with pytest.raises(ConfigError, match="--listen"):
-        adapt(run, settings.session, Address(*taken), {})
+        adapt(run, settings.session, Address(*used), {})
     with pytest.raises(ConfigError, match="session that is being served"):
         adapt(_run_to_its_end, tmp_path / "none", ANY, {})
     service.shut()

@@ -1,4 +1,4 @@
-"""What remains of a session that was served: tables, events and a report."""
+"""The record of a session: tables, events and a report."""
 
 import csv
 import json
@@ -35,10 +35,10 @@ def contents(folder):
 
 
 @pytest.fixture
-def faltering(stand_in):
-    """Return a decoder that takes too long, and measures nothing, at volumes of its choice."""
+def slow_decoder(stand_in):
+    """Return a decoder that is late at one volume, and measures nothing at another."""
 
-    class Faltering(stand_in):
+    class SlowDecoder(stand_in):
         slow, silent = 3, 4
         done = threading.Event()
 
@@ -52,13 +52,13 @@ def faltering(stand_in):
                 outcome = replace(outcome, quality=quality, acquired_s=nan)
             return outcome
 
-    return Faltering()
+    return SlowDecoder()
 
 
 @pytest.fixture
-def recorded(start, play, faltering):
-    """Serve a run with a gap, a late decision, a pause, a measure that is none, and events."""
-    service = start(faltering, volumes=9, deadline_s=0.15)
+def recorded(start, play, slow_decoder):
+    """Serve a run with a gap, a late decision, a pause, a missing measure, and events."""
+    service = start(slow_decoder, volumes=9, deadline_s=0.15)
     play(service)
     return service.finish()
 
@@ -86,14 +86,14 @@ def play(export, scanner):
     return play
 
 
-def test_the_tables_are_what_was_decided(recorded, settings, tmp_path, capsys):
-    """Value for value what the journal holds, and valid by the BIDS validator."""
+def test_the_tables_have_the_values_of_the_journal(recorded, settings, tmp_path, capsys):
+    """They have every value of the journal, and are valid by the BIDS validator."""
     assert (recorded.decisions, recorded.skipped, recorded.late >= 1) == (6, 3, True)
     out = tmp_path / "derivatives"
     labels = ["--subject", "01", "--session-label", "2", "--run", "3"]
     assert run_export(settings.session, "--bids", out, *labels, "--json") == 0
-    told = json.loads(capsys.readouterr().out)["bids"]
-    assert (told["runs"], told["events"], told["events_without_onset"]) == (1, 2, 0)
+    printed = json.loads(capsys.readouterr().out)["bids"]
+    assert (printed["runs"], printed["events"], printed["events_without_onset"]) == (1, 2, 0)
     folder = out / "sub-01" / "ses-2" / "func"
     stem = "sub-01_ses-2_task-nf_run-3"
     decoding = rows(folder / f"{stem}_desc-decoding_timeseries.tsv")
@@ -125,8 +125,8 @@ def test_the_tables_are_what_was_decided(recorded, settings, tmp_path, capsys):
         "rest": "service",
         "left hand": "program",
     }
-    (told_event,) = (e for e in events if e["trial_type"] == "left hand")
-    assert (told_event["onset"], told_event["duration"]) == ("3.0", "4.5")
+    (reported_event,) = (e for e in events if e["trial_type"] == "left hand")
+    assert (reported_event["onset"], reported_event["duration"]) == ("3.0", "4.5")
     report = (out / f"{stem}_report.html").read_text("utf-8")
     assert recorded.outcomes_sha256 in report
     about = folder / f"{stem}_desc-decoding_timeseries.json"
@@ -134,9 +134,9 @@ def test_the_tables_are_what_was_decided(recorded, settings, tmp_path, capsys):
 
 
 def test_the_validator_finds_no_error(recorded, settings, tmp_path):
-    """In what a real service's session gives."""
-    beside = Path(sys.executable).with_name("bids-validator-deno")
-    validator = str(beside) if beside.exists() else shutil.which("bids-validator-deno")
+    """The record comes from a session of a real service."""
+    installed = Path(sys.executable).with_name("bids-validator-deno")
+    validator = str(installed) if installed.exists() else shutil.which("bids-validator-deno")
     if validator is None:
         pytest.skip("the BIDS validator (bids-validator-deno) is not installed")
     assert recorded.run == 1
@@ -144,12 +144,12 @@ def test_the_validator_finds_no_error(recorded, settings, tmp_path):
     command = [validator, str(tmp_path / "out"), "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     found = json.loads(done.stdout)["issues"]["issues"]
-    # Who the authors are, only they know.
+    # The authors of the data set are not known.
     assert [issue["code"] for issue in found] == ["TOO_FEW_AUTHORS"]
 
 
 def test_the_same_session_gives_the_same_bytes(recorded, settings, tmp_path):
-    """Whenever it is exported, and the session itself is only read."""
+    """The time of the export does not matter, and the session is not changed."""
     assert recorded.run == 1
     before = contents(settings.session)
     for name in ("one", "other"):
@@ -158,7 +158,7 @@ def test_the_same_session_gives_the_same_bytes(recorded, settings, tmp_path):
     assert contents(settings.session) == before
 
 
-def test_events_from_a_file_are_taken_instead(recorded, settings, tmp_path, capsys):
+def test_events_from_a_file_replace_the_reported_events(recorded, settings, tmp_path, capsys):
     """One file for each run; the blocks of known classes are judged."""
     assert recorded.run == 1
     events = tmp_path / "events.tsv"
@@ -175,7 +175,7 @@ def test_events_from_a_file_are_taken_instead(recorded, settings, tmp_path, caps
 
 
 def test_the_documented_commands_run(recorded, settings, tmp_path, monkeypatch):
-    """Every `rtdecode export` of the page on the record, but for the bundle that was moved."""
+    """Every `rtdecode export` of the page on the record runs, except the moved bundle."""
     assert recorded.run == 1
     monkeypatch.chdir(tmp_path)
     for name in ("sub-01_ses-1_task-nf_run-1", "sessions/20261126-101500"):
@@ -193,7 +193,7 @@ def test_the_documented_commands_run(recorded, settings, tmp_path, monkeypatch):
 def test_a_session_is_exported_while_it_is_served(
     start, export, scanner, make_scanner, settings, tmp_path
 ):
-    """What there is so far, of both runs; later all of it, in the same place."""
+    """The first export has both runs so far; the next one in the same place has all."""
     service = start(volumes=3)
     out = tmp_path / "out"
     folder = out / "sub-unknown" / "func"
@@ -219,8 +219,8 @@ def test_a_session_is_exported_while_it_is_served(
     assert volumes() == [1, 3]
 
 
-def test_the_record_says_what_the_objects_were(start, export, scanner, make_scanner, settings):
-    """How many were unreadable or left out, once the run is over."""
+def test_the_record_counts_the_objects(start, export, scanner, make_scanner, settings):
+    """After the run it has the numbers of unreadable and left-out objects."""
     service = start(volumes=2)
     with service.outcomes() as outcomes, service.control() as control:
         export("0.dcm", scanner.mosaic(0))
@@ -241,8 +241,8 @@ def test_the_record_says_what_the_objects_were(start, export, scanner, make_scan
     assert {"python", "numpy", "numba"} <= set(serving.settings["libraries"])
 
 
-def test_what_cannot_be_exported_is_refused(start, settings, tmp_path, capsys):
-    """A session without outcomes, a folder of something else, labels that are none."""
+def test_invalid_exports_are_refused(start, settings, tmp_path, capsys):
+    """The session has no outcomes, the folder has other files, or a label is invalid."""
     start().shut()
     assert run_export(settings.session, "--bids", tmp_path / "out") == 2
     assert "no outcome yet" in capsys.readouterr().err

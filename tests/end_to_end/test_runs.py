@@ -31,7 +31,7 @@ def reported(outcomes):
 
 
 def first_of_next_run(outcomes):
-    """Return the next outcome, also where the client has only just heard of the end before it."""
+    """Return the next outcome, also if the client has just received the end of the last run."""
     while True:
         for numbered in outcomes:
             return numbered
@@ -49,7 +49,7 @@ def changed(content, **changes):
 
 @pytest.fixture
 def fitting(stand_in):
-    """Return a decoder that knows what its run looks like."""
+    """Return a decoder with the protocol of its run."""
 
     class Fitting(stand_in):
         protocol = ScanProtocol((8, 8, 4), (3.0, 3.0, 3.0), 1.5)
@@ -58,7 +58,7 @@ def fitting(stand_in):
 
 
 def test_a_run_that_restarts_is_the_next_run(start, export, scanner, make_scanner, settings):
-    """The first ends with what it had, the second is numbered from 0 and starts afresh."""
+    """The first run ends with its volumes; the second is numbered from 0."""
     service = start()
     again = make_scanner(series=6)
     with service.outcomes() as outcomes:
@@ -81,10 +81,10 @@ def test_a_run_that_restarts_is_the_next_run(start, export, scanner, make_scanne
     assert [kind for kind, _ in run.notices] == ["wrong_series"]
 
 
-def test_killed_around_a_restart_it_goes_on_to_the_same_outcomes(
+def test_after_a_kill_around_a_new_run_the_outcomes_are_the_same(
     tmp_path, export, scanner, make_scanner, stand_in_script
 ):
-    """Whichever volume of either run it dies in, the runs are the unbroken ones'."""
+    """After a kill in any volume of either run, the outcomes are those of unbroken runs."""
     again = make_scanner(series=6, seed=9)
     for index in (0, 1, 3):
         export(f"a{index}.dcm", scanner.mosaic(index))
@@ -121,7 +121,7 @@ def test_killed_around_a_restart_it_goes_on_to_the_same_outcomes(
 def test_a_crash_between_two_runs_loses_neither(
     start, export, scanner, make_scanner, settings, cut
 ):
-    """Whatever of the next run's beginning had reached the disk."""
+    """Any part of the next run's first records may have reached the disk."""
     again = make_scanner(series=6, seed=9)
     service = start(checkpoint_volumes=100)
     with service.outcomes() as outcomes:
@@ -164,7 +164,7 @@ def test_a_crash_between_two_runs_loses_neither(
 def test_after_an_end_the_first_volume_of_a_new_series_begins_the_next_run(
     start, export, scanner, make_scanner
 ):
-    """What is left of the ended series does not; nor does it after a restart of the service."""
+    """The rest of the ended series begins no run, also after a restart of the service."""
     service = start(runs="volume")
     with service.control() as control, service.outcomes() as outcomes:
         export("a0.dcm", scanner.mosaic(0))
@@ -192,7 +192,7 @@ def test_after_an_end_the_first_volume_of_a_new_series_begins_the_next_run(
 def test_an_object_that_was_durable_before_the_service_died_begins_the_next_run(
     start, export, scanner, make_scanner, settings
 ):
-    """What arrived after a run's end, and was not looked at before the crash, is not lost."""
+    """An object that arrived after a run's end and before the crash is not lost."""
     service = start()
     with service.outcomes() as outcomes, service.control() as control:
         export("a0.dcm", scanner.mosaic(0))
@@ -210,10 +210,8 @@ def test_an_object_that_was_durable_before_the_service_died_begins_the_next_run(
     service.shut()
 
 
-def test_what_came_second_to_a_run_does_not_begin_the_next_by_its_rest(
-    start, export, scanner, make_scanner
-):
-    """A second reconstruction still comes when the run has ended."""
+def test_the_rest_of_a_second_reconstruction_begins_no_run(start, export, scanner, make_scanner):
+    """A second reconstruction still arrives after the end of the run."""
     service = start(runs="volume")
     second = make_scanner(series=6)
     with service.control() as control, service.outcomes() as outcomes:
@@ -231,7 +229,7 @@ def test_what_came_second_to_a_run_does_not_begin_the_next_by_its_rest(
     service.shut()
 
 
-def test_by_command_runs_begin_and_end_by_command_only(start, export, scanner, make_scanner):
+def test_with_runs_command_only_commands_begin_and_end_runs(start, export, scanner, make_scanner):
     """Nothing is decoded outside a run, and no series begins or ends one."""
     service = start(runs="command")
     with service.control() as control, service.outcomes() as outcomes:
@@ -252,8 +250,10 @@ def test_by_command_runs_begin_and_end_by_command_only(start, export, scanner, m
     assert service.shut().state == "stopped"
 
 
-def test_what_cannot_be_the_run_never_is(start, export, scanner, make_scanner, fitting, settings):
-    """Copies, phases, reports and other protocols arrive before and between; each is noticed."""
+def test_series_that_cannot_be_the_run_are_left_out(
+    start, export, scanner, make_scanner, fitting, settings
+):
+    """Copies, phases, reports and other protocols arrive before and between; each is reported."""
     copies, other = make_scanner(series=8, seed=1), make_scanner(series=3, seed=2)
     service = start(fitting(), volumes=3)
 
@@ -297,7 +297,7 @@ def test_an_image_that_contradicts_another_is_reported(start, export, scanner, s
 
 
 def test_dummies_are_skipped_and_left_out_of_the_statistics(start, export, scanner, stand_in):
-    """The decoder's first volume is the first that is none."""
+    """The first volume after the dummies is the decoder's first volume."""
     seen = []
 
     class Watched(stand_in):
@@ -320,7 +320,7 @@ def test_dummies_are_skipped_and_left_out_of_the_statistics(start, export, scann
 def test_a_pause_withholds_decisions_and_keeps_the_statistics(
     start, export, scanner, tmp_path, stand_in, settings
 ):
-    """Paused volumes are decided and not reported; after it the run is the one without a pause."""
+    """Paused volumes have no decision; afterwards the run is the same as without a pause."""
     service = start()
     with service.control() as control, service.outcomes() as outcomes:
         export("0.dcm", scanner.mosaic(0))
@@ -379,7 +379,7 @@ def test_a_pause_withholds_decisions_and_keeps_the_statistics(
 def test_a_replay_keeps_the_rules_of_the_recorded_run(
     start, export, scanner, make_scanner, stand_in, settings, tmp_path
 ):
-    """Dummies, and the series that had ended before it: the digest is the recorded one."""
+    """With dummies and ended series, the digest of the replay is the recorded one."""
     service = start(dummies=1)
     other = make_scanner(series=6)
     with service.outcomes() as outcomes:
@@ -403,7 +403,7 @@ def test_a_replay_keeps_the_rules_of_the_recorded_run(
 
 
 def test_the_command_line_controls_a_session(start, settings, capsys):
-    """Every action, in words and as JSON; a refusal ends with 1 and says what is possible."""
+    """Every action prints text or JSON; a refusal has exit code 1 and the possible actions."""
     service = start()
     session = ["--session", str(settings.session)]
 
@@ -433,7 +433,7 @@ def test_the_command_line_controls_a_session(start, settings, capsys):
 
 
 def test_the_log_says_how_runs_began(start, export, scanner, make_scanner, settings):
-    """Starts, ends and pauses are records, with the rules that held."""
+    """Starts, ends and pauses are records, with the rules of the run."""
     service = start(runs="series", dummies=1)
     with service.control() as control, service.outcomes() as outcomes:
         export("a0.dcm", scanner.mosaic(0))

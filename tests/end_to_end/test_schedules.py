@@ -1,4 +1,4 @@
-"""Any schedule of objects, commands, deadlines and deaths: the log alone decides.
+"""Any schedule of objects, commands, deadlines and crashes: only the log decides.
 
 A hypothesis state machine drives a session without sockets: three series and what does not belong
 to them arrive in any order, runs are started, ended, paused and followed by others, and the service
@@ -55,11 +55,11 @@ class Session(RuleBasedStateMachine):
         self.begin()
 
     def begin(self):
-        """Serve the folder, again where the service dies in opening it."""
+        """Serve the folder; repeat if the service crashes while it opens it."""
         self.queue = []
         self.journal = Journal(self.folder / "session")
         self.runner = self.serve(self.journal, self.rules_)
-        self.carefully(lambda: self.take(self.runner.open()))
+        self.survive(lambda: self.take(self.runner.open()))
 
     def serve(self, journal, rules):
         """Return a runner."""
@@ -80,7 +80,7 @@ class Session(RuleBasedStateMachine):
         return Runner(journal, decoder, self.clock, RunOptions(rules, checkpoint_volumes=2))
 
     def take(self, outputs, journal=None):
-        """Publish outcomes and write checkpoints; `False` where records wait to be applied."""
+        """Publish outcomes and write checkpoints; `False` if records wait to be applied."""
         journal = journal or self.journal
         if outputs is None:
             return False
@@ -94,13 +94,13 @@ class Session(RuleBasedStateMachine):
         return True
 
     def die(self, where):
-        """Die, if it is time."""
+        """Crash, if it is planned for now."""
         if self.deadly == where:
             self.deadly = ""
             raise Killed
 
-    def carefully(self, work):
-        """Do something that may be the service's death; then serve again."""
+    def survive(self, work):
+        """Run an action in which the service may crash; then serve again."""
         try:
             return work()
         except Killed:
@@ -109,7 +109,7 @@ class Session(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, 30), batch=st.integers(1, 4))
     def arrive(self, at, batch):
-        """Objects become durable, some time before they are looked at."""
+        """Make objects durable, some time before they are processed."""
         chosen = [self.objects[(at + n) % len(self.objects)] for n in range(batch)]
         entries = [Entry(Kind.OBJECT, {"name": "o", "received_ns": 1}, body) for body in chosen]
         for entry, made in zip(entries, self.journal.append_objects(entries), strict=True):
@@ -118,25 +118,25 @@ class Session(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 8))
     def work(self, most):
-        """Look at some of what has come."""
+        """Process some of the records that have arrived."""
         for _ in range(min(most, len(self.queue))):
             if self.queue:
                 record, content = self.queue.pop(0)
-                self.carefully(lambda r=record, c=content: self.take(self.runner.apply(r, c)))
+                self.survive(lambda r=record, c=content: self.take(self.runner.apply(r, c)))
 
     @rule(event=st.sampled_from(COMMANDS))
     def command(self, event):
-        """Ask for something, as the operator does; what is not possible is refused."""
+        """Give a command, as the operator does; an impossible one is refused."""
         if not refusal(self.runner.run.number, self.runner.run.state, event):
-            done = self.carefully(lambda: self.take(self.runner.carry_out(event)))
+            done = self.survive(lambda: self.take(self.runner.carry_out(event)))
             assert done is not False or self.queue
 
     @rule(seconds=st.sampled_from([0.5, 2.0]))
     def wait(self, seconds):
-        """Let time pass; deadlines are judged when nothing waits."""
+        """Let time pass; deadlines are judged if no record waits."""
         self.clock.now_ns += round(seconds * SECOND)
         if not self.queue:
-            self.carefully(lambda: self.take(self.runner.judge_deadlines()))
+            self.survive(lambda: self.take(self.runner.judge_deadlines()))
 
     @rule()
     def kill(self):
@@ -145,8 +145,8 @@ class Session(RuleBasedStateMachine):
         self.begin()
 
     @rule(where=st.sampled_from(["volume", "publication", "start"]))
-    def doom(self, where):
-        """Have it die in its next volume, or where the next run begins."""
+    def plan_crash(self, where):
+        """Plan a crash in the next volume, or at the start of the next run."""
         self.deadly = where
 
     def teardown(self):
@@ -196,7 +196,7 @@ def another(content, image_type):
 
 @pytest.mark.parametrize("runs", ["command", "volume", "series"])
 def test_the_log_alone_decides(make_scanner, stand_in, runs):
-    """One outcome a volume in every run, whatever died when; a replay gives the same bytes."""
+    """Every volume of every run has one outcome after any crash; a replay gives the same bytes."""
     objects = []
     for series in (5, 6, 7):
         scanner = make_scanner(series=series, seed=series)

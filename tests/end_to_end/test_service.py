@@ -39,7 +39,7 @@ def test_slices_in_any_order_twice_and_late_become_numbered_volumes(start, expor
     assert service.finish().objects == 12
 
 
-def test_a_volume_that_never_comes_is_skipped_and_the_run_goes_on(start, export, scanner):
+def test_a_missing_volume_is_skipped_and_the_run_continues(start, export, scanner):
     """A gap becomes `Skipped` after the deadline; the next volumes are decided."""
     service = start(volumes=4)
     with service.outcomes() as outcomes:
@@ -53,7 +53,7 @@ def test_a_volume_that_never_comes_is_skipped_and_the_run_goes_on(start, export,
     service.finish()
 
 
-def test_a_half_written_file_is_waited_for(start, tmp_path, export, scanner):
+def test_a_half_written_file_is_read_when_complete(start, tmp_path, export, scanner):
     """A file that is written in two halves is decided once it is whole."""
     service = start(volumes=2, file_patience_s=60.0)
     content = scanner.mosaic(1)
@@ -68,10 +68,10 @@ def test_a_half_written_file_is_waited_for(start, tmp_path, export, scanner):
     assert service.finish().unreadable == 0
 
 
-def test_a_file_that_stays_broken_is_reported_and_decided_if_it_is_mended(
+def test_a_file_that_stays_broken_is_reported_and_decided_when_completed(
     start, tmp_path, export, scanner
 ):
-    """A truncated file is told about after its time, and still used when completed later."""
+    """A truncated file is reported after a time, and used when it is completed later."""
     service = start(volumes=2, file_patience_s=0.1, patience_s=60.0)
     content = scanner.mosaic(1)
     broken = tmp_path / "export" / "1.dcm"
@@ -123,10 +123,8 @@ def test_a_run_ends_and_the_next_begins_by_command(start, export, scanner, make_
     assert (summary.run, summary.state) == (2, "stopped")
 
 
-def test_what_a_folder_still_holds_of_an_earlier_run_is_not_decoded_again(
-    start, export, scanner, make_scanner
-):
-    """ServiceStart a finished session again begins a run with new files only."""
+def test_files_of_an_earlier_run_are_not_decoded_again(start, export, scanner, make_scanner):
+    """A service on a finished session begins a run with new files only."""
     for index in range(2):
         export(f"{index}.dcm", scanner.mosaic(index))
     assert start(volumes=2).finish().state == "ended"
@@ -149,8 +147,8 @@ def test_images_of_another_series_do_not_disturb_the_run(start, export, scanner,
     service.finish()
 
 
-def test_the_status_tells_how_long_each_stage_takes(start, export, scanner):
-    """Percentiles are kept live, and a decision's age is in its stamps."""
+def test_the_status_has_the_latency_of_each_stage(start, export, scanner):
+    """The status has current percentiles, and a decision's stamps give its age."""
     service = start(volumes=3)
     for index in range(3):
         export(f"{index}.dcm", scanner.mosaic(index))
@@ -166,15 +164,17 @@ def test_the_status_tells_how_long_each_stage_takes(start, export, scanner):
     service.shut()
 
 
-def test_events_are_on_record_as_the_stimulus_program_told_them(start, export, scanner, settings):
-    """With its onset or the moment, under the newest run, before its first volume and after."""
+def test_events_are_recorded_as_the_stimulus_program_reported_them(
+    start, export, scanner, settings
+):
+    """Events have an onset or a moment, and belong to the newest run, also before its volumes."""
     service = start(volumes=2)
     with service.outcomes() as outcomes, service.control() as control:
         assert control.event("rest") == "rest: recorded as presented now"
         export("0.dcm", scanner.mosaic(0))
         assert next(outcomes).sequence == 1
-        told = control.event("left hand", -0.5, 15)
-        assert told == "left hand: recorded as presented at -0.5 s"
+        answer = control.event("left hand", -0.5, 15)
+        assert answer == "left hand: recorded as presented at -0.5 s"
         for wrong in (float("nan"), float("inf"), 1e9):
             with pytest.raises(WireError):
                 control.event("tongue", wrong)
@@ -184,7 +184,7 @@ def test_events_are_on_record_as_the_stimulus_program_told_them(start, export, s
         for trial_type in ("", "two\tcolumns", "a\nline", "x" * 101):
             with pytest.raises(WireError, match=r"trial_type|printable"):
                 control.event(trial_type)
-        # While the service writes.
+        # The session is read while the service writes it.
         first, second = read_session(settings.session).stimulus_events
         export("1.dcm", scanner.mosaic(1))
     service.finish()
@@ -196,7 +196,7 @@ def test_events_are_on_record_as_the_stimulus_program_told_them(start, export, s
 
 
 def test_a_session_of_an_earlier_version_has_no_events(start, export, scanner, settings):
-    """It is read all the same."""
+    """The session can be read."""
     service = start(volumes=1)
     export("0.dcm", scanner.mosaic(0))
     service.finish()

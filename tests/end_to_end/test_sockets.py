@@ -66,7 +66,7 @@ def header(content: bytes, **changes: str) -> bytes:
     return encode(IngestHeader(kind="dicom", **facts))
 
 
-def test_garbage_on_control_is_refused_and_the_service_goes_on(start):
+def test_garbage_on_control_is_refused_and_the_service_continues(start):
     """Every malformed request gets an error that says what is wrong."""
     service = start()
     with connected(service.endpoints.control) as socket:
@@ -83,7 +83,7 @@ def test_garbage_on_control_is_refused_and_the_service_goes_on(start):
     assert service.shut().exit_code == 0
 
 
-def test_garbage_on_ingest_is_refused_and_the_service_goes_on(start, scanner):
+def test_garbage_on_ingest_is_refused_and_the_service_continues(start, scanner):
     """Messages that are no objects are answered; a good one after them is decided."""
     content = scanner.mosaic(0)
     bad = [
@@ -110,8 +110,8 @@ def test_garbage_on_ingest_is_refused_and_the_service_goes_on(start, scanner):
 
 
 @pytest.mark.parametrize("which", ["control", "outcomes"])
-def test_a_message_without_end_is_cut_off(start, which):
-    """A request of megabytes or a subscription of pages is the end of its sender's connection."""
+def test_an_endless_message_ends_the_connection(start, which):
+    """A request of megabytes or a very long subscription ends its sender's connection."""
     service = start()
     kind, size = {"control": (zmq.DEALER, 8 << 20), "outcomes": (zmq.XSUB, 4096)}[which]
     with connected(getattr(service.endpoints, which), kind) as socket:
@@ -125,7 +125,7 @@ def test_a_message_without_end_is_cut_off(start, which):
     assert service.shut().exit_code == 0
 
 
-def test_what_is_no_subscription_is_not_counted_as_one(start):
+def test_only_subscriptions_are_counted(start):
     """A subscriber may send anything; only subscriptions and their ends count."""
     service = start()
     with connected(service.endpoints.outcomes, zmq.XSUB) as socket, service.control() as control:
@@ -137,8 +137,8 @@ def test_what_is_no_subscription_is_not_counted_as_one(start):
     assert service.shut().exit_code == 0
 
 
-def test_an_object_that_is_no_image_is_acknowledged_and_reported(start, scanner):
-    """Well-formed rubbish is kept, counted, and does not stop the run."""
+def test_an_object_that_is_not_an_image_is_acknowledged_and_reported(start, scanner):
+    """Well-formed garbage is journalled and counted, and does not stop the run."""
     service = start(source="zmq:", volumes=1)
     with IngestSink(service.endpoints.ingest) as sink:
         sink.put("rubbish.dcm", b"rubbish")
@@ -198,17 +198,17 @@ def test_a_second_service_on_the_same_session_or_port_is_refused(start, tmp_path
         start(session=tmp_path / "other", outcomes=service.endpoints.outcomes)
 
 
-def test_a_folder_that_is_not_there_or_holds_the_session_is_refused(start, tmp_path):
-    """Each wrong folder is named with its remedy."""
+def test_a_missing_folder_or_one_with_the_session_is_refused(start, tmp_path):
+    """Each error names the folder and the remedy."""
     with pytest.raises(ConfigError, match="does not exist"):
         start(source=f"folder:{tmp_path / 'nowhere'}")
     with pytest.raises(ConfigError, match="lies inside the source folder"):
         start(source=f"folder:{tmp_path}")
 
 
-def test_a_subscriber_that_never_reads_holds_up_nobody():
-    """Its messages fill what the system holds, and are dropped then; others get theirs."""
-    told = numbered(detail="x" * 4000)
+def test_a_subscriber_that_never_reads_delays_nobody():
+    """When the system's buffers are full its messages are dropped; others get theirs."""
+    message = numbered(detail="x" * 4000)
     with (
         zmq.Context() as context,
         Sockets(context, ANY_PORT, ANY_PORT) as sockets,
@@ -219,26 +219,26 @@ def test_a_subscriber_that_never_reads_holds_up_nobody():
         while sockets.subscribers < 1:
             sockets.answer(nothing)
         for _ in range(20_000):  # 80 MB
-            sockets.publish(told)
+            sockets.publish(message)
         reader.subscribe(b"outcome")
         while sockets.subscribers < 2:
             sockets.answer(nothing)
-        sockets.publish(told)
+        sockets.publish(message)
         assert reader.recv_multipart()[0] == b"outcome"
 
 
 def numbered(detail: str) -> Numbered:
-    """Return an outcome with so much to say."""
+    """Return an outcome with this detail."""
     return Numbered("0123456789ab", 1, 1, Skipped(0, SkipReason.GAP, detail))
 
 
 def nothing(_: Request) -> Reply:
-    """Answer nobody."""
+    """Never return a reply."""
     raise AssertionError
 
 
-def test_who_comes_while_the_decoder_warms_up_waits(start, scanner, stand_in):
-    """Nothing is acknowledged or answered until it can be, and nothing of it is lost."""
+def test_clients_wait_while_the_decoder_warms_up(start, scanner, stand_in):
+    """Clients get their answers after the warm-up, and nothing is lost."""
     with (
         socket.create_server(("127.0.0.1", 0)) as one,
         socket.create_server(("127.0.0.1", 0)) as two,
@@ -266,12 +266,12 @@ def test_who_comes_while_the_decoder_warms_up_waits(start, scanner, stand_in):
 
 
 def test_a_wrong_source_is_refused_before_the_decoder_warms_up(start, tmp_path, stand_in):
-    """Also one whose port has been taken since the settings were checked."""
+    """One wrong source is a port that another program took after the check of the settings."""
     decoder = stand_in()
     warmed: list[bool] = []
     decoder.warm_up = lambda: warmed.append(True)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = used.getsockname()[1]
         for source in (f"folder:{tmp_path / 'nowhere'}", f"dicom://:{port}", f"pyneal://*:{port}"):
             with pytest.raises(ConfigError):
                 start(decoder, source=source)

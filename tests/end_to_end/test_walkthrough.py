@@ -1,4 +1,4 @@
-"""The documented session, from calibration to export, run as it is written."""
+"""The documented session runs unchanged, from calibration to export."""
 
 import json
 import re
@@ -12,8 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "docs" / name for name in ("calibration.md", "session.md", "own-run.md")]
-# What a test may not do as it is written: known ports, the scanner's pace, weights from their
-# authors' server, and waiting for an operator's Ctrl-C.
+# Changes for a test: free ports, a fast pace, other weights, and an end without Ctrl-C.
 PORTS = ["--outcomes", "tcp://127.0.0.1:*", "--control", "tcp://127.0.0.1:*"]
 INSTEAD = {
     "calibrate": ["--weights", "net.safetensors"],
@@ -24,7 +23,7 @@ INSTEAD = {
 
 
 def written(command: str, having: str = "") -> list[str]:
-    """Return the words of the pages' first command of a name, with something in it."""
+    """Return the words of the first command on the pages with a name and a text in it."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     begun = re.findall(rf"(?:^|`)(rtdecode {command} [^`\n]*\n?)", text, re.MULTILINE)
     found = [line for line in begun if having in line]
@@ -34,7 +33,7 @@ def written(command: str, having: str = "") -> list[str]:
 
 @pytest.fixture
 def folder(scanned, tmp_path) -> Path:
-    """Return a folder in which everything has the names of the documentation."""
+    """Return a folder with the files of the documentation."""
     shutil.copytree(scanned / "dicom", tmp_path / "DICOM_FOLDER")
     for name in ("events.tsv", "net.safetensors"):
         shutil.copy(scanned / name, tmp_path)
@@ -43,7 +42,7 @@ def folder(scanned, tmp_path) -> Path:
 
 
 def test_the_documented_session_runs_as_written(folder):
-    """Calibrate, serve, watch, play, verify and export; each command ends well."""
+    """Calibrate, serve, watch, play, verify and export; each command succeeds."""
     volumes = len(list((folder / "DICOM_FOLDER").iterdir()))
 
     def begin(words: list[str], *more: str) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""The small scanner and decoder of the end-to-end tests, in processes that can be hurt."""
+"""The small scanner and decoder of the end-to-end tests, in processes that can be killed."""
 
 import hashlib
 import importlib.util
@@ -21,7 +21,7 @@ END_TO_END = Path(__file__).resolve().parents[1] / "end_to_end"
 
 
 def load(path: Path) -> ModuleType:
-    """Import a file that is no package's."""
+    """Import a file that is in no package."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -39,7 +39,7 @@ def stand_in_module() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def disk() -> ModuleType:
-    """Return the module that knows what a power cut leaves."""
+    """Return the module that simulates power cuts."""
     return load(Path(__file__).with_name("disk.py"))
 
 
@@ -55,12 +55,12 @@ VOLUMES = 6
 
 
 class ServiceStart:
-    """A service in a process of its own, fed over its ingest socket.
+    """A service in a separate process that gets objects over its ingest socket.
 
     Parameters
     ----------
     command
-        What begins the service; it prints its endpoints.
+        The command that starts the service and prints its endpoints.
     session
         Its folder.
     """
@@ -78,14 +78,14 @@ class ServiceStart:
         self._outcomes = self._context.socket(zmq.SUB)
 
     def listen(self) -> None:
-        """Subscribe: outcomes go out where somebody listens."""
+        """Subscribe, so that outcomes are sent."""
         if not self.ingest:
             return
         endpoints = session_endpoints(self._session)
         self._outcomes.subscribe(b"outcome")
         self._outcomes.connect(endpoints["outcomes"])
         with Control(endpoints["control"], timeout_s=1.0) as control:
-            # It may be busy, and it may have died.
+            # The service may be busy, or may have ended.
             while self.process.poll() is None:
                 with suppress(ConfigError):
                     if control.status().subscribers:
@@ -102,7 +102,7 @@ class ServiceStart:
                     return
 
     def connected(self) -> zmq.Socket[bytes]:
-        """Return a socket for `push`; whoever asks closes it."""
+        """Return a socket for `push`; the caller closes it."""
         socket = self._context.socket(zmq.DEALER)
         socket.setsockopt(zmq.LINGER, 0)
         socket.connect(self.ingest)
@@ -125,14 +125,14 @@ class ServiceStart:
         return True
 
     def finish(self) -> tuple[int, dict[str, str], str]:
-        """Wait for its end; return its code, what it printed last and what it complained of."""
+        """Wait for its end; return its exit code, its last output and its errors."""
         out, err = self.process.communicate(timeout=60)
         self.close()
         lines = out.splitlines()
         return self.process.returncode, json.loads(lines[-1]) if lines else {}, err
 
     def close(self) -> None:
-        """Leave nothing open and nothing running."""
+        """Close the sockets and end the process."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
@@ -142,7 +142,7 @@ class ServiceStart:
 
 @pytest.fixture
 def serve() -> Iterator[object]:
-    """Return a function that begins a service; none is left running."""
+    """Return a function that starts a service; all are ended after the test."""
     begun = []
 
     def begin(session: Path, *before: str) -> ServiceStart:

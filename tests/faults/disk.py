@@ -1,4 +1,4 @@
-"""What a power cut may leave on a disk, from the system calls of a program.
+"""The possible content of a disk after a power cut, from the system calls of a program.
 
 `command` runs a program under strace; `Disk` takes in its calls one by one and knows of each file
 what is durable and what only the system's cache holds. Names count as durable once their folder was
@@ -107,7 +107,7 @@ def _apply(content: bytearray, what: str, at: int, data: bytes) -> None:
 
 @dataclass
 class Disk:
-    """What is below one folder."""
+    """The files below one folder."""
 
     root: str
     said: list[bytes] = field(default_factory=list)
@@ -121,7 +121,7 @@ class Disk:
     _appending: set[str] = field(default_factory=set)
 
     def take(self, call: Call) -> bool:
-        """Take in a call; return whether it changed what a crash would leave, or was reported."""
+        """Process a call; return whether it changed the disk after a crash, or was reported."""
         if call.name in ("sendto", "sendmsg"):
             self.said.append(b"".join(call.strings))
             return True
@@ -129,11 +129,11 @@ class Disk:
         return handler is not None and handler(call) is not None
 
     def after_kill(self) -> dict[str, bytes | None]:
-        """Return what is there after the program was killed: all that it wrote."""
+        """Return the files after a kill of the program: everything that it wrote."""
         return {name: file and file.content for name, file in self._names.items()}
 
     def after_power_cut(self, random: Random) -> dict[str, bytes | None]:
-        """Return what may be there after a power cut."""
+        """Return possible files after a power cut."""
         names = dict(self._durable)
         for path, file, former in self._unsynced[: random.randrange(len(self._unsynced) + 1)]:
             _rename(names, path, file, former)
@@ -145,7 +145,7 @@ class Disk:
         return {name: file and file.after_power_cut(random) for name, file in there.items()}
 
     def after_strict_power_cut(self) -> dict[str, bytes | None]:
-        """Return what must be there after a power cut."""
+        """Return the files that must exist after a power cut."""
         names = {
             n: f
             for n, f in self._durable.items()
@@ -277,8 +277,8 @@ def _fd(call: Call) -> str:
     return call.arguments.split("<", 1)[0]
 
 
-def lay_out(files: dict[str, bytes | None], root: str, folder: Path) -> None:
-    """Write files where `root` is `folder` now."""
+def write_files(files: dict[str, bytes | None], root: str, folder: Path) -> None:
+    """Write files of `root` into `folder`."""
     for name in sorted(files):
         path = folder / PurePosixPath(name).relative_to(root)
         content = files[name]

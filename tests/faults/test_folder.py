@@ -1,4 +1,4 @@
-"""A disk that is full, a folder that may not be written to, one that is gone."""
+"""A full disk, a read-only folder, and a missing folder."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ needs_unix_files = pytest.mark.skipif(
 )
 
 
-def kept(session: Path, acknowledged: list[bytes]) -> bool:
+def contains_all(session: Path, acknowledged: list[bytes]) -> bool:
     """Say whether every acknowledged object is in a session."""
     if not acknowledged:
         return True
@@ -35,13 +35,15 @@ def kept(session: Path, acknowledged: list[bytes]) -> bool:
 
 @needs_limits
 @pytest.mark.parametrize("limit", [0, 600, 5_000, 20_000, 70_000, 100_000, 110_000, 130_000])
-def test_no_room_stops_it_with_advice_and_loses_nothing(tmp_path, serve, objects, unbroken, limit):
-    """No file may grow beyond a limit: log, record, checkpoint or list of sockets, as it falls."""
+def test_a_limit_on_files_stops_the_run_and_loses_nothing(
+    tmp_path, serve, objects, unbroken, limit
+):
+    """No file may exceed a limit: log, record, checkpoint or list of sockets."""
     session = tmp_path / "session"
     serving = serve(session, sys.executable, "-c", LIMITED, str(limit))
     serving.send(objects)
     code, _, err = serving.finish()
-    assert kept(session, serving.acknowledged)
+    assert contains_all(session, serving.acknowledged)
     if code:
         assert "make room" in err, err
     again = serve(session)
@@ -51,7 +53,7 @@ def test_no_room_stops_it_with_advice_and_loses_nothing(tmp_path, serve, objects
 
 
 @needs_limits
-def test_a_log_without_room_keeps_what_it_has(tmp_path, serve, objects, unbroken):
+def test_a_log_without_room_loses_nothing(tmp_path, serve, objects, unbroken):
     """An object for which there is no room is not acknowledged, and leaves nothing half-written."""
     session = tmp_path / "session"
     large = bytes(300_000)  # no image; in the end it is counted as unreadable
@@ -62,7 +64,7 @@ def test_a_log_without_room_keeps_what_it_has(tmp_path, serve, objects, unbroken
     assert "session's log cannot be written" in err
     assert "make room" in err
     assert serving.acknowledged == objects[:4]
-    assert kept(session, serving.acknowledged)
+    assert contains_all(session, serving.acknowledged)
     assert not list(session.glob("*.torn-*"))
     again = serve(session)
     again.send([large, *objects])
@@ -72,7 +74,7 @@ def test_a_log_without_room_keeps_what_it_has(tmp_path, serve, objects, unbroken
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """Return a function that mounts a disk of so many bytes."""
+    """Return a function that mounts a disk of a given size."""
     mounted = []
 
     def mount(size_bytes: int) -> Path:
@@ -94,10 +96,10 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.parametrize("size_bytes", [40_960, 131_072, 163_840, 180_224])
-def test_a_full_disk_stops_it_and_more_room_lets_it_go_on(
+def test_a_full_disk_stops_the_run_and_more_room_continues_it(
     serve, objects, unbroken, small_disk, size_bytes
 ):
-    """A real disk without room; made larger, the run goes on to the same outcomes."""
+    """A real disk is full; after it is enlarged, the run continues to the same outcomes."""
     disk = small_disk(size_bytes)
     serving = serve(disk / "session")
     serving.send(objects)
@@ -106,15 +108,15 @@ def test_a_full_disk_stops_it_and_more_room_lets_it_go_on(
     assert "make room" in err, err
     grow = ["mount", "-o", "remount,size=16m", "tmpfs", str(disk)]
     subprocess.run(grow, check=True)
-    assert kept(disk / "session", serving.acknowledged)
+    assert contains_all(disk / "session", serving.acknowledged)
     again = serve(disk / "session")
     again.send(objects)
     code, reported, err = again.finish()
     assert (code, reported.get("sha256")) == (0, unbroken), err
 
 
-def test_a_folder_that_may_not_be_written_is_refused(tmp_path, serve, small_disk):
-    """Before anything is acknowledged; the message names the folder."""
+def test_a_read_only_folder_is_refused(tmp_path, serve, small_disk):
+    """It is refused before any acknowledgement; the message names the folder."""
     if os.name == "posix" and os.geteuid() == 0:
         folder = small_disk(1 << 20)
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
@@ -135,7 +137,7 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path, serve, small_disk
 
 @pytest.fixture
 def failing_disk(tmp_path):
-    """Return a mounted disk, and a function after which its system lets nobody write to it."""
+    """Return a mounted disk, a function that makes it read-only, and one that repairs it."""
     image, path = tmp_path / "disk.img", tmp_path / "disk"
     path.mkdir()
     image.write_bytes(bytes(16 << 20))
@@ -151,24 +153,24 @@ def failing_disk(tmp_path):
             pytest.skip(f"a disk cannot be mounted here: {done.stderr.strip()}")
 
     def fail() -> None:
-        # What the kernel does by itself where it finds the disk damaged.
+        # The kernel does this if it finds the disk damaged.
         subprocess.run(["mount", "-o", "remount,abort", str(path)], check=True)
 
-    def mend() -> None:
+    def repair() -> None:
         subprocess.run(["umount", str(path)], check=True)
         subprocess.run(["fsck.ext4", "-p", str(image)], capture_output=True, check=False)
         subprocess.run(["mount", "-o", "loop", str(image), str(path)], check=True)
 
-    yield path, fail, mend
+    yield path, fail, repair
     subprocess.run(["umount", str(path)], check=True)
 
 
 @pytest.mark.parametrize("before", [1, 3, 10])
-def test_a_disk_that_turns_read_only_in_mid_run_stops_it_and_loses_nothing(
+def test_a_disk_that_becomes_read_only_stops_the_run_and_loses_nothing(
     serve, objects, unbroken, failing_disk, before
 ):
-    """Nothing more is acknowledged; on the mended disk the run goes on to the same outcomes."""
-    disk, fail, mend = failing_disk
+    """Nothing more is acknowledged; on the repaired disk the run continues to the same outcomes."""
+    disk, fail, repair = failing_disk
     serving = serve(disk / "session")
     serving.send(objects[:before])
     fail()
@@ -177,8 +179,8 @@ def test_a_disk_that_turns_read_only_in_mid_run_stops_it_and_loses_nothing(
     assert (code, reported.get("state")) == (1, "faulted"), err
     assert "cannot be written" in err, err
     assert serving.acknowledged == objects[:before]
-    mend()
-    assert kept(disk / "session", serving.acknowledged)
+    repair()
+    assert contains_all(disk / "session", serving.acknowledged)
     again = serve(disk / "session")
     again.send(objects)
     code, reported, err = again.finish()
@@ -186,8 +188,8 @@ def test_a_disk_that_turns_read_only_in_mid_run_stops_it_and_loses_nothing(
 
 
 @needs_unix_files
-def test_a_deleted_folder_stops_it_before_anything_more_is_acknowledged(tmp_path, serve, objects):
-    """What is written to a deleted file is lost; no answer claims the opposite."""
+def test_a_deleted_folder_stops_all_acknowledgements(tmp_path, serve, objects):
+    """Data written to a deleted file are lost, so nothing more is acknowledged."""
     session = tmp_path / "session"
     serving = serve(session)
     serving.send(objects[:3])
@@ -200,8 +202,8 @@ def test_a_deleted_folder_stops_it_before_anything_more_is_acknowledged(tmp_path
 
 
 @needs_unix_files
-def test_a_folder_that_was_moved_and_put_back_goes_on(tmp_path, serve, objects, unbroken):
-    """It stops, with everything acknowledged still in the folder, wherever that is."""
+def test_a_moved_folder_continues_when_it_is_back(tmp_path, serve, objects, unbroken):
+    """The run stops, and the moved folder has all acknowledged data."""
     session, elsewhere = tmp_path / "session", tmp_path / "elsewhere"
     serving = serve(session)
     serving.send(objects[:3])
@@ -210,7 +212,7 @@ def test_a_folder_that_was_moved_and_put_back_goes_on(tmp_path, serve, objects, 
     code, _, err = serving.finish()
     assert code == 1
     assert "was moved or deleted" in err
-    assert kept(elsewhere, serving.acknowledged)
+    assert contains_all(elsewhere, serving.acknowledged)
     elsewhere.rename(session)
     again = serve(session)
     again.send(objects)
@@ -218,8 +220,8 @@ def test_a_folder_that_was_moved_and_put_back_goes_on(tmp_path, serve, objects, 
     assert (code, reported.get("sha256")) == (0, unbroken), err
 
 
-def test_checkpoints_that_cannot_be_written_stop_nothing(tmp_path, serve, objects, unbroken):
-    """They only save time; the log is enough."""
+def test_a_run_continues_without_checkpoints(tmp_path, serve, objects, unbroken):
+    """Checkpoints only save time; the log is sufficient."""
     session = tmp_path / "session"
     session.mkdir()
     (session / "checkpoints").write_bytes(b"a file where their folder should be")

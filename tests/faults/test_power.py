@@ -1,4 +1,4 @@
-"""Killed at any system call, or without power at any: nothing that was promised is lost.
+"""A kill or a power cut at any system call loses no acknowledged or published data.
 
 The service runs under strace. From its calls it is known at each of them what the disk is sure to
 hold, what it may hold, and what went out over the sockets: acknowledgements and outcomes.
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def fast_folder():
-    """Return a folder in memory where there is one: many sessions are laid out in it."""
+    """Return a folder in memory if there is one: many sessions are written into it."""
     shared = Path("/dev/shm")  # noqa: S108 - a folder of our own below it
     with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
         yield Path(folder)
@@ -40,7 +40,7 @@ def fast_folder():
 
 @pytest.fixture
 def traced(tmp_path, serve, disk, objects):
-    """Return the calls of an unbroken run, where its session was, and its digests in order."""
+    """Return the calls of an unbroken run, its session's folder, and its digests in order."""
     log = tmp_path / "calls"
     session = tmp_path / "disk" / "home" / "session"
     (tmp_path / "disk").mkdir()
@@ -62,12 +62,16 @@ def promised(disk) -> tuple[set[str], set[int]]:
     return acknowledged, {int(found) for found in PUBLISHED.findall(reported)}
 
 
-def go_on(session: Path, decoder, objects: list[bytes], acknowledged, published, outcomes) -> None:
-    """Open what is left, check that it holds what was promised, and finish the run."""
+def finish_run(
+    session: Path, decoder, objects: list[bytes], acknowledged, published, outcomes
+) -> None:
+    """Open the remaining files, check that they have all promised data, and finish the run."""
     with Journal(session) as journal:
-        kept = {r.header["sha256"]: journal.body(r) for r in journal.records if "name" in r.header}
-        assert acknowledged <= kept.keys()
-        assert all(hashlib.sha256(body).hexdigest() == digest for digest, body in kept.items())
+        stored = {
+            r.header["sha256"]: journal.body(r) for r in journal.records if "name" in r.header
+        }
+        assert acknowledged <= stored.keys()
+        assert all(hashlib.sha256(body).hexdigest() == digest for digest, body in stored.items())
         recorded = {n.sequence: deterministic(n.outcome) for n in journal.outcomes()}
         assert published <= recorded.keys()
         assert all(reported == outcomes[sequence - 1] for sequence, reported in recorded.items())
@@ -84,7 +88,7 @@ def go_on(session: Path, decoder, objects: list[bytes], acknowledged, published,
                     write_checkpoint(journal.checkpoints, output)
 
         take(runner.open())
-        # As a sender does that had no answer.
+        # A sender without an answer does this.
         for content in objects:
             header = {"name": "o.dcm", "received_ns": 1}
             (made,) = journal.append_objects([Entry(Kind.OBJECT, header, content)])
@@ -98,8 +102,10 @@ def go_on(session: Path, decoder, objects: list[bytes], acknowledged, published,
 
 
 @pytest.mark.timeout(600)
-def test_no_promise_is_broken_at_any_call(traced, fast_folder, disk, objects, stand_in_module):
-    """After each call: killed there, without power at the worst, and by chance."""
+def test_nothing_acknowledged_is_lost_at_any_system_call(
+    traced, fast_folder, disk, objects, stand_in_module
+):
+    """After each call there is a kill, a worst-case power cut, and a random power cut."""
     made, root, outcomes = traced
     random = Random(5)  # noqa: S311 - chance, and no secret
     here = disk.Disk(str(root))
@@ -114,9 +120,11 @@ def test_no_promise_is_broken_at_any_call(traced, fast_folder, disk, objects, st
         for number, left in enumerate(lefts):
             folder = fast_folder / f"{points}-{number}"
             folder.mkdir()
-            disk.lay_out(left, str(root), folder)
+            disk.write_files(left, str(root), folder)
             session = folder / "home" / "session"
-            go_on(session, stand_in_module.StandIn(), objects, acknowledged, published, outcomes)
+            finish_run(
+                session, stand_in_module.StandIn(), objects, acknowledged, published, outcomes
+            )
             shutil.rmtree(folder)
     acknowledged, published = promised(here)
     assert len(acknowledged) == len(objects)

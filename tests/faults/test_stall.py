@@ -1,4 +1,4 @@
-"""A service that stands still for a while, as a machine does that swaps or updates itself."""
+"""A service that stops for a while, as on a machine that swaps or installs updates."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from rtdecode.types import Decision
 def test_a_stalled_service_catches_up_to_the_same_outcomes(
     tmp_path, serve, objects, unbroken, before
 ):
-    """What arrived meanwhile is decided in order, none is skipped and nothing is lost."""
+    """Volumes that arrived meanwhile are decided in order, and nothing is skipped or lost."""
     session = tmp_path / "session"
     serving = serve(session)
     serving.send(objects[:before])

@@ -105,7 +105,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
     parser.add_argument(
-        "--examples", type=Path, help="folder in which scanned people are kept and reused"
+        "--examples", type=Path, help="folder to store and reuse the scanned people"
     )
     parser.add_argument("--people", type=int, default=cohort.people, help="number of people")
     parser.add_argument("--steps", type=int, default=defaults.steps, help="steps of learning")
