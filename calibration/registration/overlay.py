@@ -7,7 +7,7 @@ import numpy as np
 
 from calibration.registration import template
 from calibration.registration.image_geometry import Shape, sample, voxel_centres_mm
-from calibration.registration.quality import Registration
+from calibration.registration.registration_quality import Registration
 from rtdecode.types import Float32, Float64
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from calibration.registration.image_geometry import (
     inverse,
     voxel_centres_mm,
 )
-from calibration.registration.quality import Registration, judge
+from calibration.registration.registration_quality import Registration, judge
 from rtdecode.errors import ConfigError
 from rtdecode.types import Bool, Float32, Float64
 
