@@ -237,7 +237,7 @@ class NestedCrossValidation:
         own_kinds = {self.kinds[self._names[c]] for c in self._own}
         if self._preference in {"deep", "linear"} or len(own_kinds) == 1:
             return single
-        if by_default and self._preference != "stack":
+        if by_default and not (self._preference == "stack" or self._priors):
             return single
         pair = []
         for kind in ("deep", "linear"):
@@ -253,7 +253,7 @@ class NestedCrossValidation:
         stack = np.zeros_like(single)
         stack[trials, pair[0]] = share
         stack[trials, pair[1]] = 1 - share
-        if self._preference == "stack":
+        if self._preference == "stack" or by_default:
             return stack
         gain, error = _gain(stack_rates[best_share, trials], rates[best, trials])
         return np.where((gain > error)[:, None], stack, single)

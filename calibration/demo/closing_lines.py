@@ -46,6 +46,10 @@ def facts(report: Report) -> list[tuple[str, str]]:
             f"{report.weights}: trained on other simulated people with other tasks",
         ),
         (
+            "others",
+            f"a study of {report.others} other simulated people with the same task",
+        ),
+        (
             "volumes",
             f"{run.received} received, {run.decided} decided, "
             f"{sum(run.skipped.values())} skipped" + (f" ({skipped})" if skipped else ""),

@@ -88,6 +88,8 @@ class Report:
     """Always true: the figures do not apply to real people."""
     weights: str
     """Name of the pretrained network."""
+    others: int
+    """Number of other people in the study."""
     calibration: Metrics
     registration_overlap: float
     feedback: FeedbackRun

@@ -24,6 +24,8 @@ from rtdecode.player.play import Speed
 from rtdecode.types import Outcome
 
 WEIGHTS = "deeplight-2d-4mm-sim"
+STUDY = Path(__file__).parent / "simulated_people.safetensors"
+"""The study of other simulated people (tools/experiments/demo_study.py)."""
 _PARTICIPANTS = 1000
 """Number of simulated people of each seed of the demo."""
 
@@ -63,7 +65,7 @@ def run(settings: DemoSettings, console: Console) -> Report:
 
 def _run(settings: DemoSettings, folder: Path, show: Show) -> Report:
     """Run all steps in one folder."""
-    pretrained = load_pretrained(WEIGHTS)
+    pretrained = load_pretrained(str(STUDY))
     calibration, feedback = scan(load_template(), settings.scans, settings.seed * _PARTICIPANTS)
     calibration_result = _calibrate(pretrained, calibration, folder, settings, show)
     metrics = calibration_result.bundle.manifest.metrics
@@ -77,6 +79,7 @@ def _run(settings: DemoSettings, folder: Path, show: Show) -> Report:
         seed=settings.seed,
         simulated=True,
         weights=pretrained.name,
+        others=0 if pretrained.study is None else pretrained.study.about.n_people,
         calibration=metrics,
         registration_overlap=calibration_result.bundle.manifest.provenance.registration_overlap,
         feedback=reports.feedback(demo_plan, outcomes),
@@ -104,8 +107,7 @@ def _calibrate(
             folder / "decoder",
             CalibrationSettings(
                 name="demo",
-                # The demo shows the network; the voxels are its baseline.
-                fitting=FittingSettings(preference="deep", seed=settings.seed),
+                fitting=FittingSettings(seed=settings.seed),
                 quick_registration=True,
                 seed=settings.seed,
             ),

@@ -16,7 +16,9 @@ from calibration.weights.study import LeftOutPerson
 
 RULES = tuple(
     PoolRule(pseudo_blocks, blocks_of_prior)
-    for pseudo_blocks, blocks_of_prior in product((1.0, 2.0, 4.0, 8.0), (5.0, 2.0, 10.0, 20.0))
+    for pseudo_blocks, blocks_of_prior in product(
+        (1.0, 2.0, 4.0, 8.0, 16.0), (5.0, 2.0, 1.0, 10.0, 20.0)
+    )
 )
 """Rules that are tried; with equal results the first is preferred."""
 

@@ -93,7 +93,8 @@ class Study:
 def save_study(study: Study, network: "DeepLight", path: Path) -> None:
     """Write a study with its network as safetensors, whole or not at all."""
     tensors = {
-        f"{NETWORK}/{name}": value.detach().numpy() for name, value in network.state_dict().items()
+        f"{NETWORK}/{name}": _small(value.detach().numpy())
+        for name, value in network.state_dict().items()
     }
     for layer, statistics in study.layers.items():
         for name, value in asdict(statistics).items():
@@ -152,7 +153,7 @@ def load_study(path: Path) -> "tuple[Study, DeepLight]":
                 layer, name = key.split("/")
                 value = file.get_tensor(key)
                 if layer == NETWORK:
-                    weights[name] = torch.from_numpy(value)
+                    weights[name] = torch.from_numpy(value.astype(np.float32))
                     continue
                 whole = value.astype(np.float32) if name in HALF else value
                 layers.setdefault(int(layer), {})[name] = whole
@@ -174,3 +175,9 @@ def _metadata(path: Path) -> dict[str, str]:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError):
         return {}
+
+
+def _small(value: Float32) -> np.ndarray:
+    """Return the values in half precision if that changes none of them."""
+    half = value.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32), value) else value

@@ -28,6 +28,7 @@ def found(plan, outcomes, make_metrics) -> Report:
         seed=1,
         simulated=True,
         weights="a-network",
+        others=11,
         calibration=make_metrics(comparison=(Compared("plain decoder", "linear", plain, 0.5),)),
         registration_overlap=0.93,
         feedback=reports.feedback(plan, outcomes),
