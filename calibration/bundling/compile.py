@@ -13,6 +13,10 @@ from pathlib import Path
 import onnx
 import onnx_ir
 import torch
+from onnx_ir.passes.common import (
+    CommonSubexpressionEliminationPass,
+    DeduplicateInitializersPass,
+)
 from onnxscript import optimizer
 from torch import nn
 
@@ -141,6 +145,9 @@ def _graph(decoder: StreamingDecoder) -> onnx_ir.Model:
             raise RunError("torch's exporter returned no graph")
         # The LSTM's weights are reordered for ONNX: once here, not at every start.
         optimizer.optimize(program.model, input_size_limit=FOLD_BYTES, output_size_limit=FOLD_BYTES)
+    # Parts that read the same network have copies of it. Each layer is computed once.
+    DeduplicateInitializersPass(size_limit=FOLD_BYTES)(program.model)
+    CommonSubexpressionEliminationPass(size_limit=FOLD_BYTES)(program.model)
     return program.model
 
 

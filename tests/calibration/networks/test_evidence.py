@@ -94,15 +94,21 @@ def test_the_whole_network_says_what_it_says_of_a_whole_volume(network, mask, pr
             )
 
 
-@pytest.mark.parametrize("kind", ["network", "layer 2", "layer 10", "voxels", "stack"])
+@pytest.mark.parametrize(
+    "kind", ["network", "layer 2", "layer 10", "voxels", "stack", "network and layer 10"]
+)
 def test_every_kind_exports_as_it_computes(network, mask, prepared, rng, tmp_path, kind) -> None:
     """Over gaps and unusable volumes ONNX Runtime agrees, both read-outs and all state."""
     head = _head(int(mask.sum()), rng)
     voxels = VoxelEvidence(head.weight, head.bias)
+    three = NetworkEvidence(network, mask).network
+    three.head = nn.Linear(128, 3)
     if kind == "network":
-        three = NetworkEvidence(network, mask).network
-        three.head = nn.Linear(128, 3)
         evidence = NetworkEvidence(three, mask)
+    elif kind == "network and layer 10":
+        evidence = StackedEvidence(
+            [NetworkEvidence(three, mask), _layer(network, mask, prepared, rng, 10)[0]]
+        )
     elif kind == "voxels":
         evidence = voxels
     else:
@@ -112,9 +118,10 @@ def test_every_kind_exports_as_it_computes(network, mask, prepared, rng, tmp_pat
     export = export_decoder(
         StreamingDecoder(evidence, SETTINGS), CLASSES, tmp_path / "decoder.onnx"
     )
-    convolutions = {"network": 12, "layer 2": 2, "layer 10": 10, "voxels": 0, "stack": 10}[kind]
+    # Parts that share the network compute each convolution once.
+    convolutions = {"layer 2": 2, "layer 10": 10, "voxels": 0, "stack": 10}.get(kind, 12)
     assert export.operators.get("Conv", 0) == convolutions
-    assert export.operators.get("LSTM", 0) == (kind == "network")
+    assert export.operators.get("LSTM", 0) == ("network" in kind)
     result = parity(export, prepared)
     assert result.volumes == len(prepared)
     assert max(result.probability, result.state) < 1e-5
