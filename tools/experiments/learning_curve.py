@@ -43,6 +43,7 @@ from calibration.weights.pretrained import Pretrained, describe_network, load_pr
 from calibration.weights.study import Study, StudyDescription
 from hcp_people import CLASSES, HcpPeople
 from rtdecode.events import Block
+from rtdecode.report_kit import count
 from rtdecode.types import Float32
 
 N_TEST, TEST_BLOCKS, OTHER_BLOCKS, VOLUMES = 10, 8, 2, 4
@@ -256,8 +257,9 @@ def rows_of(results: Results) -> Iterator[tuple[str, str, str]]:
     yield f"{layer} data", "3", layer
     yield "the same with random weights", "random weights", layer
     for others in map(str, OTHERS):
-        yield f"{others} others: priors with own blocks", others, "priors with own blocks"
-        yield f"{others} others: pool", others, "pool"
+        people = count(int(others), "other")
+        yield f"{people}: priors with own blocks", others, "priors with own blocks"
+        yield f"{people}: pool", others, "pool"
     yield "10 others, classes permuted: pool", "10, wrong", "pool"
     yield "10 others, null world: pool", "10, null", "pool"
 
