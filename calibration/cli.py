@@ -221,12 +221,13 @@ def calibrate(
     from rich.console import Console
 
     from calibration.budget import Budget
+    from calibration.calibration_settings import CalibrationSettings
     from calibration.console import announcements, print_summary
     from calibration.data.acquire import acquire, read_run
     from calibration.decoders.fit import FittingSettings
     from calibration.progress import bars
-    from calibration.recipe import CalibrationSettings, start_preparation
     from calibration.recipe import calibrate as compile_decoder
+    from calibration.recipe import start_preparation
     from calibration.weights.pretrained import load_pretrained
     from rtdecode.clock import SystemClock
     from rtdecode.signals import stopped_by_signals

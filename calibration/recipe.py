@@ -1,8 +1,8 @@
 """The calibration recipe: from labelled runs to a decoder bundle."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,58 +16,28 @@ from calibration.bundling.assemble_decoder import (
 )
 from calibration.bundling.bundle_content import BundleContent
 from calibration.bundling.write_bundle import check_whole_run, finish_bundle, write_bundle
+from calibration.calibration_settings import CalibrationSettings
 from calibration.compute import best_device, one_thread
-from calibration.data.blocks import ClassSpec, parse_classes, read_blocks
 from calibration.data.calibration_data import CalibrationData
-from calibration.data.check_runs import check_distinct, check_runs
-from calibration.data.labels import REST, label_volumes
 from calibration.data.prepare_runs import all_features, prepare
 from calibration.data.prepared_runs import ExtractorFactory, PreparedRuns
 from calibration.data.run_preparation import RunPreparation
 from calibration.decoders.compare import compare
 from calibration.decoders.examples import Examples, training_examples
-from calibration.decoders.fit import FittedDecoder, FittingSettings, fit_decoder
-from calibration.decoders.lag import LAGS_S
+from calibration.decoders.fit import FittedDecoder, fit_decoder
 from calibration.networks.features import RECURRENT, Extractor, FeatureExtractor
 from calibration.priors.knowledge import (
-    PriorKnowledge,
-    check_new_person,
-    find_knowledge,
     make_priors,
 )
 from calibration.priors.study_prior import pool_rule
 from calibration.progress import Progress, silent
+from calibration.recipe_inputs import RecipeInputs, check_recipe_inputs
 from calibration.registration import Registration, register
 from calibration.registration.read_image import read_image
 from calibration.weights.pretrained import Pretrained
 from rtdecode import bundle
 from rtdecode.clock import SystemClock
-from rtdecode.events import Block
 from rtdecode.types import Bool, Float32, Volume
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationSettings:
-    """The options of a calibration."""
-
-    name: str
-    """The decoder's name, shown to the operator."""
-    classes: str | None = None
-    """The trial types to decode, and which of them form one class: `face+body:people,house`."""
-    rest: bool = False
-    """Whether rest is a class."""
-    states: Mapping[str, str] | None = None
-    """The pretrained network's state of each class, as a prior. None: by their names."""
-    maps: Mapping[str, Path] = field(default_factory=dict)
-    """The group map of each class, as a prior."""
-    fitting: FittingSettings = field(default_factory=FittingSettings)
-    t1: Path | None = None
-    """The subject's T1-weighted image, NIfTI."""
-    transform: Path | None = None
-    """A transform from the EPI to MNI that the user already has."""
-    quick_registration: bool = False
-    """Use affine registration only; it is sufficient for the demo's simulated participants."""
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +59,6 @@ class CalibrationResult:
     """None if the space is that of an earlier bundle."""
     fitted: FittedDecoder | None
     """None for a zero-shot decoder."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Inputs:
-    """The checked inputs of a calibration."""
-
-    repetition_time_s: float
-    blocks: tuple[tuple[Block, ...], ...]
-    """The blocks of each new run; empty for zero-shot."""
-    spec: ClassSpec
-    earlier: CalibrationData | None
-    """The data of an earlier bundle."""
-    knowledge: PriorKnowledge
-    """What is known of the classes from other people."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +121,7 @@ def calibrate(
     """
     budget = budget or Budget(None, SystemClock())
     announce = announce or Announcements()
-    inputs = _check_inputs(runs, pretrained, events, out, settings, earlier)
+    inputs = check_recipe_inputs(runs, pretrained, events, out, settings, earlier)
     zero_shot = not events
     make_extractor = None if zero_shot else _extractor_factory(pretrained)
     with (
@@ -234,38 +190,9 @@ def start_preparation(
     )
 
 
-def _check_inputs(
-    runs: Sequence[Sequence[Volume]],
-    pretrained: Pretrained,
-    events: Sequence[Path],
-    out: Path,
-    settings: CalibrationSettings,
-    earlier: bundle.Bundle | None,
-) -> _Inputs:
-    """Refuse inputs that cannot be used, before anything is computed."""
-    repetition_time_s = check_runs(runs, events, out, pretrained, earlier)
-    data = None if earlier is None else CalibrationData.load(earlier)
-    check_distinct(runs, data)
-    blocks = read_blocks(runs, events, repetition_time_s)
-    spec = ClassSpec((), {})
-    knowledge = PriorKnowledge()
-    if events:
-        all_blocks = [*(() if data is None else data.blocks), *blocks]
-        trial_types = [block.trial_type for run in all_blocks for block in run]
-        spec = parse_classes(settings.classes, trial_types)
-        classes = (*spec.classes, *((REST,) if settings.rest else ()))
-        knowledge = find_knowledge(pretrained, classes, settings.states, settings.maps)
-        check_new_person(pretrained.study, runs)
-        if data is None:
-            times = [np.array([volume.acquired_s for volume in run]) for run in runs]
-            least = knowledge.min_blocks
-            label_volumes(blocks, times, spec, LAGS_S[-1], rest=settings.rest, min_blocks=least)
-    return _Inputs(repetition_time_s, blocks, spec, data, knowledge)
-
-
 def _train(
     runs: Sequence[Sequence[Volume]],
-    inputs: _Inputs,
+    inputs: RecipeInputs,
     prepared: PreparedRuns,
     pretrained: Pretrained,
     settings: CalibrationSettings,
@@ -293,7 +220,7 @@ def _train(
 
 def _assemble(
     runs: Sequence[Sequence[Volume]],
-    inputs: _Inputs,
+    inputs: RecipeInputs,
     prepared: PreparedRuns,
     pretrained: Pretrained,
     training: _Training | None,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from calibration.calibration_settings import CalibrationSettings
 from calibration.compute import one_thread
 from calibration.decoders.fit import FittingSettings
 from calibration.demo import feedback_report as reports
@@ -15,7 +16,7 @@ from calibration.demo.feedback_report import Report
 from calibration.demo.scan import ScanSettings, plan, scan, write
 from calibration.demo.service_process import serve_and_play
 from calibration.demo.show import Show
-from calibration.recipe import CalibrationResult, CalibrationSettings, calibrate
+from calibration.recipe import CalibrationResult, calibrate
 from calibration.simulation import SimulatedRun, load_template
 from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode.dicom import assemble

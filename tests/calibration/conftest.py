@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from calibration.calibration_settings import CalibrationSettings
 from calibration.compute import one_thread
 from calibration.data.blocks import ClassSpec
 from calibration.data.labels import Labels, label_volumes
 from calibration.decoders.fit import FittingSettings
 from calibration.networks import DeepLight
-from calibration.recipe import CalibrationResult, CalibrationSettings, calibrate
+from calibration.recipe import CalibrationResult, calibrate
 from calibration.simulation import (
     ActivationSettings,
     EpiProtocol,

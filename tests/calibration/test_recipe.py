@@ -12,16 +12,13 @@ import torch
 
 from calibration.budget import Budget
 from calibration.bundling.assemble_decoder import assemble_fitted, assemble_zero_shot
+from calibration.calibration_settings import CalibrationSettings
 from calibration.data.calibration_data import CalibrationData
 from calibration.data.prepared_runs import prepare_run
 from calibration.decoders.fit import FittingSettings
 from calibration.networks import DeepLight
 from calibration.progress import silent
-from calibration.recipe import (
-    CalibrationSettings,
-    calibrate,
-    start_preparation,
-)
+from calibration.recipe import calibrate, start_preparation
 from calibration.simulation import (
     ActivationSettings,
     EpiProtocol,

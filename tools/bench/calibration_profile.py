@@ -15,10 +15,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from calibration.calibration_settings import CalibrationSettings
 from calibration.data.acquire import acquire, read_run
 from calibration.demo.scan import ScanSettings, scan, write
 from calibration.progress import silent
-from calibration.recipe import Announcements, CalibrationSettings, calibrate, start_preparation
+from calibration.recipe import Announcements, calibrate, start_preparation
 from calibration.simulation import load_template
 from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode.player import play

@@ -17,12 +17,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from calibration.calibration_settings import CalibrationSettings
 from calibration.compute import one_thread
 from calibration.decoders.fit import FittingSettings
 from calibration.demo.run_demo import WEIGHTS
 from calibration.demo.scan import ScanSettings, scan, write
 from calibration.progress import bars, silent
-from calibration.recipe import CalibrationSettings, calibrate
+from calibration.recipe import calibrate
 from calibration.simulation import load_template
 from calibration.weights.pretrained import load_pretrained
 from rtdecode.dicom import assemble

@@ -22,6 +22,7 @@ import onnxruntime
 
 from calibration.bundling.assemble_decoder import ZERO_SHOT_WINDOW_S
 from calibration.bundling.compile import export_decoder
+from calibration.calibration_settings import CalibrationSettings
 from calibration.compute import one_thread
 from calibration.data.blocks import find_blocks, parse_classes
 from calibration.data.calibration_data import CalibrationData
@@ -36,7 +37,7 @@ from calibration.demo.service_process import serve_and_play
 from calibration.networks import LayerEvidence, LinearReadOut, ReadOutSettings, StreamingDecoder
 from calibration.networks.features import RECURRENT, VOXELS, network_features
 from calibration.progress import Progress, bars
-from calibration.recipe import CalibrationSettings, calibrate
+from calibration.recipe import calibrate
 from calibration.weights.pretrained import Pretrained, load_pretrained
 from rtdecode import bundle as bundles
 from rtdecode import dicom
