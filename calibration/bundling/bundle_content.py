@@ -9,7 +9,7 @@ from calibration.bundling.compile import ExportReport
 from calibration.bundling.parity import Parity
 from calibration.data.calibration_data import CalibrationData
 from calibration.data.prepared_runs import PreparedRuns
-from calibration.decoders.choose import RULE
+from calibration.decoders.choice_rule import RULE
 from calibration.decoders.fit import FittedDecoder
 from calibration.decoders.fit_read_out import RULE as READ_OUT_RULE
 from calibration.networks import StreamingDecoder

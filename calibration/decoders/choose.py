@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.data.labels import Labels
+from calibration.decoders.choice_rule import ChoiceRule
 from calibration.decoders.decoder_choice import POOL, STACK, DecoderChoice, Preference
 from calibration.decoders.discriminant import Arrangements, Side, Split
 from calibration.decoders.evaluate import folds, inner_splits
@@ -24,9 +25,6 @@ from calibration.decoders.prior import PoolRule
 from calibration.progress import Progress, silent
 from rtdecode.errors import ConfigError
 from rtdecode.types import Float64
-
-SHARES = (0.5, 0.25, 0.75)
-"""Shares of the deep decoder in a stack, the default first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +73,9 @@ class NestedCrossValidation:
         self._own = [c for c, one in enumerate(candidates) if one.prior is None]
         self._labels = labels
         self._truth = labels.block_labels()[None]
-        self._preference: Preference = preference
-        self._rule = rule or PoolRule()
+        self._rule = ChoiceRule(
+            self.kinds, self._own, self._priors, labels, preference, rule or PoolRule()
+        )
         if preference in {"deep", "linear"} and preference not in self.kinds.values():
             raise ConfigError(f"--decoder {preference}: there is no such candidate for these data")
         if preference == "pool" and not self._priors:
@@ -127,7 +126,7 @@ class NestedCrossValidation:
         for fold, inner in zip(self.folds, self._inner, strict=True):
             rows = self._outer.rows[fold.train[self._outer.rows]]
             known = evidence if inner is None else self._evidence(inner, arrangements)
-            shares = self._choose(known, rows, arrangements, by_default=inner is None)
+            shares = self._rule.shares(known, rows, arrangements, by_default=inner is None)
             result[:, fold.test] = np.einsum("pc,cpnk->pnk", shares, evidence[:, :, fold.test])
         return result
 
@@ -147,13 +146,13 @@ class NestedCrossValidation:
         of the compiled decoder.
         """
         evidence, rows = self._evidence(self._outer, self._truth), self._outer.rows
-        shares = self._choose(evidence, rows, self._truth, by_default=not self.nested)[0]
+        shares = self._rule.shares(evidence, rows, self._truth, by_default=not self.nested)[0]
         parts = tuple(int(c) for c in np.flatnonzero(shares))
         names = tuple(self._names[c] for c in parts)
         if set(parts) & set(self._priors):
             return self._pool_choice(shares, parts)
         if len(parts) == 1:
-            reason = self._reason(evidence, rows, parts[0])
+            reason = self._rule.reason(evidence, rows, parts[0], nested=self.nested)
             return DecoderChoice(names[0], names, (1.0,), reason)
         # The deep part comes first.
         parts = tuple(sorted(parts, key=lambda c: self.kinds[self._names[c]] != "deep"))
@@ -179,151 +178,3 @@ class NestedCrossValidation:
                 for name in self._names
             ]
         )
-
-    def _choose(
-        self,
-        evidence: Float64,
-        rows: NDArray[np.int64],
-        arrangements: Arrangements,
-        *,
-        by_default: bool,
-    ) -> Float64:
-        """Apply the rule: return the share of each candidate, (P, C).
-
-        Parameters
-        ----------
-        evidence
-            (C, P, n, K)
-        rows
-            Rows of the examples that decide.
-        arrangements
-            (P, blocks)
-        by_default
-            Take the default without regard to the evidence.
-        """
-        own = self._choose_own(evidence, rows, arrangements, by_default=by_default)
-        if not self._priors or self._preference not in {"best", "pool"}:
-            return own
-        blocks = np.unique(self._labels.block[rows])
-        share = self._rule.own_share(len(blocks) / self._labels.n_classes)
-        pool = share * own
-        pool[:, self._priors] = (1 - share) / len(self._priors)
-        if by_default or self._preference == "pool":
-            return pool
-        both = np.stack(
-            [np.einsum("pc,cpnk->pnk", shares, evidence[:, :, rows]) for shares in (own, pool)]
-        )
-        rates = self._rates(both, np.arange(len(rows)), arrangements, rows)
-        gain, error = _gain(rates[0], rates[1])
-        return np.where((gain > error)[:, None], own, pool)
-
-    def _choose_own(
-        self,
-        evidence: Float64,
-        rows: NDArray[np.int64],
-        arrangements: Arrangements,
-        *,
-        by_default: bool,
-    ) -> Float64:
-        """Apply the rule to the candidates without a prior; see `_choose`."""
-        trials = np.arange(len(arrangements))
-        single = np.zeros((len(trials), len(self._names)))
-        allowed = self._allowed()
-        rates = self._rates(evidence, rows, arrangements)
-        best = np.full(len(trials), allowed[0])
-        if not by_default:
-            best = np.array(allowed)[_preferred(rates[allowed])]
-        single[trials, best] = 1.0
-        own_kinds = {self.kinds[self._names[c]] for c in self._own}
-        if self._preference in {"deep", "linear"} or len(own_kinds) == 1:
-            return single
-        if by_default and not (self._preference == "stack" or self._priors):
-            return single
-        pair = []
-        for kind in ("deep", "linear"):
-            members = self._of_kind(kind)
-            place = np.zeros(len(trials), int) if by_default else _preferred(rates[members])
-            pair.append(np.array(members)[place])
-        parts = [evidence[c, trials][:, rows] for c in pair]
-        shares = SHARES[:1] if by_default else SHARES
-        stacked = np.stack([share * parts[0] + (1 - share) * parts[1] for share in shares])
-        stack_rates = self._rates(stacked, np.arange(len(rows)), arrangements, rows)
-        best_share = stack_rates.mean(axis=2).argmax(axis=0)
-        share = np.array(shares)[best_share]
-        stack = np.zeros_like(single)
-        stack[trials, pair[0]] = share
-        stack[trials, pair[1]] = 1 - share
-        if self._preference == "stack" or by_default:
-            return stack
-        gain, error = _gain(stack_rates[best_share, trials], rates[best, trials])
-        return np.where((gain > error)[:, None], stack, single)
-
-    def _rates(
-        self,
-        evidence: Float64,
-        places: NDArray[np.int64],
-        arrangements: Arrangements,
-        rows: NDArray[np.int64] | None = None,
-    ) -> Float64:
-        """Return the share of each block's volumes that are decoded correctly, (C, P, blocks).
-
-        Parameters
-        ----------
-        evidence
-            (C, P, m, K)
-        places
-            Positions of the volumes among the m.
-        arrangements
-            (P, blocks)
-        rows
-            Row numbers of these volumes, if they differ from `places`.
-        """
-        block = self._labels.block[places if rows is None else rows]
-        right = evidence[:, :, places].argmax(axis=3) == arrangements[:, block]
-        numbers, place = np.unique(block, return_inverse=True)
-        mean = np.zeros((len(block), len(numbers)))
-        mean[np.arange(len(block)), place] = 1 / np.bincount(place)[place]
-        rates: Float64 = right @ mean
-        return rates
-
-    def _reason(self, evidence: Float64, rows: NDArray[np.int64], c: int) -> str:
-        """Return the reason for the choice of a candidate for the true classes."""
-        allowed = self._allowed()
-        if not self.nested:
-            return "too few blocks to choose by: the default"
-        if c == allowed[0]:
-            return "no other was better by a standard error"
-        rates = self._rates(evidence, rows, self._truth)
-        gain, _ = _gain(rates[c], rates[allowed[0]])
-        default = self._names[allowed[0]]
-        return f"decodes {gain[0]:.0%} more volumes of held-out blocks than {default}"
-
-    def _allowed(self) -> list[int]:
-        if self._preference in {"deep", "linear"}:
-            return self._of_kind(self._preference)
-        return self._own
-
-    def _of_kind(self, kind: str) -> list[int]:
-        return [c for c, name in enumerate(self._names) if self.kinds[name] == kind]
-
-
-def _preferred(rates: Float64) -> NDArray[np.int64]:
-    """Apply the rule to single candidates, the default first: (C, P, blocks) to (P,)."""
-    gain, error = _gain(rates, rates[:1])
-    better = np.where(gain > error, gain, -np.inf)
-    return np.where((gain > error).any(axis=0), better.argmax(axis=0), 0)
-
-
-def _gain(rates_a: Float64, rates_b: Float64) -> tuple[Float64, Float64]:
-    """Return the mean difference of two decoders' rates, and its standard error over blocks."""
-    difference = rates_a - rates_b
-    error = difference.std(axis=-1, ddof=1) / np.sqrt(difference.shape[-1])
-    return difference.mean(axis=-1), error
-
-
-RULE = (
-    "the default (first) candidate, unless another decodes more volumes of held-out blocks by more "
-    "than one standard error of the paired difference over blocks; then the best of those. With "
-    "priors: the pool of the priors and the own decoder that this rule chooses, unless that own "
-    "decoder is better than the pool by more than one standard error"
-)
