@@ -14,7 +14,7 @@ def report(name: str, about: StudyDescription) -> str:
         (
             person.name,
             str(person.n_volumes),
-            *(kit.percent(person.shares[n]["pool"]) if n in person.shares else "" for n in counts),
+            *(f"{person.shares[n]['pool']:.0%}" if n in person.shares else "" for n in counts),
         )
         for person in about.left_out
     ]
@@ -22,16 +22,22 @@ def report(name: str, about: StudyDescription) -> str:
         ("classes", ", ".join(about.classes)),
         ("people", str(about.n_people)),
         ("labelled volumes", str(about.n_volumes)),
+        (
+            "rule of the pool",
+            f"the class means of others count as {about.pseudo_blocks:g} own blocks; own decoder "
+            f"and priors weigh the same after {about.blocks_of_prior:g} own blocks of each class",
+        ),
         ("weights", f"{about.weights}, sha256 {about.weights_sha256[:12]}"),
     )
     parts = [
-        kit.verdict(headline(about), "LEFT OUT", "open"),
+        kit.verdict(headline(about), "STUDY", "open"),
         kit.section(
             "Learning curve",
             "Each person was left out: features, class means and scatter come from the others. The "
             "later half of the person's blocks was decoded after learning from the given number of "
             "earlier blocks of each class. Mean over people with 95 % interval (bootstrap over "
-            f"people); chance {chance:.0%}. The person's pool weighs own data by their number.",
+            f"people); chance {chance:.0%}. The more own blocks, the larger is the weight of own "
+            "data in the pool.",
             kit.grid(head, rows, len(counts), strong="pool"),
             long=True,
         ),
