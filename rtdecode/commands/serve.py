@@ -232,12 +232,12 @@ def _serve(
 def _write_record(session: Path) -> None:
     """Write tables and report beside the session; what fails there is told, and harms nothing."""
     from rtdecode.journal import read_session
-    from rtdecode.record import write_beside
+    from rtdecode.record import write_in_session
 
     try:
         if not any(run.outcomes for run in read_session(session).runs):
             return
-        written = write_beside(session)
+        written = write_in_session(session)
     except Exception as error:  # noqa: BLE001 - the run is over and on disk, whatever this is
         typer.echo(
             f"no report was written ({type(error).__name__}: {error}); the session is complete, "
