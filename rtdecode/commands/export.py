@@ -18,23 +18,24 @@ def export(
         ),
     ] = None,
     subject: Annotated[
-        str | None, typer.Option(help="For --bids: sub-. [default: as the session's folder says]")
+        str | None, typer.Option(help="For --bids: sub-. [default: from the folder's name]")
     ] = None,
     session_label: Annotated[
-        str | None, typer.Option(help="For --bids: ses-. [default: as the folder says, or none]")
+        str | None,
+        typer.Option(help="For --bids: ses-. [default: from the folder's name, or none]"),
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="For --bids: task-. [default: as the folder says, or nf]")
+        str | None, typer.Option(help="For --bids: task-. [default: from the folder's name, or nf]")
     ] = None,
     run: Annotated[
         str | None,
-        typer.Option(help="For --bids: run- of the session's first run. [default: likewise, or 1]"),
+        typer.Option(help="For --bids: run- of the session's first run. [default: from it, or 1]"),
     ] = None,
     events: Annotated[
         list[Path] | None,
         typer.Option(
-            help="For --bids: what was presented, a BIDS events file for each run in order, "
-            "instead of what the stimulus program told."
+            help="For --bids: a BIDS events file for each run in order, instead of the events that "
+            "the stimulus program reported."
         ),
     ] = None,
     bundle: Annotated[
@@ -44,20 +45,20 @@ def export(
         bool,
         typer.Option(
             "--deidentify",
-            help="Copy the session to --out, without what identifies the participant.",
+            help="Copy the session to --out, without data that identify the participant.",
         ),
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(help="For --deidentify: folder of the copy; it must not exist yet."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
-    """Write a session's decisions as a BIDS derivative with a report, or a copy of it to share.
+    """Write a session's decisions as a BIDS derivative with a report, or an anonymous copy of it.
 
-    With --bids: tables of what was decided, and a report; also while the session is served.
+    With --bids: tables of the decisions and a report; also while the session is served.
 
-    With --deidentify --out: a copy with the raw objects, that replays to the same outcomes.
+    With --deidentify --out: a copy with the raw objects that replays to the same outcomes.
 
     Example: rtdecode export sub-01_run-1 --bids derivatives/rtdecode --events events.tsv
 
@@ -70,19 +71,19 @@ def export(
         raise ConfigError(
             "--subject, --session-label, --task, --run, --events and --bundle are for --bids"
         )
-    told: dict[str, object] = {}
+    output: dict[str, object] = {}
     if out is not None:
         from rtdecode.export.session_copy import export_session
 
         exported = export_session(session, out)
-        told |= msgspec.to_builtins(exported, enc_hook=str)
+        output |= msgspec.to_builtins(exported, enc_hook=str)
         if not json:
             typer.echo(
                 f"wrote {out}: {exported.runs} runs, {exported.objects} objects, "
-                f"{exported.outcomes} outcomes\nleft out: {exported.left_out} objects that gave to "
-                f"no volume, {exported.marks_left_out} remarks, {exported.notices_left_out} notices"
-                "\ndates, names, identifiers, old UIDs and file names are gone; times of day and "
-                "the brain itself are not\n"
+                f"{exported.outcomes} outcomes\nleft out: {exported.left_out} objects of no "
+                f"volume, {exported.marks_left_out} remarks, {exported.notices_left_out} notices"
+                "\ndates, names, identifiers, old UIDs and file names are removed; times of day "
+                "and the images of the brain are not\n"
                 f"check it: rtdecode serve --bundle BUNDLE --source recording:{out}"
             )
     if bids is not None:
@@ -93,7 +94,7 @@ def export(
             written = write_record(session, bids, labels, events or (), bundle)
         except OSError as error:
             raise RunError(f"{bids} cannot be written: {error}; make room and try again") from error
-        told["bids"] = msgspec.to_builtins(written, enc_hook=str)
+        output["bids"] = msgspec.to_builtins(written, enc_hook=str)
         if not json:
             typer.echo(
                 f"wrote {written.files} files of {written.runs} runs, with {written.events} events,"
@@ -101,24 +102,24 @@ def export(
             )
             if written.events_without_onset:
                 typer.echo(
-                    f"left out: {written.events_without_onset} events that were told without an "
-                    "onset while no volume came"
+                    f"left out: {written.events_without_onset} events that were reported without "
+                    "an onset while no volume arrived"
                 )
     if json:
-        typer.echo(msgspec.json.encode(told))
+        typer.echo(msgspec.json.encode(output))
 
 
 def _check(session: Path, bids: Path | None, out: Path | None, *, deidentify: bool) -> None:
-    """Refuse what asks for nothing, or for half of something."""
+    """Refuse a command without a target or with an incomplete one."""
     if bids is None and out is None and not deidentify:
         raise ConfigError(
-            "say what to export: --bids FOLDER for tables and a report, --deidentify --out FOLDER "
-            "for a copy of the session to share"
+            "choose what to export: --bids FOLDER for tables and a report, --deidentify --out "
+            "FOLDER for a copy of the session to share"
         )
     if deidentify and out is None:
         raise ConfigError("--deidentify needs --out, the copy's folder")
     if out is not None and not deidentify:
         raise ConfigError(
-            "--out makes a copy to share, which must not name anybody: say --deidentify (for a "
-            f"copy of everything, copy the folder {session})"
+            "--out makes an anonymous copy to share: add --deidentify (for a complete copy, copy "
+            f"the folder {session})"
         )
