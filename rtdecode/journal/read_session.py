@@ -2,10 +2,12 @@
 
 import math
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from rtdecode.errors import ConfigError
 from rtdecode.journal import service_start, stimulus_events
@@ -24,6 +26,19 @@ class Tally:
     unreadable: int = 0
     left_out: int = 0
     conflicts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run in the record, without the log."""
+
+    run: int
+    bundle: str
+    """Digest of the bundle that decided."""
+    classes: tuple[str, ...]
+    repetition_time_s: float
+    """The bundle's; `nan` if it is unknown."""
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +86,8 @@ def read_session(folder: Path) -> Session:
         It is not a session folder, or cannot be read.
     """
     pack = folder / PACK
-    try:
-        with closing(_open(folder / RECORD)) as record:
-            record.execute("BEGIN")  # all queries read the same state
+    with _read_errors(folder):
+        with _open(folder / RECORD) as record:
             (session,) = record.execute(
                 "SELECT value FROM facts WHERE name = 'session'"
             ).fetchone() or ("",)
@@ -86,11 +100,6 @@ def read_session(folder: Path) -> Session:
         with pack.open("rb") as file:
             # After the outcomes: their objects are in the log before them.
             records = list(scan(file))
-    except (OSError, sqlite3.Error) as error:
-        raise ConfigError(
-            f"{folder} cannot be read as a session ({error}); give the folder that was served "
-            "with --session"
-        ) from error
     starts = {r.header["run"]: r for r in records if r.kind is Kind.START}
     runs = [
         RecordedRun(
@@ -98,8 +107,8 @@ def read_session(folder: Path) -> Session:
             start=start,
             bundle=str(start.header["bundle"]),
             classes=tuple(map(str, start.header.get("classes", ()))),
-            repetition_time_s=rows[run][0] if run in rows else math.nan,
-            ended=run in rows and rows[run][1],
+            repetition_time_s=rows[run].repetition_time_s if run in rows else math.nan,
+            ended=run in rows and rows[run].ended,
             first=first.get(run, 0),
             outcomes=outcomes.get(run, []),
             notices=notices.get(run, []),
@@ -110,10 +119,20 @@ def read_session(folder: Path) -> Session:
     return Session(session, pack, records, runs, servings, events)
 
 
-def _runs(record: sqlite3.Connection) -> dict[int, tuple[float, bool]]:
-    """Return, by run, the repetition time and whether the run has ended."""
-    rows = record.execute("SELECT run, repetition_time_s, ended_utc IS NOT NULL FROM runs")
-    return {run: (math.nan if tr_s is None else tr_s, bool(ended)) for run, tr_s, ended in rows}
+def _runs(record: sqlite3.Connection) -> dict[int, RunRow]:
+    rows = record.execute(
+        "SELECT run, bundle, classes, repetition_time_s, ended_utc IS NOT NULL FROM runs"
+    )
+    return {
+        run: RunRow(
+            run,
+            bundle,
+            msgspec.json.decode(classes, type=tuple[str, ...]),
+            math.nan if tr_s is None else tr_s,
+            bool(ended),
+        )
+        for run, bundle, classes, tr_s, ended in rows
+    }
 
 
 def _outcomes(record: sqlite3.Connection) -> tuple[dict[int, list[Outcome]], dict[int, int]]:
@@ -172,18 +191,55 @@ def read_remarks(folder: Path) -> Remarks:
     ConfigError
         It is not a session folder, or cannot be read.
     """
+    with _read_errors(folder), _open(folder / RECORD) as record:
+        servings = service_start.read(record)
+        marks = record.execute("SELECT run, sequence, marked_utc, text FROM marks").fetchall()
+        notices = record.execute("SELECT run, kind, text FROM notices ORDER BY record")
+        return Remarks(
+            servings[-1] if servings else None,
+            marks,
+            notices.fetchall(),
+            stimulus_events.read(record),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRows:
+    """The record of a session without its log and outcomes."""
+
+    runs: Mapping[int, RunRow]
+    servings: Sequence[ServiceStart]
+    stimulus_events: Sequence[StimulusEvent]
+    """In the order in which they were reported."""
+    marks: int
+    """Number of operators' remarks."""
+    notices: int
+    """Number of messages to the operator."""
+
+
+def read_record(folder: Path) -> RecordRows:
+    """Read a session's record without its log and outcomes, also while a service writes.
+
+    Raises
+    ------
+    ConfigError
+        It is not a session folder, or cannot be read.
+    """
+    with _read_errors(folder), _open(folder / RECORD) as record:
+        return RecordRows(
+            _runs(record),
+            service_start.read(record),
+            stimulus_events.read(record),
+            record.execute("SELECT count(*) FROM marks").fetchone()[0],
+            sum(map(len, _notices(record).values())),
+        )
+
+
+@contextmanager
+def _read_errors(folder: Path) -> Iterator[None]:
+    """Turn an error of the disk or of SQLite into a `ConfigError` with the remedy."""
     try:
-        with closing(_open(folder / RECORD)) as record:
-            record.execute("BEGIN")
-            servings = service_start.read(record)
-            marks = record.execute("SELECT run, sequence, marked_utc, text FROM marks").fetchall()
-            notices = record.execute("SELECT run, kind, text FROM notices ORDER BY record")
-            return Remarks(
-                servings[-1] if servings else None,
-                marks,
-                notices.fetchall(),
-                stimulus_events.read(record),
-            )
+        yield
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(
             f"{folder} cannot be read as a session ({error}); give the folder that was served "
@@ -191,10 +247,14 @@ def read_remarks(folder: Path) -> Remarks:
         ) from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a record for reading; all queries read the same state."""
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is missing")
     # SQLite can read a properly closed record in a write-protected folder, and creates no file.
     closed = not path.with_name(f"{path.name}-wal").exists()
     uri = f"{path.resolve().as_uri()}?{'immutable=1' if closed else 'mode=ro'}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None)
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as record:
+        record.execute("BEGIN")
+        yield record
