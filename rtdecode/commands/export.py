@@ -29,7 +29,10 @@ def export(
     ] = None,
     run: Annotated[
         str | None,
-        typer.Option(help="For --bids: run- of the session's first run. [default: from it, or 1]"),
+        typer.Option(
+            help="For --bids: run- of the session's first run. [default: from the folder's name, "
+            "or 1]"
+        ),
     ] = None,
     events: Annotated[
         list[Path] | None,
@@ -75,13 +78,13 @@ def export(
     if out is not None:
         from rtdecode.export.session_copy import export_session
 
-        exported = export_session(session, out)
-        output |= msgspec.to_builtins(exported, enc_hook=str)
+        copied = export_session(session, out)
+        output |= msgspec.to_builtins(copied, enc_hook=str)
         if not json:
             typer.echo(
-                f"wrote {out}: {exported.runs} runs, {exported.objects} objects, "
-                f"{exported.outcomes} outcomes\nleft out: {exported.left_out} objects of no "
-                f"volume, {exported.marks_left_out} remarks, {exported.notices_left_out} notices"
+                f"wrote {out}: {copied.runs} runs, {copied.objects} objects, "
+                f"{copied.outcomes} outcomes\nleft out: {copied.left_out} objects of no "
+                f"volume, {copied.marks_left_out} remarks, {copied.notices_left_out} notices"
                 "\ndates, names, identifiers, old UIDs and file names are removed; times of day "
                 "and the images of the brain are not\n"
                 f"check it: rtdecode serve --bundle BUNDLE --source recording:{out}"
