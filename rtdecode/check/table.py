@@ -45,13 +45,13 @@ def render(findings: Sequence[Finding], width: int) -> RenderableType:
     table.add_column(ratio=1)
     for finding in findings:
         sign, style = _SIGNS[finding.verdict]
-        told = Text(finding.found)
+        detail = Text(finding.found)
         if finding.remedy:
-            told.append(
+            detail.append(
                 f"\n→ {finding.remedy}", "bold" if finding.verdict is CheckResult.RED else ""
             )
         name_style = style if finding.verdict is CheckResult.RED else "bold"
-        table.add_row(Text(sign, style), Text(finding.name, name_style), told)
+        table.add_row(Text(sign, style), Text(finding.name, name_style), detail)
     return Group(table, _summary(findings))
 
 

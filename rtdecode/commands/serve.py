@@ -241,12 +241,12 @@ def _serve(
 def _write_record(session: Path) -> None:
     """Write the tables and the report of a session; print an error instead of raising it."""
     from rtdecode.journal import read_session
-    from rtdecode.record import write_beside
+    from rtdecode.record import write_in_session
 
     try:
         if not any(run.outcomes for run in read_session(session).runs):
             return
-        written = write_beside(session)
+        written = write_in_session(session)
     except Exception as error:  # noqa: BLE001 - the run has ended and is on disk
         typer.echo(
             f"no report was written ({type(error).__name__}: {error}); the session is complete, "

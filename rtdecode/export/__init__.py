@@ -1,6 +1,6 @@
-"""Copies of recorded sessions to share, without what identifies the participant."""
+"""Anonymous copies of recorded sessions, to share."""
 
 from rtdecode.export.deidentify import Deidentifier
-from rtdecode.export.session_copy import Exported, export_session
+from rtdecode.export.session_copy import ExportSummary, export_session
 
-__all__ = ["Deidentifier", "Exported", "export_session"]
+__all__ = ["Deidentifier", "ExportSummary", "export_session"]

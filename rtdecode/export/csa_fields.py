@@ -1,24 +1,24 @@
-"""Siemens' private image header, reduced to what a mosaic needs."""
+"""Reduces Siemens' private image header to the fields that a mosaic needs."""
 
 import struct
 
 from rtdecode.dicom.csa import csa_numbers
 from rtdecode.errors import VolumeError
-from rtdecode.export.keep_list import CSA_KEPT
+from rtdecode.export.keep_list import CSA_FIELDS
 
 _CHECK = 77
 _HEAD = b"SV10\x04\x03\x02\x01"
 _COUNTS = frozenset(("NumberOfImagesInMosaic",))
 
 
-def reduced(content: bytes) -> bytes:
-    """Return a CSA2 header with the numbers of `CSA_KEPT`, to the last bit, and nothing else."""
+def reduce_csa(content: bytes) -> bytes:
+    """Return a CSA2 header with only the numbers of `CSA_FIELDS`, unchanged to the last bit."""
     found: dict[str, tuple[float, ...]] = {}
-    for name in CSA_KEPT:
+    for name in CSA_FIELDS:
         try:
             numbers = csa_numbers(content, name)
         except VolumeError:
-            continue  # nobody can read it there
+            continue  # the field is missing or unreadable
         if numbers:
             found[name] = numbers
     parts = [_HEAD, struct.pack("<2I", len(found), _CHECK)]

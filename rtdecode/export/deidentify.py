@@ -1,8 +1,8 @@
-"""One object without what identifies its participant, decoding to the same volume.
+"""Removes identifying data from an object; it still decodes to the same volume.
 
-By a list of what is kept (`kept`), which leaves out more than PS3.15's basic profile and cannot
-miss an element that nobody thought of. Kept text must look like what its element is for. A raw
-volume has one name, its series', which is replaced.
+Only the elements of `keep_list` remain. This removes more than PS3.15's basic profile, and unknown
+elements, too. Text remains only if its format fits its element. A raw volume has one name, that of
+its series, which is replaced.
 """
 
 import hmac
@@ -26,15 +26,15 @@ from rtdecode.dicom.header import Header
 from rtdecode.dicom.pixels import stored_pixels
 from rtdecode.dicom.read import read
 from rtdecode.errors import VolumeError
-from rtdecode.export.csa_fields import reduced
-from rtdecode.export.keep_list import CREATORS, DATE_TIMES, KEPT, SEQUENCES, UIDS, VENDORS
+from rtdecode.export.csa_fields import reduce_csa
+from rtdecode.export.keep_list import CREATORS, DATE_TIMES, KEEP_LIST, SEQUENCES, UIDS, VENDORS
 
 NO_DATE = "19000101"
 METHOD = "rtdecode: only what the volume needs, new UIDs, no dates"
 _DATE_TIME = re.compile(r"\d{8}(\d{6}(\.\d{1,6})?)([+-]\d{4})?")
 _NUMBER_BYTES = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8}
 _MAX_NUMBERS = 512
-_LOOKS_RIGHT = {
+_FORMATS = {
     "DS": re.compile(rb"[0-9eE+\-. \\\0]{0,256}"),
     "IS": re.compile(rb"[0-9+\- \\\0]{0,64}"),
     "TM": re.compile(rb"[0-9:. \0]{0,32}"),
@@ -44,24 +44,24 @@ _LOOKS_RIGHT = {
 
 
 class Deidentifier:
-    """Makes objects of one session anonymous, consistently.
+    """Makes the objects of one session anonymous, with consistent new UIDs.
 
     Parameters
     ----------
     secret
-        What new UIDs are made from; thrown away, so that nobody finds the old ones.
+        Key of the new UIDs. Without it they cannot be traced to the old ones, so it is not stored.
     """
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def apply(self, content: bytes) -> bytes:
-        """Return the object, DICOM or a raw volume, anonymous and uncompressed.
+        """Return an anonymous, uncompressed copy of an object (DICOM or raw volume).
 
         Raises
         ------
         VolumeError
-            It cannot be read, or would not decode to the same volume.
+            The object cannot be read, or the copy does not decode to the same volume.
         """
         if raw.is_raw(content):
             header, voxels = raw.decode(content)
@@ -70,26 +70,26 @@ class Deidentifier:
         with warnings.catch_warnings():  # pydicom's warnings quote values
             warnings.simplefilter("ignore")
             try:
-                anonymous = self._written(content)
+                anonymous = self._dicom_copy(content)
             except VolumeError:
                 raise
-            except Exception as error:  # noqa: BLE001 - its text may quote what must not be told
+            except Exception as error:  # noqa: BLE001 - its text may quote identifying values
                 raise VolumeError(
-                    f"the object cannot be taken apart by pydicom ({type(error).__name__})"
+                    f"pydicom cannot read the object ({type(error).__name__})"
                 ) from None
         if not _same(before, parse(anonymous, "the object")):
-            raise VolumeError("the object would not decode to the same volume without its identity")
+            raise VolumeError("the anonymous copy does not decode to the same volume")
         return anonymous
 
     def uid(self, old: str) -> str:
-        """Return the UID that stands for another one throughout the session."""
+        """Return the new UID that replaces an old one in the whole session."""
         digest = hmac.digest(self._secret, old.encode(), sha256)
         return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
-    def _written(self, content: bytes) -> bytes:
+    def _dicom_copy(self, content: bytes) -> bytes:
         dataset = read(content)
         pixels = stored_pixels(Header(dataset, dataset.elements))
-        # What was gzipped is plain now; a deflated data set is pydicom's to inflate.
+        # Gzipped content is unpacked here; pydicom unpacks a deflated data set.
         plain = dataset.content if content[:2] == b"\x1f\x8b" else content
         ds = dcmread(BytesIO(plain), force=True)
         self._clean(ds)
@@ -121,15 +121,15 @@ class Deidentifier:
                 for item in items:
                     self._clean(item)
                 ds.add_new(tag, "SQ", items)
-            elif int(tag) not in KEPT or not self._keep(ds, tag):
+            elif int(tag) not in KEEP_LIST or not self._keep(ds, tag):
                 del ds[tag]
 
     def _keep(self, ds: Dataset, tag: BaseTag) -> bool:
-        """Leave, replace or refuse the value of one element."""
+        """Leave or replace an element's value; return whether the element remains."""
         number, element = int(tag), ds.get_item(tag)
         value = getattr(element, "value", None)
         if not isinstance(value, bytes):
-            return number == tags.PIXEL_DATA  # replaced later; a sequence in disguise is not kept
+            return number == tags.PIXEL_DATA  # pixels are replaced later; other values are removed
         encoding = getattr(element, "VR", None) or ""
         if encoding in ("", "UN"):
             encoding = tags.ENCODINGS.get(number, b"").decode()
@@ -145,7 +145,7 @@ class Deidentifier:
                 return False
             new = vendor
         elif number == tags.CSA_IMAGE:
-            ds.add_new(tag, "OB", reduced(value))
+            ds.add_new(tag, "OB", reduce_csa(value))
             return True
         elif number in UIDS:
             new = self.uid(text)
@@ -156,30 +156,30 @@ class Deidentifier:
                 return False
             new = NO_DATE + found[1]
         else:
-            return number == tags.PIXEL_DATA or _looks_right(encoding, value)
+            return number == tags.PIXEL_DATA or _has_format(encoding, value)
         ds.add_new(tag, encoding if number in UIDS or number in DATE_TIMES else "LO", new)
         return True
 
 
 def _items(ds: Dataset, tag: BaseTag) -> Sequence:
-    """Return a sequence's items, also where it hides in an unknown representation."""
+    """Return a sequence's items, also if its value representation is unknown."""
     value = ds[tag].value
     if isinstance(value, bytes):  # PS3.5 6.2.2: implicit encoding
         value = convert_SQ(value, is_implicit_VR=True, is_little_endian=True)
     return value if isinstance(value, Sequence) else Sequence()
 
 
-def _looks_right(encoding: str, value: bytes) -> bool:
-    """Whether a value is numbers, a time, codes or a UID, as its representation says."""
+def _has_format(encoding: str, value: bytes) -> bool:
+    """Whether a value is numbers, a time, codes or a UID, as its value representation requires."""
     size = _NUMBER_BYTES.get(encoding)
     if size is not None:
         return len(value) % size == 0 and len(value) <= size * _MAX_NUMBERS
-    pattern = _LOOKS_RIGHT.get(encoding)
+    pattern = _FORMATS.get(encoding)
     return pattern is not None and pattern.fullmatch(value) is not None
 
 
 def _same(before: Parsed, after: Parsed) -> bool:
-    """Whether two objects give the same volumes, but for the series' identity."""
+    """Whether two objects give the same volumes, apart from the series' identity."""
     one, other = before.series, after.series
     if (one.series_number, one.matrix, one.echo_time_ms, one.image_type, one.volumes) != (
         other.series_number,

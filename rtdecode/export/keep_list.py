@@ -1,8 +1,8 @@
-"""The elements that a de-identified object keeps; everything else is left out.
+"""The elements that a de-identified object keeps; all others are removed.
 
-The elements that are read (`rtdecode.dicom.tags`) and what describes the scan to other programs.
-None of the second kind is in PS3.15's table of identifying attributes (E.1-1); of the first, UIDs
-are replaced and dates removed (`deidentify`).
+They are the elements that rtdecode reads (`rtdecode.dicom.tags`) and elements that describe the
+scan to other programs. None of the second kind is in PS3.15's table of identifying attributes
+(E.1-1). Of the first kind, UIDs are replaced and dates removed (`deidentify`).
 """
 
 from rtdecode.dicom import tags
@@ -23,7 +23,7 @@ SEQUENCES = frozenset(
 )
 DATE_TIMES = frozenset((tags.ACQUISITION_DATETIME, tags.FRAME_ACQUISITION_DATETIME))
 UIDS = frozenset((0x00080018, 0x0020000D, tags.SERIES_UID, 0x00200052))
-"""SOPInstance, StudyInstance, SeriesInstance and FrameOfReference UID: each is replaced."""
+"""SOPInstance, StudyInstance, SeriesInstance and FrameOfReference UID; all are replaced."""
 CREATORS = {
     0x00190010: ("SIEMENS MR HEADER",),
     0x00210010: ("GEMS_RELA_01",),
@@ -33,8 +33,8 @@ CREATORS = {
     0x20050010: ("Philips MR Imaging DD 001",),
     0x20050014: ("Philips MR Imaging DD 005",),
 }
-"""Who made the private elements that are read."""
-_DESCRIBING = (
+"""The private creators of the private elements that rtdecode reads."""
+_SCAN_ELEMENTS = (
     0x00180020,  # ScanningSequence
     0x00180021,  # SequenceVariant
     0x00180023,  # MRAcquisitionType
@@ -54,13 +54,13 @@ _DESCRIBING = (
     0x00280102,  # HighBit
 )
 _FREE_TEXT = frozenset((tags.SERIES_DESCRIPTION, tags.IMAGE_COMMENTS))
-"""Read to tell what is no run; what is exported is one."""
-KEPT = frozenset((*tags.ENCODINGS, *UIDS, *CREATORS, *_DESCRIBING)) - _FREE_TEXT
+"""rtdecode reads them to recognise images of no run. Exported images belong to a run."""
+KEEP_LIST = frozenset((*tags.ENCODINGS, *UIDS, *CREATORS, *_SCAN_ELEMENTS)) - _FREE_TEXT
 VENDORS = {
     "siemens": "SIEMENS",
     "philips": "Philips Medical Systems",
     "ge": "GE MEDICAL SYSTEMS",
 }
-"""What is kept of Manufacturer, by how it begins."""
-CSA_KEPT = ("NumberOfImagesInMosaic", "SliceNormalVector", "MosaicRefAcqTimes")
-"""Of Siemens' private header (0029,1010), which has dozens of fields and no end of text."""
+"""The new value of Manufacturer, by the beginning of its old value in lower case."""
+CSA_FIELDS = ("NumberOfImagesInMosaic", "SliceNormalVector", "MosaicRefAcqTimes")
+"""Fields of Siemens' private header (0029,1010); its other fields and texts are removed."""

@@ -2,10 +2,12 @@
 
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from rtdecode.errors import ConfigError
 from rtdecode.journal import outcome_table, service_start, stimulus_events
@@ -15,6 +17,19 @@ from rtdecode.journal.service_start import ServiceStart
 from rtdecode.journal.sqlite import RECORD
 from rtdecode.journal.stimulus_events import StimulusEvent
 from rtdecode.types import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run in the record, without the log."""
+
+    run: int
+    bundle: str
+    """Digest of the bundle that decided."""
+    classes: tuple[str, ...]
+    repetition_time_s: float
+    """The bundle's; `nan` if it is unknown."""
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +101,8 @@ def read_session(folder: Path) -> Session:
             start=start,
             bundle=str(start.header["bundle"]),
             classes=tuple(map(str, start.header.get("classes", ()))),
-            repetition_time_s=rows[run][0] if run in rows else math.nan,
-            ended=run in rows and rows[run][1],
+            repetition_time_s=rows[run].repetition_time_s if run in rows else math.nan,
+            ended=run in rows and rows[run].ended,
             first=first.get(run, 0),
             outcomes=outcomes.get(run, []),
             notices=[(kind, text) for noticed, kind, text in notices if noticed == run],
@@ -98,10 +113,20 @@ def read_session(folder: Path) -> Session:
     return Session(session, pack, records, runs, servings, events)
 
 
-def _runs(record: sqlite3.Connection) -> dict[int, tuple[float, bool]]:
-    """Return, by run, the repetition time and whether the run has ended."""
-    rows = record.execute("SELECT run, repetition_time_s, ended_utc IS NOT NULL FROM runs")
-    return {run: (math.nan if tr_s is None else tr_s, bool(ended)) for run, tr_s, ended in rows}
+def _runs(record: sqlite3.Connection) -> dict[int, RunRow]:
+    rows = record.execute(
+        "SELECT run, bundle, classes, repetition_time_s, ended_utc IS NOT NULL FROM runs"
+    )
+    return {
+        run: RunRow(
+            run,
+            bundle,
+            msgspec.json.decode(classes, type=tuple[str, ...]),
+            math.nan if tr_s is None else tr_s,
+            bool(ended),
+        )
+        for run, bundle, classes, tr_s, ended in rows
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +158,43 @@ def read_remarks(folder: Path) -> Remarks:
     return Remarks(servings[-1] if servings else None, marks, notices, events)
 
 
+@dataclass(frozen=True, slots=True)
+class RecordRows:
+    """The record of a session without its log and outcomes."""
+
+    runs: Mapping[int, RunRow]
+    servings: Sequence[ServiceStart]
+    stimulus_events: Sequence[StimulusEvent]
+    """In the order in which they were reported."""
+    marks: int
+    """Number of operators' remarks."""
+    notices: int
+    """Number of messages to the operator."""
+
+
+def read_record(folder: Path) -> RecordRows:
+    """Read a session's record without its log and outcomes, also while a service writes.
+
+    Raises
+    ------
+    ConfigError
+        It is not a session folder, or cannot be read.
+    """
+    with _reading(folder) as record:
+        return RecordRows(
+            _runs(record),
+            service_start.read(record),
+            stimulus_events.read(record),
+            record.execute("SELECT count(*) FROM marks").fetchone()[0],
+            len(read_notices(record)),
+        )
+
+
 @contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """Open a session's record so that all queries read the same state."""
     try:
-        with closing(_open(folder / RECORD)) as record:
-            record.execute("BEGIN")
+        with _open(folder / RECORD) as record:
             yield record
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(
@@ -147,10 +203,14 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
         ) from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a record for reading; all queries read the same state."""
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is missing")
     # SQLite can read a properly closed record in a write-protected folder, and creates no file.
     closed = not path.with_name(f"{path.name}-wal").exists()
     uri = f"{path.resolve().as_uri()}?{'immutable=1' if closed else 'mode=ro'}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None)
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as record:
+        record.execute("BEGIN")
+        yield record

@@ -1,8 +1,8 @@
-"""What remains of a session for others: a BIDS derivative and a report of one page."""
+"""The record of a session: a BIDS derivative and a report of one page."""
 
 from rtdecode.record.bids_entities import BidsEntities, labels_of
 from rtdecode.record.event_rows import EventRow, presented_events, read_events
-from rtdecode.record.write_record import RecordFiles, write_beside, write_record
+from rtdecode.record.write_record import RecordFiles, write_in_session, write_record
 
 __all__ = [
     "BidsEntities",
@@ -11,6 +11,6 @@ __all__ = [
     "labels_of",
     "presented_events",
     "read_events",
-    "write_beside",
+    "write_in_session",
     "write_record",
 ]

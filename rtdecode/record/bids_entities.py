@@ -1,4 +1,4 @@
-"""How a session is called in BIDS: by options, or by its folder's name."""
+"""The BIDS entities of a session, from options or from its folder's name."""
 
 import re
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ _LABEL = re.compile(r"[0-9A-Za-z]+")
 
 @dataclass(frozen=True, slots=True)
 class BidsEntities:
-    """The entities of a session's files."""
+    """The BIDS entities of a session's files."""
 
     subject: str = UNKNOWN_SUBJECT
     session: str | None = None
-    """`None`: the files name no session."""
+    """`None`: the file names have no session entity."""
     task: str = TASK
     run: str = "1"
-    """The session's first run; zeros before it are kept."""
+    """Number of the session's first run, with its leading zeros."""
 
     @property
     def folder(self) -> str:
-        """Where the files of a data set lie."""
+        """The folder of the files in the data set."""
         return "/".join([f"sub-{self.subject}", *self._session, "func"])
 
     @property
     def title(self) -> str:
-        """What the report is called."""
+        """The title of the report."""
         return "_".join([f"sub-{self.subject}", *self._session, f"task-{self.task}"])
 
     def stem(self, run: int) -> str:
-        """Return how a run's files begin; `run` is the session's, from 1."""
+        """Return the first part of a run's file names; `run` counts from 1 in the session."""
         number = str(int(self.run) + run - 1).zfill(len(self.run))
         return f"{self.title}_run-{number}"
 
@@ -49,24 +49,24 @@ def labels_of(
     task: str | None = None,
     run: str | None = None,
 ) -> BidsEntities:
-    """Return labels as they are given, else as the folder's name has them, else the defaults.
+    """Return the given labels; missing ones are from the folder's name or the defaults.
 
     Raises
     ------
     ConfigError
-        With every label that BIDS does not allow.
+        A label is not allowed in BIDS; the error lists every such label.
     """
     name = folder.resolve().name
     given = {"sub": subject, "ses": session, "task": task, "run": run}
     found = {key: value or _entity(name, key) for key, value in given.items()}
     problems = [
-        f"the label {key}-{value} must be letters and digits only, as BIDS has it"
+        f"the label {key}-{value} is not allowed in BIDS; use letters and digits only"
         for key, value in found.items()
         if value is not None and not _LABEL.fullmatch(value)
     ]
     number = found["run"]
     if number is not None and not (number.isascii() and number.isdigit()):
-        problems.append(f"the label run-{number} must be a number, as BIDS has it")
+        problems.append(f"the label run-{number} is not allowed in BIDS; use a number")
     if problems:
         raise ConfigError(problems)
     return BidsEntities(
@@ -75,7 +75,7 @@ def labels_of(
 
 
 def _entity(name: str, key: str) -> str | None:
-    """Return an entity of a folder's name that can be one."""
+    """Return the value of an entity in a folder's name, if BIDS allows it."""
     value = r"[0-9]+" if key == "run" else r"[0-9A-Za-z]+"
     found = re.search(rf"(?:^|_){key}-({value})(?:_|$)", name, re.ASCII)
     return None if found is None else found[1]

@@ -1,4 +1,4 @@
-"""A run's outcomes as columns that say what they are."""
+"""A run's outcomes and events as table columns with descriptions."""
 
 import math
 import re
@@ -12,31 +12,36 @@ from rtdecode.record.event_rows import SOURCES, EventRow
 from rtdecode.types import NONE, STAGES, Decision, Motion, Outcome, Quality, SkipReason
 
 REASONS = {
-    SkipReason.GAP: "it never came",
-    SkipReason.INCOMPLETE: "some of its slices never came",
-    SkipReason.LATE: "it was decided after its deadline, and the decision was withheld",
-    SkipReason.CORRUPT: "it came and could not be read",
-    SkipReason.WRONG_SERIES: "it does not match what the decoder was calibrated on",
-    SkipReason.DUMMY: "one of the first, before the steady state",
+    SkipReason.GAP: "the volume never arrived",
+    SkipReason.INCOMPLETE: "slices of the volume are missing",
+    SkipReason.LATE: "the decision was late and was withheld",
+    SkipReason.CORRUPT: "the volume cannot be read",
+    SkipReason.WRONG_SERIES: "the volume does not fit the decoder's calibration data",
+    SkipReason.DUMMY: "one of the first volumes, before the steady state",
     SkipReason.PAUSED: "the operator had paused the run",
-    SkipReason.NOT_READY: "the online statistics did not mean anything yet",
-    SkipReason.NO_EVIDENCE: "no volume that a decision looks back on could be trusted",
+    SkipReason.NOT_READY: "the statistics of the run are still being gathered",
+    SkipReason.NO_EVIDENCE: "no volume in the window, or in the filter's last dwell time, can be "
+    "trusted",
 }
 _MOTION = {
-    "trans": ("Translation along {axis} against the decoder's reference EPI", "mm"),
-    "rot": ("Rotation about {axis} against the decoder's reference EPI, about its centre", "rad"),
+    "trans": ("Translation along {axis} relative to the decoder's reference EPI", "mm"),
+    "rot": (
+        "Rotation about {axis} relative to the decoder's reference EPI, about its centre",
+        "rad",
+    ),
 }
 _LATENCY = {
-    "journal": "from its last byte received to its being durable",
-    "parse": "from there to its pixels and geometry, the wait behind earlier volumes included",
-    "realign": "from there to its realignment, the wait for a missing volume included",
+    "journal": "from the receipt of the volume's last byte until the volume is on disk",
+    "parse": "from there until pixels and geometry are known, including the wait behind earlier "
+    "volumes",
+    "realign": "from there until the volume is realigned, including the wait for a missing volume",
     "resample": "of resampling into the decoder's grid",
     "smooth": "of smoothing",
     "normalise": "of detrending and z-scoring",
     "decode": "of the decoder",
-    "record": "from the decision to its being durable; it was published next",
-    "total": "from its last byte received to its decision being durable and published: the whole "
-    "delay that rtdecode adds",
+    "record": "from the decision until the decision is on disk; it is published after that",
+    "total": "from the receipt of the volume's last byte until its decision is on disk and "
+    "published: the whole delay that rtdecode adds",
 }
 
 
@@ -57,18 +62,18 @@ def table(columns: Sequence[Column]) -> str:
     return "".join("\t".join(row) + "\n" for row in rows)
 
 
-def described(columns: Iterable[Column]) -> dict[str, Any]:
-    """Return what a sidecar says of columns."""
+def descriptions(columns: Iterable[Column]) -> dict[str, Any]:
+    """Return the sidecar's entries for the columns."""
     return {column.name: dict(column.about) for column in columns}
 
 
 def number(value: float | None) -> str:
-    """Return a number in full, so that reading it gives it back; `n/a` for none."""
+    """Return a number that reads back to the same value; `n/a` for none."""
     return MISSING if value is None or not math.isfinite(value) else repr(value)
 
 
 def decoding(run: RecordedRun) -> list[Column]:
-    """Return what was decided of each volume."""
+    """Return the columns of the decoding table."""
     outcomes = run.outcomes
     decisions = [o if isinstance(o, Decision) else None for o in outcomes]
 
@@ -84,9 +89,9 @@ def decoding(run: RecordedRun) -> list[Column]:
         Column(
             "acquired",
             {
-                "Description": "When its acquisition began, since that of the run's first volume, "
-                "by the scanner's clock where headers give one, else position times repetition "
-                "time.",
+                "Description": "Start of the volume's acquisition, relative to the run's first "
+                "volume, by the scanner's clock. If the headers have no clock, it is position "
+                "times repetition time.",
                 "Units": "s",
             },
             of(lambda d: number(d.acquired_s)),
@@ -94,17 +99,20 @@ def decoding(run: RecordedRun) -> list[Column]:
         Column(
             "outcome",
             {
-                "Description": "What became of the volume.",
-                "Levels": {"decision": "it was decided", "skipped": "it has no decision"},
+                "Description": "Whether the volume has a decision.",
+                "Levels": {"decision": "it has a decision", "skipped": "it has no decision"},
             },
             ["skipped" if d is None else "decision" for d in decisions],
         ),
         Column(
             "label",
             {
-                "Description": "The class with the highest probability of the decision, or "
-                "none where that is below the decoder's threshold.",
-                "Levels": {**dict.fromkeys(run.classes, "a class of the decoder"), NONE: "-"},
+                "Description": "The class with the highest probability in the decision, or "
+                "none if that probability is below the decoder's threshold.",
+                "Levels": {
+                    **dict.fromkeys(run.classes, "a class of the decoder"),
+                    NONE: "no class",
+                },
             },
             of(lambda d: _text(d.label)),
         ),
@@ -114,17 +122,17 @@ def decoding(run: RecordedRun) -> list[Column]:
         Column(
             "window_volumes",
             {
-                "Description": "How many volumes carried evidence in this decision's window, or in "
-                "the last dwell time of its filter."
+                "Description": "Number of volumes used as evidence in this decision's window, or "
+                "in the last dwell time of its filter."
             },
             of(lambda d: str(d.window_volumes)),
         ),
         Column(
             "late",
             {
-                "Description": "Whether the decision was recorded later after its volume than the "
-                "service's deadline. Such decisions are used here as they were made; whether "
-                "programs got them is in LateDecisions.",
+                "Description": "Whether the decision was recorded after the service's deadline for "
+                "its volume. The table contains late decisions; LateDecisions says whether "
+                "programs received them.",
                 "Levels": {"true": "late", "false": "in time"},
             },
             of(lambda d: _truth(value=d.late)),
@@ -140,14 +148,14 @@ def decoding(run: RecordedRun) -> list[Column]:
         Column(
             "usable",
             {
-                "Description": "Whether the volume counted as evidence.",
-                "Levels": {"true": "it did", "false": "it did not, see unusable_reasons"},
+                "Description": "Whether the volume was used as evidence.",
+                "Levels": {"true": "it was", "false": "it was not, see unusable_reasons"},
             },
             [MISSING if o.quality is None else _truth(value=o.quality.usable) for o in outcomes],
         ),
         Column(
             "unusable_reasons",
-            {"Description": "Every reason why it did not, separated by commas."},
+            {"Description": "All reasons why the volume was not used, separated by commas."},
             [_text(",".join(o.quality.why)) if o.quality else MISSING for o in outcomes],
         ),
     ]
@@ -168,18 +176,18 @@ def _probabilities(
     names = _column_names(run.classes)
     columns = []
     for kind, about in (
-        ("probability", "Probability of {name} in the decision; the classes' sum is 1."),
+        ("probability", "Probability of {name} in the decision; the sum over the classes is 1."),
         (
             "fast",
-            "The same of the fast read-out, which follows within some three volumes and is "
-            "noisier: for continuous display.",
+            "Probability of {name} by the fast read-out, which has a memory of about three volumes "
+            "and is noisier; for continuous display.",
         ),
     ):
         field = "probabilities" if kind == "probability" else "fast"
         for at, name in enumerate(run.classes):
             values = of(lambda d, at=at, field=field: _at(getattr(d, field), at))  # type: ignore[misc]
-            described_as = {"Description": about.format(name=name), "Class": name}
-            columns.append(Column(f"{kind}_{names[at]}", described_as, values))
+            entry = {"Description": about.format(name=name), "Class": name}
+            columns.append(Column(f"{kind}_{names[at]}", entry, values))
     return columns
 
 
@@ -188,7 +196,7 @@ def _at(values: Sequence[float], at: int) -> str:
 
 
 def _column_names(classes: Sequence[str]) -> list[str]:
-    """Return names of columns for classes, whose own names may hold anything."""
+    """Return column names for classes; a class name may contain any character."""
     names: list[str] = []
     for at, name in enumerate(classes):
         plain = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_") or f"class_{at}"
@@ -197,14 +205,14 @@ def _column_names(classes: Sequence[str]) -> list[str]:
 
 
 def confounds(run: RecordedRun) -> list[Column]:
-    """Return motion and quality of each volume, under the names that BIDS derivatives have."""
+    """Return the columns of the confounds table, with the names that fMRIPrep uses."""
     columns = []
     for field in fields(Motion):
         kind, _, axis = field.name.partition("_")
         about, unit = _MOTION[kind]
         description = (
-            f"{about.format(axis=axis)}: of the transform from the reference's millimetres (RAS+) "
-            "to the volume's, which rotates about x, then y, then z, then translates."
+            f"{about.format(axis=axis)}. The transform maps the reference's millimetres (RAS+) to "
+            "the volume's. It rotates about x, then y, then z, and then translates."
         )
         columns.append(
             Column(
@@ -225,7 +233,8 @@ def confounds(run: RecordedRun) -> list[Column]:
         },
         "dvars": {
             "Description": "Root mean square over the decoder's mask of the change since the last "
-            "volume, in per cent of the mean signal (not standardised); 0 for a run's first one.",
+            "volume, in per cent of the mean signal (not standardised); 0 for a run's first "
+            "volume.",
             "Units": "percent",
         },
         "temporal_snr": {
@@ -233,7 +242,7 @@ def confounds(run: RecordedRun) -> list[Column]:
             "so far."
         },
         "signal_drop": {
-            "Description": "Fall of the mask's mean signal against its mean so far, a fraction."
+            "Description": "Fall of the mask's mean signal below its mean so far, as a fraction."
         },
     }
     columns += [
@@ -247,48 +256,48 @@ def _measure(quality: Quality | None, name: str) -> str:
     return MISSING if quality is None else number(getattr(quality, name))
 
 
-def events(presented: Sequence[EventRow]) -> list[Column]:
-    """Return events as BIDS has them."""
-    sources = {event.source for event in presented}
+def events(rows: Sequence[EventRow]) -> list[Column]:
+    """Return the columns of the events table."""
+    sources = {row.source for row in rows}
     onset, duration, trial_type = COLUMNS
     return [
         Column(
             onset,
             {
-                "Description": "Since the acquisition of the run's first volume began.",
+                "Description": "Time since the acquisition of the run's first volume began.",
                 "Units": "s",
             },
-            [number(event.onset_s) for event in presented],
+            [number(row.onset_s) for row in rows],
         ),
         Column(
             duration,
-            {"Description": "As it was told; n/a where it was not.", "Units": "s"},
-            [number(event.duration_s) for event in presented],
+            {"Description": "Duration as reported; n/a if it was not reported.", "Units": "s"},
+            [number(row.duration_s) for row in rows],
         ),
         Column(
             trial_type,
-            {"Description": "What was presented, in the experimenter's words."},
-            [_text(event.trial_type) for event in presented],
+            {"Description": "The stimulus or condition, in the experimenter's words."},
+            [_text(row.trial_type) for row in rows],
         ),
         Column(
             "onset_source",
             {
-                "Description": "Where the onset is from.",
+                "Description": "Source of the onset.",
                 "Levels": {name: why for name, why in SOURCES.items() if name in sources},
             },
-            [event.source for event in presented],
+            [row.source for row in rows],
         ),
     ]
 
 
 def latency_s(outcome: Outcome, stage: str) -> float:
-    """Return how long a stage took for a volume that came live; `nan` where it was not reached."""
+    """Return a stage's duration for a volume that arrived live; `nan` if it was not reached."""
     begin, end = STAGES[stage]
     begun_ns, ended_ns = getattr(outcome.stamps, begin), getattr(outcome.stamps, end)
-    # Without it the volume was read again after a restart, and its age is that of the restart.
+    # Without this stamp the volume was read after a restart, so the times are not live.
     if not (begun_ns and ended_ns and outcome.stamps.journalled_ns):
         return math.nan
-    # To the microsecond: no clock is better, and nobody needs more.
+    # Microseconds: no clock is more precise.
     return round((ended_ns - begun_ns) / 1e9, 6)
 
 
@@ -297,5 +306,5 @@ def _truth(*, value: bool) -> str:
 
 
 def _text(text: str) -> str:
-    """Return text that is one cell."""
+    """Return text that fits into one cell."""
     return "".join(c if c.isprintable() else " " for c in text) or MISSING

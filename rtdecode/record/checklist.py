@@ -1,6 +1,6 @@
-"""The CRED-nf checklist (Ros et al. 2020, Brain 143:1674-1685), with what software can say of it.
+"""The CRED-nf checklist (Ros et al. 2020, Brain 143:1674-1685).
 
-Numbers, order and sense of the items are the checklist's; their words are shortened.
+Numbers, order and meaning of the items are those of the checklist; the wording is shortened.
 """
 
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a session's record says to an item."""
+    """The answer of a session's record to an item."""
 
     text: str
     rest: str = ""
-    """What remains for the experimenter; empty where nothing does."""
+    """What the experimenter has to add; empty if the answer is complete."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ItemAnswer:
     """An item with its answer."""
 
     item: Item
@@ -96,11 +96,11 @@ ITEMS = (
 )
 
 
-def answered(answers: Mapping[str, Answer]) -> list[Answered]:
-    """Return all items, with the answers that there are, by the items' numbers."""
+def all_items(answers: Mapping[str, Answer]) -> list[ItemAnswer]:
+    """Return all items in order; `answers` has the known answers by item number."""
     found = []
     for item in ITEMS:
         answer = answers.get(item.number, Answer(""))
         state = OPEN if not answer.text else PARTLY if answer.rest else FILLED
-        found.append(Answered(item, state, answer))
+        found.append(ItemAnswer(item, state, answer))
     return found

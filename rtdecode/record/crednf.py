@@ -1,4 +1,4 @@
-"""What a session's record answers to the checklist."""
+"""The answers of a session's record to the checklist."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,25 +19,25 @@ def answers(
     events: Mapping[int, Sequence[EventRow]],
     manifests: Mapping[str, Manifest],
 ) -> dict[str, Answer]:
-    """Return answers by the items' numbers; what software cannot know has none."""
+    """Return answers by item number; items that software cannot answer are missing."""
     known = [manifests[d] for d in dict.fromkeys(r.bundle for r in runs) if d in manifests]
     found = {
         "3d": _processing(known),
         "4a": _features(runs, known),
         "4d": Answer(
-            "For each volume the probabilities of all classes by the decision and by the "
-            "fast read-out, the label, and whether it was late, in "
-            "*_desc-decoding_timeseries.tsv; plotted above.",
-            "what the display made of them (smoothing, scale, sign), and what was seen on it",
+            "For each volume the probabilities of all classes by the decision read-out and by the "
+            "fast read-out, the label, and whether the decision was late. The table is "
+            "*_desc-decoding_timeseries.tsv. The plot is above.",
+            "how the display showed them (smoothing, scale, sign), and what participants saw",
         ),
         "4e": _software(session),
         "5b": Answer(
-            "Within the session: the probability of each class with the presented blocks, above.",
+            "Within the session: the plot above shows each class's probability and the blocks.",
             "the same across sessions; resting baselines or contrasts before and after",
         ),
         "7a": Answer(
-            "Prepared for it: a BIDS derivative of every decision, confound and event; rtdecode "
-            "export --deidentify writes the raw objects without what identifies the participant.",
+            "Prepared: a BIDS derivative with all decisions, confounds and events. rtdecode export "
+            "--deidentify writes the raw objects without data that identify the participant.",
             "the repository, scripts and materials",
         ),
     }
@@ -51,17 +51,17 @@ def answers(
 
 def _processing(known: Sequence[Manifest]) -> Answer:
     text = (
-        "Each volume is realigned rigidly to the calibration run's mean EPI (Gauss-Newton), "
-        "resampled once into the decoder's grid with motion and subject-to-MNI transform together, "
-        "smoothed, and per voxel detrended and z-scored causally, with a running level and spread; "
-        "the decoder and its read-out follow. Volumes beyond the limits of framewise "
-        "displacement or signal change, or not realigned, are no evidence and leave the statistics "
-        "alone. No physiological noise correction."
+        "Each volume is rigidly realigned to the calibration run's mean EPI (Gauss-Newton). It is "
+        "resampled once into the decoder's grid, with motion and subject-to-MNI transform "
+        "together, and smoothed. Each voxel is detrended and z-scored causally with a running "
+        "mean and standard deviation. The decoder and its read-out follow. Volumes that exceed "
+        "the limits of framewise displacement or signal drop, or cannot be realigned, are not "
+        "used as evidence or for the statistics. There is no physiological noise correction."
     )
     for manifest in known:
         prepared = manifest.preparation
         text += (
-            f" Here: smoothing {prepared.smoothing_fwhm_mm:g} mm FWHM, memory of level and spread "
+            f" Here: smoothing {prepared.smoothing_fwhm_mm:g} mm FWHM, memory of the mean "
             f"{prepared.memory_s:g} s, ready after {prepared.ready_after_s:g} s, limits "
             f"{prepared.framewise_displacement_limit_mm:g} mm and "
             f"{percent(prepared.signal_drop_limit)}; {manifest.provenance.registration}."
@@ -82,7 +82,7 @@ def _features(runs: Sequence[RecordedRun], known: Sequence[Manifest]) -> Answer:
             )
         text += (
             f" Decoder: {manifest.kind} (weights {origin.weights}), {fitted}, evidence by "
-            f"{read_out(manifest)}. How it was chosen: {manifest.rule}."
+            f"{read_out(manifest)}. Choice of the decoder: {manifest.rule}."
         )
     return Answer(text, "" if known else "the decoder, from the bundle's manifest")
 
@@ -106,12 +106,12 @@ def _software(session: Session) -> Answer:
 def _artefacts(runs: Sequence[RecordedRun], events: Mapping[int, Sequence[EventRow]]) -> str:
     parts = [
         f"{one.trial_type}{_of(run, runs)}: framewise displacement {shown(one.mean_fd_mm)} mm, "
-        f"DVARS {shown(one.mean_dvars_percent)} %, {one.unusable} of {one.volumes} volumes no "
-        "evidence"
+        f"DVARS {shown(one.mean_dvars_percent)} %, {one.unusable} of {one.volumes} volumes not "
+        "used as evidence"
         for run in runs
         for one in summary.artefacts(run, events.get(run.run, ()))
     ]
-    return "Means while it was presented: " + "; ".join(parts) + "." if parts else ""
+    return "Means during each trial type: " + "; ".join(parts) + "." if parts else ""
 
 
 def _success(
@@ -129,18 +129,18 @@ def _success(
         low, high = ends.interval_95
         decided = sum(isinstance(o, Decision) for o in run.outcomes)
         parts.append(
-            f"{ends.right} of {ends.blocks} blocks{_of(run, runs)} were decided for the presented "
-            f"class at their end ({_later(lag_s)}95 % interval "
+            f"In {ends.right} of {ends.blocks} blocks{_of(run, runs)} the decision at the block's "
+            f"end was the presented class ({_later(lag_s)}95 % interval "
             f"{percent(low)} to {percent(high)}, chance {percent(1 / len(run.classes))}), with "
-            f"mean probability {shown(ends.mean_probability)} of that class; {ends.undecided} "
-            f"blocks had no decision there. {count(decided, 'decision')} of "
+            f"mean probability {shown(ends.mean_probability)} of that class. {ends.undecided} "
+            f"blocks had no decision at their end. {count(decided, 'decision')} of "
             f"{count(len(run.outcomes), 'volume')}."
         )
     return " ".join(parts)
 
 
 def _later(lag_s: float) -> str:
-    return f"{lag_s:g} s later, as the response lags; " if lag_s else ""
+    return f"{lag_s:g} s later because of the haemodynamic lag; " if lag_s else ""
 
 
 def _of(run: RecordedRun, runs: Sequence[RecordedRun]) -> str:

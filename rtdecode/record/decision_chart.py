@@ -10,70 +10,70 @@ from rtdecode.events import Event
 from rtdecode.report_kit.axes import GLYPH, LEFT, SPAN, Axis, Floats, path, seconds, short, svg
 
 MIN_LETTERS = 4
-"""Of a name that is cut off."""
+"""Smallest number of letters of a name that is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """What is drawn of a run's decisions, one entry a volume."""
+class DecisionSeries:
+    """A run's decisions as they are drawn, one entry for each volume."""
 
     time_s: Floats
     probabilities: Floats
-    """(n, K); `nan` where there is no decision."""
+    """(n, K); `nan` without a decision."""
     labels: Sequence[str]
-    """Empty where there is no decision."""
+    """Empty without a decision."""
     losses: Sequence[tuple[float, float, str]]
-    """From, to and reason of what has no decision."""
+    """Start, end and reason of each interval without a decision."""
     late_s: Sequence[float]
 
 
 def decisions(
-    decided: Decided, classes: Sequence[str], presented: Sequence[Event], axis: Axis
+    series: DecisionSeries, classes: Sequence[str], events: Sequence[Event], axis: Axis
 ) -> str:
-    """Draw each class's probability, with its blocks behind and its decisions below."""
+    """Draw each class's probability over its blocks, with its decisions below."""
     row, gap, top = (46, 10, 30) if len(classes) <= 6 else (26, 7, 30)
     parts = []
     bottom = top + len(classes) * (row + gap)
-    for start_s, end_s, event in _spans(presented, axis.end_s):
-        parts.append(_presented(axis, start_s, end_s, event, classes, top, bottom))
+    for start_s, end_s, event in _spans(events, axis.end_s):
+        parts.append(_event_bar(axis, start_s, end_s, event, classes, top, bottom))
     for at, name in enumerate(classes):
         y = top + at * (row + gap)
         parts.append(
             f'<rect x="{LEFT}" y="{y}" width="{SPAN}" height="{row}" class="ground"/>'
             + "".join(
                 _box(axis, start_s, end_s, y, row, "shown", event.trial_type)
-                for start_s, end_s, event in _spans(presented, axis.end_s)
+                for start_s, end_s, event in _spans(events, axis.end_s)
                 if event.trial_type == name
             )
             + f'<text x="{LEFT - 10}" y="{y + row / 2 + 5:.0f}" text-anchor="end">'
             f"{escape(short(name))}<title>{escape(name)}</title></text>"
-            + _area(decided.time_s, decided.probabilities[:, at], axis, y, row)
-            + _labelled(decided, name, axis, y + row)
+            + _area(series.time_s, series.probabilities[:, at], axis, y, row)
+            + _decision_bars(series, name, axis, y + row)
         )
     parts += [
         _box(axis, start_s, end_s, top, bottom - top - gap, "lost", reason)
-        for start_s, end_s, reason in decided.losses
+        for start_s, end_s, reason in series.losses
     ]
     parts += [
         f'<path d="M{axis.x(t):.1f},{bottom - gap}v6" class="late"><title>late</title></path>'
-        for t in decided.late_s
+        for t in series.late_s
     ]
     parts += seconds(axis, bottom + 16)
     return svg(bottom + 22, parts, "Probability of each class over the run")
 
 
-def _spans(presented: Sequence[Event], end_s: float) -> list[tuple[float, float, Event]]:
-    """Return from and to of each event; one without a duration lasts until the next."""
+def _spans(events: Sequence[Event], end_s: float) -> list[tuple[float, float, Event]]:
+    """Return start and end of each event; without a duration it ends at the next event."""
     spans = []
-    for at, event in enumerate(presented):
-        following_s = presented[at + 1].onset_s if at + 1 < len(presented) else end_s
+    for at, event in enumerate(events):
+        following_s = events[at + 1].onset_s if at + 1 < len(events) else end_s
         last_s = following_s if event.duration_s is None else event.onset_s + event.duration_s
         if event.onset_s < end_s and last_s > 0:
             spans.append((event.onset_s, last_s, event))
     return spans
 
 
-def _presented(
+def _event_bar(
     axis: Axis,
     start_s: float,
     end_s: float,
@@ -82,12 +82,12 @@ def _presented(
     top: float,
     bottom: float,
 ) -> str:
-    """Draw the head of an event: a bar, its name, and where it began."""
+    """Draw an event above the rows: a bar, its name, and a line at its onset."""
     known = event.trial_type in classes
     x, width = axis.x(start_s), axis.x(end_s) - axis.x(start_s)
     room = int((width + 2) / GLYPH)
     name = event.trial_type
-    if known:  # its row names it
+    if known:  # its row shows the name
         name = ""
     elif len(name) > room:
         name = "" if room < MIN_LETTERS else f"{name[: room - 1]}…"
@@ -112,7 +112,7 @@ def _box(
 
 
 def _area(time_s: Floats, values: Floats, axis: Axis, y: float, height: float) -> str:
-    """Draw one class's probability; a volume without one leaves a gap."""
+    """Draw one class's probability, with a gap at volumes without a decision."""
     parts, at = [], 0
     known = np.isfinite(values)
     while at < len(values):
@@ -136,11 +136,11 @@ def _area(time_s: Floats, values: Floats, axis: Axis, y: float, height: float) -
     return "".join(parts)
 
 
-def _labelled(decided: Decided, name: str, axis: Axis, y: float) -> str:
-    """Draw a bar under the volumes that were decided for a class."""
+def _decision_bars(series: DecisionSeries, name: str, axis: Axis, y: float) -> str:
+    """Draw a bar below the volumes whose label is the class."""
     bars = []
-    step_s = float(np.median(np.diff(decided.time_s))) if len(decided.time_s) > 1 else 1.0
-    for time_s, label in zip(decided.time_s, decided.labels, strict=True):
+    step_s = float(np.median(np.diff(series.time_s))) if len(series.time_s) > 1 else 1.0
+    for time_s, label in zip(series.time_s, series.labels, strict=True):
         if label == name:
             bars.append(f"M{axis.x(time_s - step_s / 2):.1f},{y + 2}"
                         f"H{axis.x(time_s + step_s / 2):.1f}")  # fmt: skip

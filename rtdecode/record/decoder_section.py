@@ -1,4 +1,4 @@
-"""What the report says of the decoder: what it is, and how well it did in calibration."""
+"""The report's sections on the decoder: its properties and its accuracy in calibration."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,20 +8,20 @@ from rtdecode.metrics import Accuracy, Compared, Metrics, p_in_words
 from rtdecode.report_kit import count, facts, grid, percent, section, shown
 
 CONTROL = "control"
-"""The kind of what knows nothing of the brain, among what was compared."""
+"""The kind of compared models that use no brain data."""
 
 
 def decoder_sections(
     runs: Sequence[RecordedRun], manifests: Mapping[str, Manifest]
 ) -> list[str]:  # fmt: skip
-    """Return the cards of each bundle that decided."""
+    """Return the cards of each bundle of the runs."""
     parts = ["<h2>The decoder</h2>"]
     for digest in dict.fromkeys(run.bundle for run in runs):
         manifest = manifests.get(digest)
         if manifest is None:
             note = (
-                "The bundle was not where it was served from, so its own report is not repeated "
-                "here; rtdecode export --bundle BUNDLE finds it."
+                "The bundle is not in the folder from which it was served, so its details are "
+                "missing here. Give its folder with rtdecode export --bundle BUNDLE."
             )
             parts.append(section(f"Bundle {digest}", note, ""))
             continue
@@ -33,9 +33,9 @@ def decoder_sections(
 def _facts(manifest: Manifest) -> str:
     prepared, origin = manifest.preparation, manifest.provenance
     threshold = (
-        f"decided for the likeliest class, or none below {shown(manifest.none_threshold)}"
+        f"the likeliest class, or none below {shown(manifest.none_threshold)}"
         if manifest.none_threshold
-        else "always decided for the likeliest class"
+        else "always the likeliest class"
     )
     source, grid_shape = (
         "x".join(map(str, s)) for s in (manifest.source_shape, manifest.model_shape)
@@ -43,7 +43,7 @@ def _facts(manifest: Manifest) -> str:
     return facts(
         [
             ("Name", manifest.name),
-            ("Decodes by", f"{manifest.kind}, in a grid of {grid_shape} voxels in MNI space"),
+            ("Decoder", f"{manifest.kind}, in a grid of {grid_shape} voxels in MNI space"),
             ("Classes", ", ".join(manifest.classes)),
             (
                 "Decision",
@@ -51,7 +51,7 @@ def _facts(manifest: Manifest) -> str:
                 f"{shown(manifest.temperature)}; {threshold}",
             ),
             (
-                "Made from",
+                "Calibrated on",
                 f"{count(origin.n_calibration_runs, 'run')} of {origin.n_calibration_volumes} "
                 f"volumes in all, {source} voxels, repetition time "
                 f"{manifest.repetition_time_s:g} s, "
@@ -65,7 +65,7 @@ def _facts(manifest: Manifest) -> str:
             ("Registration", f"{origin.registration}; overlap {origin.registration_overlap:.2f}"),
             ("Weights", f"{origin.weights}, sha256 {origin.weights_sha256}"),
             ("Calibration data", f"sha256 {origin.data_sha256}, seed {origin.seed}"),
-            ("Made with", ", ".join(
+            ("Software", ", ".join(
                 [f"rtdecode {origin.code_version}"]
                 + [f"{name} {version}" for name, version in origin.libraries.items()])),
         ]
@@ -76,7 +76,8 @@ def _accuracy(manifest: Manifest) -> str:
     metrics = manifest.metrics
     if metrics is None:
         note = (
-            "The decoder was not fitted to this person: nothing was held out, so nothing is known."
+            "The decoder was not fitted to this person. No data were held out, so its accuracy is "
+            "unknown."
         )
         return section("Accuracy in calibration", note, "")
     rows = [_row(f"served: {manifest.kind}", metrics.accuracy, metrics.log_loss)]
@@ -97,23 +98,23 @@ def _accuracy(manifest: Manifest) -> str:
         f"{p_in_words(metrics.p_value, metrics.permutations)} by {metrics.permutations} "
         "permutations of the blocks' labels"
     )  # fmt: skip
-    told = [
+    rows_below = [
         ("Chance", f"{percent(metrics.chance)}, one in {len(manifest.classes)}"),
         ("p of the accuracy of volumes", p_value),
         ("Held out", f"{metrics.split}: {metrics.n_blocks} blocks, {metrics.n_volumes} volumes"),
         ("Expected calibration error", shown(metrics.expected_calibration_error)),
         ("Brier score", shown(metrics.brier)),
     ]
-    told += [("Note", note) for note in metrics.notes]
+    rows_below += [("Note", note) for note in metrics.notes]
     note = (
-        "Balanced accuracy on blocks that the decoder was not fitted to, from the calibration run: "
-        "what it promised, not what this session gave."
+        "Balanced accuracy on held-out blocks of the calibration run. It is not the accuracy of "
+        "this session."
     )
-    return section("Accuracy in calibration", note, grid(head, rows, 6) + facts(told))
+    return section("Accuracy in calibration", note, grid(head, rows, 6) + facts(rows_below))
 
 
 def _baselines(metrics: Metrics, chosen: str) -> list[tuple[str, Compared]]:
-    """Return the best control and the best linear decoder of those that were tried."""
+    """Return the best control and the best linear decoder of the comparison."""
     found = []
     for kind, what in ((CONTROL, "best control"), ("linear", "best linear decoder")):
         tried = [one for one in metrics.comparison if one.kind == kind and one.name != chosen]
@@ -138,7 +139,7 @@ def _row(name: str, accuracy: Accuracy, log_loss: float) -> tuple[str, ...]:
 
 
 def read_out(manifest: Manifest) -> str:
-    """Return how a decoder's decisions come from single volumes."""
+    """Return how a decoder combines single volumes into decisions."""
     if manifest.dwell_s is None:
         return f"a window of {count(manifest.window_volumes, 'volume')}"
     return f"a forward filter, expected dwell time {manifest.dwell_s:g} s"

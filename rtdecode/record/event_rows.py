@@ -1,4 +1,4 @@
-"""Events as they were presented: from the session's record, or from a BIDS file."""
+"""Stimulus events with their onsets, from the session's record or from a BIDS file."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from rtdecode.journal import RecordedRun, Session, StimulusEvent
 from rtdecode.types import Decision
 
 SOURCES = {
-    "program": "told by the stimulus program, by its clock",
-    "service": "told without an onset: when it came, counted from the run's volumes; too early by "
-    "the shortest delay between a volume's last slice and its receipt",
-    "file": "read from a file that was given for the export",
+    "program": "reported by the stimulus program, by its clock",
+    "service": "reported without an onset: computed from the time of the report and the run's "
+    "volumes; too early by the shortest delay between a volume's last slice and its receipt",
+    "file": "read from an events file at the export",
 }
-"""Where an onset is from."""
+"""The sources of an onset, with their descriptions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,65 +23,65 @@ class EventRow:
     """One row of an events file."""
 
     onset_s: float
-    """Since the acquisition of the run's first volume began."""
+    """Seconds since the acquisition of the run's first volume began."""
     duration_s: float | None
-    """`None` where it is not known."""
+    """`None` if it is unknown."""
     trial_type: str
     source: str
     """One of `SOURCES`."""
 
 
 def presented_events(session: Session) -> tuple[dict[int, list[EventRow]], int]:
-    """Return each run's events in order of their onsets, and how many have none.
+    """Return each run's events in order of onset, and the number of events without an onset.
 
-    An event that was told without an onset has none where no volume came while the service that
-    was told it ran.
+    The onset of an event is unknown if the event was reported without one, to a service that
+    received no volume.
     """
     starts = {run.run: _starts_ns(session, run) for run in session.runs}
     tr_ns = {run.run: _or_zero(run.repetition_time_s) * 1e9 for run in session.runs}
     events: dict[int, list[EventRow]] = {}
     unknown = 0
-    for told in session.stimulus_events:
-        run = max(told.run, 1)
+    for event in session.stimulus_events:
+        run = max(event.run, 1)
         for later in sorted(starts):
-            began_ns = starts[later].get(told.serving or 0, math.inf)
-            # The trigger, and what it starts, comes before the first volume.
-            if later > run and told.told_ns >= began_ns - tr_ns[later]:
+            began_ns = starts[later].get(event.serving or 0, math.inf)
+            # The trigger and the stimuli after it come before the first volume.
+            if later > run and event.told_ns >= began_ns - tr_ns[later]:
                 run = later
-        onset_s = told.onset_s
+        onset_s = event.onset_s
         if onset_s is None:
-            began_ns = starts.get(run, {}).get(told.serving or 0, math.nan)
-            onset_s = round((told.told_ns - began_ns) / 1e9, 3)
+            began_ns = starts.get(run, {}).get(event.serving or 0, math.nan)
+            onset_s = round((event.told_ns - began_ns) / 1e9, 3)
         if math.isnan(onset_s):
             unknown += 1
             continue
-        events.setdefault(run, []).append(_event(told, onset_s))
-    for found in events.values():
-        found.sort(key=lambda event: event.onset_s)
+        events.setdefault(run, []).append(_event_row(event, onset_s))
+    for rows in events.values():
+        rows.sort(key=lambda row: row.onset_s)
     return events, unknown
 
 
-def blocks(presented: Sequence[EventRow]) -> tuple[files.Event, ...]:
-    """Return events with those of one type that follow each other made one, as calibration does."""
-    return files.joined([files.Event(e.onset_s, e.duration_s, e.trial_type) for e in presented])
+def blocks(rows: Sequence[EventRow]) -> tuple[files.Event, ...]:
+    """Join consecutive events of one type to blocks, as in calibration."""
+    return files.joined([files.Event(e.onset_s, e.duration_s, e.trial_type) for e in rows])
 
 
-def _event(told: StimulusEvent, onset_s: float) -> EventRow:
-    source = "service" if told.onset_s is None else "program"
-    return EventRow(onset_s, told.duration_s, told.trial_type, source)
+def _event_row(event: StimulusEvent, onset_s: float) -> EventRow:
+    source = "service" if event.onset_s is None else "program"
+    return EventRow(onset_s, event.duration_s, event.trial_type, source)
 
 
 def _starts_ns(session: Session, run: RecordedRun) -> dict[int, float]:
-    """Return when a run's first volume is taken to have begun, by the clock of each serving.
+    """Estimate when a run's first volume began, by the clock of each service start.
 
-    Volumes come late, never early: the earliest, as its acquisition has it, is nearest the truth.
+    Each volume gives one estimate. Delays only make an estimate later, so the earliest is the best.
     """
     starts: dict[int, float] = {}
     tr_s = _or_zero(run.repetition_time_s)
     for number, outcome in enumerate(run.outcomes):
         stamps = outcome.stamps
-        if not (stamps.received_ns and stamps.journalled_ns):  # never came, or was read again
-            continue
+        if not (stamps.received_ns and stamps.journalled_ns):
+            continue  # it never arrived, or was read after a restart
         acquired_s = outcome.acquired_s if isinstance(outcome, Decision) else math.nan
         if math.isnan(acquired_s):
             acquired_s = outcome.index * tr_s
@@ -96,12 +96,12 @@ def _or_zero(value: float) -> float:
 
 
 def read_events(path: Path) -> list[EventRow]:
-    """Read onset, duration and trial type from a BIDS events file, in order of the onsets.
+    """Read onset, duration and trial type from a BIDS events file, in order of onset.
 
     Raises
     ------
     ConfigError
-        Naming every row that is wrong.
+        A row is wrong; the error lists every such row.
     """
     return [
         EventRow(e.onset_s, e.duration_s, e.trial_type, "file") for e in files.read_events(path)

@@ -1,4 +1,4 @@
-"""What the report says of one run: decisions, motion, latency, losses."""
+"""The report's sections on one run: decisions, motion, latency, losses."""
 
 import math
 from collections.abc import Sequence
@@ -9,45 +9,45 @@ from rtdecode.bundle import Manifest
 from rtdecode.journal import RecordedRun
 from rtdecode.record import summary
 from rtdecode.record.bids_tables import latency_s
-from rtdecode.record.decision_chart import Decided, decisions
+from rtdecode.record.decision_chart import DecisionSeries, decisions
 from rtdecode.record.event_rows import EventRow, blocks
-from rtdecode.record.session_data import Told
+from rtdecode.record.session_data import SessionData
 from rtdecode.report_kit import count, facts, grid, percent, section, shown, tiles
 from rtdecode.report_kit.axes import Axis, ChartLine, Floats, lines
 from rtdecode.types import FD_MARKS_MM, Decision
 
 
-def run_sections(told: Told, run: RecordedRun) -> list[str]:
+def run_sections(data: SessionData, run: RecordedRun) -> list[str]:
     """Return the cards of a run."""
-    presented = told.events.get(run.run, ())
-    manifest = told.manifests.get(run.bundle)
+    events = data.events.get(run.run, ())
+    manifest = data.manifests.get(run.bundle)
     time_s = summary.times_s(run)
     tr_s = 1.0 if math.isnan(run.repetition_time_s) else run.repetition_time_s
     axis = Axis(float(time_s.max()) + tr_s)
     state = "" if run.ended else ", unfinished"
     return [
-        f"<h2>Run {int(told.labels.run) + run.run - 1}{state}</h2>",
-        _tiles(run, presented, manifest),
-        _decided(told, run, presented, axis),
+        f"<h2>Run {int(data.labels.run) + run.run - 1}{state}</h2>",
+        _tiles(run, events, manifest),
+        _decisions(data, run, events, axis),
         _motion(run, manifest, axis),
-        _latency(told, run, axis),
+        _latency(data, run, axis),
         _losses(run),
     ]
 
 
-def _tiles(run: RecordedRun, presented: Sequence[EventRow], manifest: Manifest | None) -> str:
-    decided = [o for o in run.outcomes if isinstance(o, Decision)]
-    late = sum(d.late for d in decided)
+def _tiles(run: RecordedRun, events: Sequence[EventRow], manifest: Manifest | None) -> str:
+    made = [o for o in run.outcomes if isinstance(o, Decision)]
+    late = sum(d.late for d in made)
     took_ms = summary.latencies_ms(run)["total"]
     fd_mm = summary.measure(run, "framewise_displacement")
     fd_mm = fd_mm[np.isfinite(fd_mm)]
-    skipped = len(run.outcomes) - len(decided)
+    skipped = len(run.outcomes) - len(made)
     figures = [
-        (str(len(decided)), "decisions", f"of {count(len(run.outcomes), 'volume')}, {skipped} "
+        (str(len(made)), "decisions", f"of {count(len(run.outcomes), 'volume')}, {skipped} "
          f"without; {late} late"),
     ]  # fmt: skip
     lag_s = 0.0 if manifest is None else manifest.haemodynamic_lag_s
-    ends = summary.block_ends(run, presented, lag_s)
+    ends = summary.block_ends(run, events, lag_s)
     if ends is not None and ends.blocks:
         low, high = ends.interval_95
         figures.append(
@@ -72,14 +72,14 @@ def _tiles(run: RecordedRun, presented: Sequence[EventRow], manifest: Manifest |
     return tiles(figures)
 
 
-def _decided(told: Told, run: RecordedRun, presented: Sequence[EventRow], axis: Axis) -> str:
+def _decisions(data: SessionData, run: RecordedRun, events: Sequence[EventRow], axis: Axis) -> str:
     time_s = summary.times_s(run)
     tr_s = axis.end_s - float(time_s.max())
     probabilities = np.full((len(run.outcomes), len(run.classes)), np.nan)
     for at, outcome in enumerate(run.outcomes):
         if isinstance(outcome, Decision):
             probabilities[at] = outcome.probabilities
-    decided = Decided(
+    series = DecisionSeries(
         time_s,
         probabilities,
         [o.label if isinstance(o, Decision) else "" for o in run.outcomes],
@@ -98,27 +98,27 @@ def _decided(told: Told, run: RecordedRun, presented: Sequence[EventRow], axis: 
         '<i class="k-d"></i>decided for this class<i class="k-b"></i>presented'
         '<i class="k-l"></i>no decision<i class="k-t"></i>late</p>'
     )
-    note = "When a volume was acquired is across, in seconds since the run's first."
-    manifest = told.manifests.get(run.bundle)
-    if presented and manifest is not None and manifest.haemodynamic_lag_s:
+    note = "The horizontal axis is the acquisition time, in seconds since the run's first volume."
+    manifest = data.manifests.get(run.bundle)
+    if events and manifest is not None and manifest.haemodynamic_lag_s:
         note += (
-            f" The response comes about {manifest.haemodynamic_lag_s:g} s after what is presented, "
-            "and blocks are judged that much after their end."
+            f" The response follows the stimulus by about {manifest.haemodynamic_lag_s:g} s. "
+            "Blocks are judged that much after their end."
         )
-    if not presented:
+    if not events:
         note += (
-            " What was presented is not on record: stimulus programs tell it with "
-            "rtdecode.client.Control.event, and rtdecode export takes an events file."
+            " The record has no stimulus events. Stimulus programs report them with "
+            "rtdecode.client.Control.event, and rtdecode export reads an events file."
         )
-    elif any(e.source == "service" for e in presented):
+    elif any(e.source == "service" for e in events):
         note += (
-            " Some onsets are those at which the service was told: they are early by the shortest "
-            "delay of a volume."
+            " Some onsets are computed from the time of the report. They are too early by the "
+            "shortest delay of a volume."
         )
-    if told.without_onset:
-        note += f" {count(told.without_onset, 'event')} without a known onset are left out."
-    picture = decisions(decided, run.classes, blocks(presented), axis)
-    return section("What was decided", note, key + picture)
+    if data.without_onset:
+        note += f" Left out: {count(data.without_onset, 'event')} without a known onset."
+    picture = decisions(series, run.classes, blocks(events), axis)
+    return section("Decisions", note, key + picture)
 
 
 def _motion(run: RecordedRun, manifest: Manifest | None, axis: Axis) -> str:
@@ -155,22 +155,24 @@ def _motion(run: RecordedRun, manifest: Manifest | None, axis: Axis) -> str:
         ("Framewise displacement", f"mean {shown(summary.mean(fd_mm))} mm; {marks}"),
         ("DVARS", f"mean {shown(summary.mean(dvars))} %"),
         ("Temporal SNR at the end", shown(_last(snr))),
-        ("Volumes that were no evidence", ", ".join(
+        ("Volumes not used as evidence", ", ".join(
             f"{n} {why}" for why, n in sorted(summary.unusable(run).items())) or "none"),
     ]  # fmt: skip
-    note = "As computed in real time, against the reference of the decoder's calibration."
+    note = "Computed in real time, relative to the reference of the decoder's calibration."
     if limit_mm is not None:
-        note += f" Beyond {limit_mm:g} mm a volume is no evidence."
+        note += f" Above {limit_mm:g} mm a volume is not used as evidence."
     return section("Motion and quality", note, "".join(pictures) + facts(rows), long=True)
 
 
-def _latency(told: Told, run: RecordedRun, axis: Axis) -> str:
+def _latency(data: SessionData, run: RecordedRun, axis: Axis) -> str:
     took_ms = summary.latencies_ms(run)
     if not len(took_ms["total"]):
-        return section("Latency", "No volume was decided as it came, so there is none.", "")
+        return section(
+            "Latency", "No volume was decided when it arrived, so the latency is unknown.", ""
+        )
     deadlines = {
         s.settings.get("deadline_s") or run.repetition_time_s
-        for s in summary.served(told.session, run)
+        for s in summary.service_starts(data.session, run)
     }
     deadline_s = deadlines.pop() if len(deadlines) == 1 else math.nan
     total = np.array(
@@ -189,11 +191,11 @@ def _latency(told: Told, run: RecordedRun, axis: Axis) -> str:
         if len(values)
     ]
     note = (
-        "What rtdecode adds; reconstruction, export and the stimulus program's own delay come on "
-        "top."
+        "The time that rtdecode adds. The delays of reconstruction, export and the stimulus "
+        "program are not included."
     )
     if not math.isnan(deadline_s):
-        note += f" A decision is late {deadline_s:g} s after its volume's last byte."
+        note += f" Decisions later than {deadline_s:g} s after their volume's last byte are late."
     head = ("stage", "median, ms", "95 %", "99 %", "longest")
     return section("Latency", note, picture + grid(head, rows, 4))
 
@@ -209,23 +211,23 @@ def _losses(run: RecordedRun) -> str:
         for loss in summary.losses(run)
     ]
     late = [o.index for o in run.outcomes if isinstance(o, Decision) and o.late]
-    told = [
+    other = [
         ("Late decisions", ", ".join(map(str, late)) or "none"),
         ("Objects", _objects(run)),
     ]
-    told += [(f"Notice: {kind}", text) for kind, text in run.notices]
-    note = "Every volume that has no decision, and what came beside the run."
+    other += [(f"Notice: {kind}", text) for kind, text in run.notices]
+    note = "All volumes without a decision, late decisions, object counts and notices."
     table = grid(("volumes", "reason", "detail", "how many"), rows, 1) if rows else ""
-    return section("Losses", note, table + facts(told), long=True)
+    return section("Losses", note, table + facts(other), long=True)
 
 
 def _objects(run: RecordedRun) -> str:
     tally = run.tally
     if tally is None:
-        return "not counted: the run was not over when this was written, or an earlier version's"
+        return "not counted: the run had not ended, or an earlier version of rtdecode recorded it"
     return (
         f"{tally.objects} received, {tally.unreadable} unreadable, {tally.left_out} left out "
-        f"(another series or kind), {tally.conflicts} in conflict with one that came before"
+        f"(another series or kind), {tally.conflicts} in conflict with an earlier one"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the report is made from."""
+"""The data of a report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from rtdecode.record.event_rows import EventRow
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A session, with what goes with it."""
+class SessionData:
+    """A session with its labels, events and bundle manifests."""
 
     session: Session
     runs: Sequence[RecordedRun]
-    """Those with outcomes."""
+    """The runs with outcomes."""
     labels: BidsEntities
     events: Mapping[int, Sequence[EventRow]]
     without_onset: int
-    """Events that were told and have no onset."""
+    """Number of reported events whose onset is unknown."""
     manifests: Mapping[str, Manifest]
-    """By bundle digest; one that is not at hand is missing."""
+    """By bundle digest, without bundles that were not found."""

@@ -1,4 +1,4 @@
-"""A run in figures."""
+"""Statistics of a run."""
 
 import hashlib
 import math
@@ -21,7 +21,7 @@ _Z = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Successive volumes without a decision, for one reason."""
+    """Consecutive volumes without a decision, for the same reason."""
 
     first: int
     last: int
@@ -30,39 +30,39 @@ class Loss:
 
     @property
     def volumes(self) -> int:
-        """How many."""
+        """Number of volumes."""
         return self.last - self.first + 1
 
 
 @dataclass(frozen=True, slots=True)
 class BlockEnds:
-    """What was decided at the ends of the blocks of classes that the decoder knows."""
+    """The decisions at the ends of the blocks of the decoder's classes."""
 
     right: int
     blocks: int
-    """Those at whose end there was a decision."""
+    """Blocks with a decision at their end."""
     undecided: int
-    """Those at whose end there was none."""
+    """Blocks without a decision at their end."""
     mean_probability: float
-    """Of the presented class; `nan` without blocks."""
+    """Mean probability of the presented class; `nan` without blocks."""
     interval_95: tuple[float, float]
-    """Of the share that is right, by Wilson; blocks are taken to be independent."""
+    """Wilson interval of the share of right blocks; blocks are assumed to be independent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artefacts:
-    """How much the head moved, and how much was lost, while something was presented."""
+    """Motion and unusable volumes during one trial type."""
 
     trial_type: str
     volumes: int
     mean_fd_mm: float
     mean_dvars_percent: float
     unusable: int
-    """Volumes that did not count as evidence, or never came."""
+    """Volumes that were not used as evidence or never arrived."""
 
 
 def times_s(run: RecordedRun) -> NDArray[np.float64]:
-    """Return when each volume's acquisition began, seconds since the run's first."""
+    """Return the start of each volume's acquisition, in seconds since the run's first volume."""
     tr_s = 1.0 if math.isnan(run.repetition_time_s) else run.repetition_time_s
     return np.array([_acquired_s(outcome, tr_s) for outcome in run.outcomes])
 
@@ -74,15 +74,15 @@ def _acquired_s(outcome: Outcome, tr_s: float) -> float:
 
 
 def outcomes_sha256(run: RecordedRun) -> str:
-    """Return the digest that the service printed at the run's end: all but the times."""
+    """Return the digest of all outcomes without their times, as the service prints it."""
     digest = hashlib.sha256()
     for outcome in run.outcomes:
         digest.update(deterministic(outcome))
     return digest.hexdigest()
 
 
-def served(session: Session, run: RecordedRun) -> list[ServiceStart]:
-    """Return the starts of the service that made a run's outcomes."""
+def service_starts(session: Session, run: RecordedRun) -> list[ServiceStart]:
+    """Return the service starts that produced a run's outcomes."""
     last = run.first + len(run.outcomes) - 1
     before = [s for s in session.servings if s.sequence < run.first]
     during = [s for s in session.servings if run.first <= s.sequence < last]
@@ -90,7 +90,7 @@ def served(session: Session, run: RecordedRun) -> list[ServiceStart]:
 
 
 def losses(run: RecordedRun) -> list[Loss]:
-    """Return every volume without a decision, successive ones of one reason together."""
+    """Return all volumes without a decision, grouped by reason if they are consecutive."""
     found: list[Loss] = []
     for outcome in run.outcomes:
         if not isinstance(outcome, Skipped):
@@ -107,23 +107,23 @@ def losses(run: RecordedRun) -> list[Loss]:
 
 
 def reasons(run: RecordedRun) -> Mapping[str, int]:
-    """Return how many volumes have no decision, by reason."""
+    """Return the number of volumes without a decision, by reason."""
     return Counter(str(o.reason) for o in run.outcomes if isinstance(o, Skipped))
 
 
 def unusable(run: RecordedRun) -> Mapping[str, int]:
-    """Return how many volumes did not count as evidence, by reason."""
+    """Return the number of volumes that were not used as evidence, by reason."""
     return Counter(why for o in run.outcomes if o.quality is not None for why in o.quality.why)
 
 
 def measure(run: RecordedRun, name: str) -> NDArray[np.float64]:
-    """Return a measure of quality for each volume, `nan` where there is none."""
+    """Return one measure of quality for each volume; `nan` if it is missing."""
     values = [math.nan if o.quality is None else getattr(o.quality, name) for o in run.outcomes]
     return np.array(values, dtype=np.float64)
 
 
 def latencies_ms(run: RecordedRun) -> dict[str, NDArray[np.float64]]:
-    """Return how long each stage took for the volumes that came live, in their order."""
+    """Return the duration of each stage for the volumes that arrived live, in their order."""
     found = {}
     for stage in STAGES:
         took = np.array([latency_s(o, stage) for o in run.outcomes if isinstance(o, Decision)])
@@ -132,29 +132,29 @@ def latencies_ms(run: RecordedRun) -> dict[str, NDArray[np.float64]]:
 
 
 def block_ends(
-    run: RecordedRun, presented: Sequence[EventRow], lag_s: float = 0.0
+    run: RecordedRun, events: Sequence[EventRow], lag_s: float = 0.0
 ) -> BlockEnds | None:
-    """Return what was decided at the ends of blocks; `None` where no class was presented.
+    """Compare the decision at each block's end with its class; `None` without such blocks.
 
-    The decision of a block is that of the last volume whose acquisition began before its end.
+    A block's decision is that of the last volume whose acquisition began before the block's end.
 
     Parameters
     ----------
     run
-        With its outcomes.
-    presented
-        What was presented in it.
+        The run with its outcomes.
+    events
+        The run's stimulus events.
     lag_s
-        The response to a block is taken to come so much later than the block.
+        Assumed delay of the response to a block, in seconds.
     """
-    known = [e for e in blocks(presented) if e.trial_type in run.classes and e.duration_s]
+    known = [e for e in blocks(events) if e.trial_type in run.classes and e.duration_s]
     if not known:
         return None
     time_s = times_s(run)
     right, probabilities, undecided = 0, [], 0
     for event in known:
         end_s = event.onset_s + (event.duration_s or 0.0) + lag_s
-        # A volume that begins with the end is after it; clocks differ by less than this.
+        # A volume that begins at the end is after it; clocks differ by less than 1 ms.
         at = int(np.searchsorted(time_s, end_s - 1e-3)) - 1
         outcome = run.outcomes[at] if at >= 0 and time_s[at] >= event.onset_s else None
         if not isinstance(outcome, Decision):
@@ -177,15 +177,15 @@ def wilson(right: int, of: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def artefacts(run: RecordedRun, presented: Sequence[EventRow]) -> list[Artefacts]:
-    """Return motion and losses during each trial type's events, in order of appearance."""
+def artefacts(run: RecordedRun, events: Sequence[EventRow]) -> list[Artefacts]:
+    """Return motion and unusable volumes for each trial type, in order of first appearance."""
     time_s = times_s(run)
     fd_mm, dvars = measure(run, "framewise_displacement"), measure(run, "dvars")
     usable = np.array([o.quality is not None and o.quality.usable for o in run.outcomes])
     found = []
-    for trial_type in dict.fromkeys(event.trial_type for event in presented):
+    for trial_type in dict.fromkeys(event.trial_type for event in events):
         inside = np.zeros(len(time_s), bool)
-        for event in presented:
+        for event in events:
             if event.trial_type == trial_type and event.duration_s is not None:
                 end_s = event.onset_s + event.duration_s
                 inside |= (time_s >= event.onset_s) & (time_s < end_s)
@@ -203,6 +203,6 @@ def artefacts(run: RecordedRun, presented: Sequence[EventRow]) -> list[Artefacts
 
 
 def mean(values: NDArray[np.float64]) -> float:
-    """Return the mean of what is a number; `nan` where nothing is."""
+    """Return the mean of the finite values; `nan` if there are none."""
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else math.nan

@@ -1,4 +1,4 @@
-"""The record, written: beside the session, or into a data set of others."""
+"""Writes the record into the session's folder, or into a BIDS data set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from rtdecode.record.bids import recorded_runs, write_dataset, write_text
 from rtdecode.record.bids_entities import BidsEntities, labels_of
 from rtdecode.record.event_rows import EventRow, presented_events, read_events
 from rtdecode.record.report import report
-from rtdecode.record.session_data import Told
+from rtdecode.record.session_data import SessionData
 
 BIDS = "bids"
 REPORT = "session_report.html"
@@ -19,20 +19,20 @@ REPORT = "session_report.html"
 
 @dataclass(frozen=True, slots=True)
 class RecordFiles:
-    """What was written."""
+    """The files of a record."""
 
     out: Path
-    """The data set."""
+    """The data set's folder."""
     report: Path
     runs: int
     files: int
     events: int
     events_without_onset: int
-    """Told without an onset while no volume came; left out."""
+    """Left out: reported without an onset while no volume arrived."""
 
 
-def write_beside(folder: Path) -> RecordFiles:
-    """Write a session's record into its own folder, under the labels that its name holds.
+def write_in_session(folder: Path) -> RecordFiles:
+    """Write a session's record into its own folder, with the labels of the folder's name.
 
     Raises
     ------
@@ -56,21 +56,21 @@ def write_record(
     Parameters
     ----------
     folder
-        The session's; a service may be writing to it.
+        The session's folder; a service may write to it at the same time.
     out
-        The data set: new, or one that rtdecode wrote.
+        The data set's folder: new, or written by rtdecode.
     labels
-        How its files are called.
+        The BIDS entities in the file names.
     events
-        Events files, one for each run that has outcomes, instead of what was told.
+        Events files, one for each run with outcomes; they replace the reported events.
     bundle
-        Where the bundle is now, if not where it was served from.
+        The bundle's folder, if the bundle was moved.
 
     Raises
     ------
     ConfigError
-        The session cannot be read or has no outcome, `out` holds something else, the events files
-        are wrong, or the bundle is not the one that decided.
+        The session cannot be read or has no outcome, `out` contains something else, the events
+        files are wrong, or the bundle is not the one of this session.
     OSError
         The disk is full or failing.
     """
@@ -91,15 +91,17 @@ def _write(
     runs = recorded_runs(session)
     events, unknown = presented_events(session)
     if files:
-        events, unknown = _given(files, runs), 0
-    told = Told(session, runs, labels, events, unknown, _manifests(session, runs, bundle))
-    written = write_dataset(out, session, labels, events)
-    write_text(page, report(told))
-    presented = sum(len(events.get(run.run, ())) for run in runs)
-    return RecordFiles(out, page, len(runs), len(written), presented, unknown)
+        events, unknown = _events_of_files(files, runs), 0
+    data = SessionData(session, runs, labels, events, unknown, _manifests(session, runs, bundle))
+    paths = write_dataset(out, session, labels, events)
+    write_text(page, report(data))
+    n_events = sum(len(events.get(run.run, ())) for run in runs)
+    return RecordFiles(out, page, len(runs), len(paths), n_events, unknown)
 
 
-def _given(files: Sequence[Path], runs: Sequence[RecordedRun]) -> dict[int, list[EventRow]]:
+def _events_of_files(
+    files: Sequence[Path], runs: Sequence[RecordedRun]
+) -> dict[int, list[EventRow]]:
     if len(files) != len(runs):
         raise ConfigError(
             f"{len(files)} events files for {len(runs)} runs with outcomes; give --events once for "
@@ -111,7 +113,7 @@ def _given(files: Sequence[Path], runs: Sequence[RecordedRun]) -> dict[int, list
 def _manifests(
     session: Session, runs: Sequence[RecordedRun], bundle: Path | None
 ) -> dict[str, Manifest]:
-    """Return the manifests of the bundles that decided, where they are at hand."""
+    """Return the manifests of the runs' bundles that can be found."""
     digests = {run.bundle for run in runs}
     found: dict[str, Manifest] = {}
     if bundle is not None:

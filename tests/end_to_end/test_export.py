@@ -104,11 +104,11 @@ def test_a_copy_is_a_complete_session(recorded, settings, tmp_path):
 def test_a_failed_export_leaves_nothing(recorded, settings, tmp_path, monkeypatch):
     """It leaves no partial copy, and no earlier folder is changed."""
     assert recorded.exit_code == 0
-    with pytest.raises(ConfigError, match="no recorded session"):
+    with pytest.raises(ConfigError, match="not a recorded session"):
         export_session(tmp_path, tmp_path / "out")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         export_session(settings.session, tmp_path)
-    with pytest.raises(ConfigError, match="lies inside"):
+    with pytest.raises(ConfigError, match="is inside the exported session"):
         export_session(settings.session, settings.session / "shared")
     with Journal(settings.session), pytest.raises(ConfigError, match="in use"):
         export_session(settings.session, tmp_path / "out")

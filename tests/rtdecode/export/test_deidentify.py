@@ -1,4 +1,4 @@
-"""Objects of every vendor without their identity."""
+"""De-identified objects of every vendor."""
 
 from io import BytesIO
 
@@ -19,8 +19,8 @@ from calibration.simulation import (
 from rtdecode.dicom import parse, tags
 from rtdecode.errors import VolumeError
 from rtdecode.export import Deidentifier
-from rtdecode.export.csa_fields import reduced
-from rtdecode.export.keep_list import KEPT, SEQUENCES
+from rtdecode.export.csa_fields import reduce_csa
+from rtdecode.export.keep_list import KEEP_LIST, SEQUENCES
 
 VENDORS = ("siemens", "siemens-xa", "ge", "philips")
 
@@ -34,15 +34,15 @@ def simulated():
 
 
 @pytest.fixture(params=VENDORS)
-def scanned(request, simulated, tmp_path) -> bytes:
-    """Return one object as each vendor writes it."""
+def dicom_object(request, simulated, tmp_path) -> bytes:
+    """Return one object in each vendor's format."""
     return write_dicom(simulated, tmp_path / "run", request.param)[0].read_bytes()
 
 
-def test_every_vendors_volume_stays_what_it_was(scanned) -> None:
-    """Pixels, place and time are the same; nothing is kept that is not on the list."""
-    anonymous = Deidentifier(b"secret").apply(scanned)
-    one, other = parse(scanned, "a"), parse(anonymous, "b")
+def test_volume_of_every_vendor_is_unchanged(dicom_object) -> None:
+    """Pixels, position and time are the same; elements outside the list are removed."""
+    anonymous = Deidentifier(b"secret").apply(dicom_object)
+    one, other = parse(dicom_object, "a"), parse(anonymous, "b")
     for before, after in zip(one.slabs, other.slabs, strict=True):
         np.testing.assert_array_equal(before.data, after.data)
         np.testing.assert_array_equal(before.affine, after.affine)
@@ -50,7 +50,7 @@ def test_every_vendors_volume_stays_what_it_was(scanned) -> None:
     assert one.series.digest != other.series.digest
     assert one.series.repetition_time_s == other.series.repetition_time_s
     ds = dcmread(BytesIO(anonymous))
-    emptied = [e.keyword for e in ds if int(e.tag) not in KEPT and e.value]
+    emptied = [e.keyword for e in ds if int(e.tag) not in KEEP_LIST and e.value]
     assert sorted(emptied) == [
         "DeidentificationMethod",
         "LongitudinalTemporalInformationModified",
@@ -60,17 +60,21 @@ def test_every_vendors_volume_stays_what_it_was(scanned) -> None:
     assert not ds.StudyDate
 
 
-def test_uids_are_new_and_consistent(scanned) -> None:
-    """Objects of one series stay one series, and another export gives other UIDs."""
+def test_uids_are_new_and_consistent(dicom_object) -> None:
+    """One series remains one series, and another secret gives other UIDs."""
     mine, yours = Deidentifier(b"one"), Deidentifier(b"two")
-    first, again, other = mine.apply(scanned), mine.apply(scanned), yours.apply(scanned)
+    first, again, other = (
+        mine.apply(dicom_object),
+        mine.apply(dicom_object),
+        yours.apply(dicom_object),
+    )
     assert first == again
     series = [parse(content, "x").series.digest for content in (first, other)]
     assert series[0] != series[1]
 
 
-def test_an_object_in_implicit_encoding_keeps_its_private_facts(simulated, tmp_path) -> None:
-    """Where representations are unknown, the vendors' elements that are read survive."""
+def test_implicit_encoding_keeps_private_elements(simulated, tmp_path) -> None:
+    """The private elements that rtdecode reads remain if their representation is unknown."""
     for vendor in VENDORS:
         ds = dcmread(write_dicom(simulated, tmp_path / vendor, vendor)[0])
         ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
@@ -82,20 +86,20 @@ def test_an_object_in_implicit_encoding_keeps_its_private_facts(simulated, tmp_p
         )
 
 
-def test_text_that_is_not_what_its_element_is_for_is_left_out(simulated, tmp_path) -> None:
-    """A name in a code, a number or a time is no code, number or time."""
+def test_text_with_a_wrong_format_is_removed(simulated, tmp_path) -> None:
+    """A code element that contains a name is removed."""
     path = write_dicom(simulated, tmp_path / "run", "siemens")[0]
     content = path.read_bytes()
     at = content.index(b"\x18\x00\x20\x00CS")
     length = int.from_bytes(content[at + 6 : at + 8], "little")
     name = b"Tweety^Canary_\xe4"
-    spoilt = content[: at + 6] + len(name).to_bytes(2, "little") + name + content[at + 8 + length :]
-    assert b"Tweety" not in Deidentifier(b"secret").apply(spoilt)
+    wrong = content[: at + 6] + len(name).to_bytes(2, "little") + name + content[at + 8 + length :]
+    assert b"Tweety" not in Deidentifier(b"secret").apply(wrong)
 
 
-def test_descriptions_are_read_and_never_kept(scanned) -> None:
-    """Operators write into them, whatever representation an object gives them."""
-    ds = dcmread(BytesIO(scanned))
+def test_descriptions_are_removed(dicom_object) -> None:
+    """They contain free text, also if their representation is that of a code."""
+    ds = dcmread(BytesIO(dicom_object))
     ds.add_new(tags.SERIES_DESCRIPTION, "CS", "TWEETY")
     ds.add_new(tags.IMAGE_COMMENTS, "CS", "TWEETY")
     buffer = BytesIO()
@@ -105,26 +109,26 @@ def test_descriptions_are_read_and_never_kept(scanned) -> None:
 
 
 def test_siemens_private_header_is_reduced(simulated, tmp_path) -> None:
-    """Of its fields those that are read remain, to the last bit, and no other text."""
+    """A second reduction changes nothing, and other text is removed."""
     path = write_dicom(simulated, tmp_path / "run", "siemens")[0]
     content = dcmread(path)[tags.CSA_IMAGE].value
     hidden = content + b"PatientName\0Tweety"
-    kept = reduced(hidden)
-    assert b"Tweety" not in kept
-    assert reduced(kept) == kept
-    assert kept.startswith(b"SV10")
+    header = reduce_csa(hidden)
+    assert b"Tweety" not in header
+    assert reduce_csa(header) == header
+    assert header.startswith(b"SV10")
 
 
-def test_what_cannot_be_read_is_not_passed_on(scanned) -> None:
-    """Half an object, or none, is refused without a word of what is in it."""
-    for content in (scanned[:-100], b"Tweety" * 100, b""):
+def test_unreadable_objects_are_refused(dicom_object) -> None:
+    """The error does not quote the object's content."""
+    for content in (dicom_object[:-100], b"Tweety" * 100, b""):
         with pytest.raises(VolumeError) as refused:
             Deidentifier(b"secret").apply(content)
         assert "Tweety" not in str(refused.value)
 
 
-def test_real_objects_of_every_vendor_stay_what_they_were(shared_data) -> None:
-    """Whatever can be read of the public collections decodes to the same without its identity."""
+def test_real_volumes_of_every_vendor_are_unchanged(shared_data) -> None:
+    """All readable objects of the public collections can be de-identified."""
     tried = 0
     for collection in ("dcm_qa_ts", "dcm_qa_ge", "dcm_qa_philips", "dcm_qa_xa30"):
         files = [p for p in sorted((shared_data / collection).rglob("*")) if p.is_file()]
@@ -139,7 +143,7 @@ def test_real_objects_of_every_vendor_stay_what_they_were(shared_data) -> None:
     assert tried > 10
 
 
-def test_sequences_and_pixels_are_on_the_list() -> None:
-    """What holds other elements is known as such, so that nothing passes inside it."""
+def test_keep_list_has_all_sequences_and_pixel_data() -> None:
+    """Each sequence is known as one, so its items are filtered, too."""
     assert {tag for tag, vr in tags.ENCODINGS.items() if vr == b"SQ"} == set(SEQUENCES)
-    assert tags.PIXEL_DATA in KEPT
+    assert tags.PIXEL_DATA in KEEP_LIST

@@ -1,4 +1,4 @@
-"""Recorded runs and sessions made by hand."""
+"""Recorded runs and sessions as test data."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ BOOT_NS = 500 * SECOND_NS
 
 
 def stamps_of(index: int, tr_s: float, delay_s: float) -> Stamps:
-    """Return a live volume's stamps; the run's first began at `BOOT_NS`."""
+    """Return a live volume's stamps; the run's first volume began at `BOOT_NS`."""
     received = BOOT_NS + int(((index + 1) * tr_s + delay_s) * SECOND_NS)
     steps = [received + n * 1_000_000 for n in range(9)]
     return Stamps(*steps)
@@ -77,7 +77,7 @@ def make_run(make_decision):
 def make_session():
     """Return a function that makes a session of runs."""
 
-    def make(*runs, servings=(), presented=()):
-        return Session("5e55104", Path("objects.pack"), (), runs, servings, presented)
+    def make(*runs, servings=(), events=()):
+        return Session("5e55104", Path("objects.pack"), (), runs, servings, events)
 
     return make

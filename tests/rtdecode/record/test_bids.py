@@ -1,4 +1,4 @@
-"""The data set: whole, valid, added to, never over somebody else's."""
+"""The data set is complete and valid, can be extended, and never overwrites other data."""
 
 import json
 import shutil
@@ -17,19 +17,19 @@ from rtdecode.types import Skipped, SkipReason
 EVENTS = {1: [EventRow(0.0, 4.0, "rest", "program"), EventRow(4.0, None, "faces", "service")]}
 
 
-def validator() -> str:
+def find_validator() -> str:
     """Return the BIDS validator's command, or skip."""
-    beside = Path(sys.executable).with_name("bids-validator-deno")
-    found = str(beside) if beside.exists() else shutil.which("bids-validator-deno")
+    in_venv = Path(sys.executable).with_name("bids-validator-deno")
+    found = str(in_venv) if in_venv.exists() else shutil.which("bids-validator-deno")
     if found is None:
         pytest.skip("the BIDS validator (bids-validator-deno) is not installed")
     return found
 
 
 def issues(folder: Path) -> list[tuple[str, str]]:
-    """Return severity and code of what the validator says of a data set."""
+    """Return severity and code of each issue that the validator finds in a data set."""
     done = subprocess.run(
-        [validator(), str(folder), "--format", "json"],
+        [find_validator(), str(folder), "--format", "json"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -40,7 +40,7 @@ def issues(folder: Path) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def session(make_run, make_session):
-    """Return a session of two runs, and one in which nothing came."""
+    """Return a session of two runs with outcomes and one without."""
     runs = (
         make_run(),
         make_run([Skipped(0, SkipReason.GAP)], run=2, first=9, ended=False),
@@ -49,13 +49,13 @@ def session(make_run, make_session):
     return make_session(*runs, servings=[ServiceStart(0, "feedbeef0123", {"late": "skip"})])
 
 
-def test_a_data_set_is_valid(session, tmp_path):
-    """No error; the one warning is for authors, whom only the experimenter knows."""
+def test_validator_finds_no_error_in_data_set(session, tmp_path):
+    """The only warning is about the authors, which rtdecode does not know."""
     write_dataset(tmp_path / "out", session, BidsEntities("01", "1"), EVENTS)
     assert issues(tmp_path / "out") == [("warning", "TOO_FEW_AUTHORS")]
 
 
-def test_the_validator_sees_what_is_wrong(session, tmp_path):
+def test_validator_finds_a_wrong_column_name(session, tmp_path):
     """The test above can fail."""
     write_dataset(tmp_path / "out", session, BidsEntities("01", "1"), EVENTS)
     (events,) = (tmp_path / "out").rglob("*_events.tsv")
@@ -63,8 +63,8 @@ def test_the_validator_sees_what_is_wrong(session, tmp_path):
     assert any(severity == "error" for severity, _ in issues(tmp_path / "out"))
 
 
-def test_each_run_has_its_files(session, tmp_path):
-    """One without outcomes has none, one without events no events."""
+def test_each_run_with_outcomes_has_its_files(session, tmp_path):
+    """A run without outcomes has no files, a run without events has no events file."""
     written = write_dataset(tmp_path / "out", session, BidsEntities("01", None, "nf", "5"), EVENTS)
     folder = tmp_path / "out" / "sub-01" / "func"
     found = {path.name for path in folder.iterdir()}
@@ -78,8 +78,8 @@ def test_each_run_has_its_files(session, tmp_path):
     assert set(written) == {p for p in (tmp_path / "out").rglob("*") if p.is_file()}
 
 
-def test_the_sidecar_describes_run_and_columns(session, tmp_path):
-    """What decided, what became of late decisions, how it is sampled; and no column is left out."""
+def test_sidecar_describes_run_and_all_columns(session, tmp_path):
+    """The sidecar has bundle, classes, sampling and late decisions, and describes all columns."""
     write_dataset(tmp_path, session, BidsEntities("01"), EVENTS)
     for table in tmp_path.rglob("*.tsv"):
         about = json.loads(table.with_suffix(".json").read_text("utf-8"))
@@ -94,8 +94,8 @@ def test_the_sidecar_describes_run_and_columns(session, tmp_path):
     assert len(about["OutcomesSHA256"]) == 64
 
 
-def test_the_same_record_gives_the_same_bytes(session, tmp_path):
-    """Whenever it is written."""
+def test_same_session_gives_same_bytes(session, tmp_path):
+    """A second write of the same session gives the same files."""
     for name in ("one", "other"):
         write_dataset(tmp_path / name, session, BidsEntities("01"), EVENTS)
         write_dataset(tmp_path / name, session, BidsEntities("01"), EVENTS)
@@ -106,8 +106,8 @@ def test_the_same_record_gives_the_same_bytes(session, tmp_path):
     assert contents[0] == contents[1]
 
 
-def test_sessions_are_gathered_in_one_data_set(session, make_session, make_run, tmp_path):
-    """Each is named among the sources, once; files of another session are not overwritten."""
+def test_data_set_takes_several_sessions(session, make_session, make_run, tmp_path):
+    """Each session is listed once as a source; files of another session are not overwritten."""
     other = make_session(make_run())
     object.__setattr__(other, "session", "07e4")
     write_dataset(tmp_path, session, BidsEntities("01", "1"), EVENTS)
@@ -124,8 +124,8 @@ def test_sessions_are_gathered_in_one_data_set(session, make_session, make_run, 
     assert (about["DatasetType"], about["GeneratedBy"][0]["Name"]) == ("derivative", "rtdecode")
 
 
-def test_what_is_not_ours_is_left_alone(session, tmp_path):
-    """A raw data set, another program's, a folder of anything; and a session without outcomes."""
+def test_folders_of_other_programs_are_refused(session, tmp_path):
+    """Refused: a raw data set, one of another program, and a folder with other files."""
     (tmp_path / "raw").mkdir()
     description = tmp_path / "raw" / "dataset_description.json"
     for content in ('{"Name": "raw"}', '{"GeneratedBy": [{"Name": "fMRIPrep"}]}', "[]", "{"):

@@ -1,4 +1,4 @@
-"""How sessions are called."""
+"""The BIDS entities of sessions."""
 
 from pathlib import Path
 
@@ -18,26 +18,26 @@ from rtdecode.record import BidsEntities, labels_of
         ("sub-0 1_ses-ä_run-x", "sub-unknown_task-nf_run-1", "sub-unknown/func"),
     ],
 )
-def test_a_folder_that_is_named_as_in_bids_names_the_files(name, stem, folder):
-    """What is no label is not taken for one."""
+def test_labels_come_from_the_folder_name(name, stem, folder):
+    """Values that BIDS does not allow are ignored."""
     labels = labels_of(Path("/sessions") / name)
     assert (labels.stem(1), labels.folder) == (stem, folder)
 
 
-def test_options_come_before_the_folders_name():
-    """Each by itself."""
+def test_options_override_the_folder_name():
+    """Each label is overridden separately."""
     labels = labels_of(Path("sub-01_ses-1_run-1"), subject="02", task="rest", run="07")
     assert labels == BidsEntities("02", "1", "rest", "07")
 
 
-def test_further_runs_of_a_session_are_counted_on():
-    """With the zeros that the first one has."""
+def test_run_numbers_count_from_the_first_run():
+    """They have as many digits as the first one."""
     labels = BidsEntities("1", run="09")
     assert [labels.stem(n) for n in (1, 2)] == ["sub-1_task-nf_run-09", "sub-1_task-nf_run-10"]
 
 
-def test_labels_that_bids_does_not_allow_are_all_named():
-    """Before anything is written."""
+def test_error_lists_all_labels_that_bids_does_not_allow():
+    """One error lists all three labels."""
     with pytest.raises(ConfigError) as refused:
         labels_of(Path("x"), subject="../1", session="a b", run="one")
     assert len(refused.value.problems) == 3

@@ -1,4 +1,4 @@
-"""What is written is what was decided, to the last bit."""
+"""The tables contain the outcomes, to the last bit."""
 
 import csv
 import math
@@ -25,12 +25,12 @@ names = st.text(min_size=1, max_size=12).filter(lambda name: name != "none")
 
 @st.composite
 def runs(draw):
-    """Return runs of any outcomes."""
+    """Return runs with random outcomes."""
     classes = tuple(draw(st.lists(names, min_size=2, max_size=4, unique=True)))
     shares = st.lists(numbers, min_size=len(classes), max_size=len(classes)).map(tuple)
     outcomes = []
     for index in range(draw(st.integers(1, 5))):
-        decided = st.builds(
+        decision = st.builds(
             Decision,
             index=st.just(index),
             probabilities=shares,
@@ -52,13 +52,13 @@ def runs(draw):
             quality=st.none() | qualities,
             stamps=stamps,
         )
-        outcomes.append(draw(decided | skipped))
+        outcomes.append(draw(decision | skipped))
     start = Record(0, Kind.START, {}, 0, 0)
     return RecordedRun(1, start, "b", classes, 1.0, True, 1, outcomes, (), None)
 
 
-def parsed(columns):
-    """Return rows of a table as BIDS programs read them."""
+def parse_rows(columns):
+    """Return a table's rows as BIDS programs read them."""
     text = bids_tables.table(columns)
     return list(csv.DictReader(StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE))
 
@@ -69,19 +69,19 @@ def number(cell):
 
 
 def same(cell, value):
-    """Whether a cell is a value, to the last bit."""
+    """Whether a cell equals a value, to the last bit."""
     return repr(number(cell)) == repr(math.nan if value is None else value)
 
 
 @given(runs())
 def test_tables_read_back_to_the_same_values(run):
-    """Every column of every volume, whatever the classes are called."""
+    """Every column of every volume reads back, for any class names."""
     columns = bids_tables.decoding(run)
-    rows, confounds = parsed(columns), parsed(bids_tables.confounds(run))
+    rows, confounds = parse_rows(columns), parse_rows(bids_tables.confounds(run))
     assert len(rows) == len(confounds) == len(run.outcomes)
     of_class = [c.name for c in columns if c.name.startswith("probability_")]
     fast = [c.name for c in columns if c.name.startswith("fast_")]
-    about = bids_tables.described(columns)
+    about = bids_tables.descriptions(columns)
     assert [about[name]["Class"] for name in of_class] == list(run.classes)
     assert len(about) == len(columns)
     for row, confound, outcome in zip(rows, confounds, run.outcomes, strict=True):
@@ -107,8 +107,8 @@ def test_tables_read_back_to_the_same_values(run):
 
 
 @given(runs())
-def test_every_column_says_what_it_is(run):
-    """And its name is one that BIDS programs can use."""
+def test_every_column_has_a_description_and_a_unique_ascii_name(run):
+    """BIDS programs can read the names."""
     for columns in (bids_tables.decoding(run), bids_tables.confounds(run)):
         assert len({c.name for c in columns}) == len(columns)
         for column in columns:
@@ -117,16 +117,16 @@ def test_every_column_says_what_it_is(run):
             assert column.name.replace("_", "").isalnum()
 
 
-def test_what_was_read_again_after_a_restart_has_no_latency(make_run, make_decision):
-    """Its age is that of the restart, not of the decision."""
+def test_volume_read_after_a_restart_has_no_latency(make_run, make_decision):
+    """Its time since receipt includes the restart."""
     live = make_decision(0)
     again = make_decision(1, stamps=Stamps(received_ns=1, parsed_ns=5, decided_ns=9))
     unrecorded = make_decision(2, stamps=Stamps(received_ns=1, journalled_ns=2))
-    rows = parsed(bids_tables.decoding(make_run([live, again, unrecorded])))
+    rows = parse_rows(bids_tables.decoding(make_run([live, again, unrecorded])))
     assert [row["latency_total"] for row in rows] == ["0.008", "n/a", "n/a"]
     assert [row["latency_decode"] for row in rows] == ["0.001", "n/a", "n/a"]
 
 
-def test_every_reason_is_explained():
-    """A reason that is added must be added to the sidecar, too."""
+def test_sidecar_explains_every_skip_reason():
+    """A new reason must be added to the sidecar, too."""
     assert set(bids_tables.REASONS) == set(SkipReason)

@@ -1,4 +1,4 @@
-"""The report of one page."""
+"""The session's report."""
 
 import re
 import shutil
@@ -8,14 +8,14 @@ import pytest
 
 from rtdecode.journal import ServiceStart, Tally
 from rtdecode.record import BidsEntities, EventRow
-from rtdecode.record.checklist import FILLED, ITEMS, OPEN, PARTLY, Answer, answered
+from rtdecode.record.checklist import FILLED, ITEMS, OPEN, PARTLY, Answer, all_items
 from rtdecode.record.report import report
-from rtdecode.record.session_data import Told
+from rtdecode.record.session_data import SessionData
 from rtdecode.types import Skipped, SkipReason
 
 
 class Page(HTMLParser):
-    """Reads a page: open tags, what is loaded, text, and the checklist's rows."""
+    """Parses a page: open tags, loaded resources and text."""
 
     VOID = frozenset({"meta"})
 
@@ -25,30 +25,30 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        """Note a tag."""
+        """Record an opening tag."""
         if tag not in self.VOID:
             self.open.append(tag)
         self.loaded += [v for name, v in attrs if name in {"src", "href", "xlink:href"}]
 
     def handle_startendtag(self, tag, attrs):
-        """Note one without an end."""
+        """Record a tag that closes itself."""
         self.handle_starttag(tag, attrs)
         if tag not in self.VOID:
             self.open.pop()
 
     def handle_endtag(self, tag):
-        """Close the last one."""
+        """Close the last tag."""
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        """Gather text."""
+        """Collect the text."""
         if self.open and self.open[-1] != "style":
             self.text += f"{data}\n"
 
 
 @pytest.fixture
-def told(make_run, make_session, make_decision):
-    """Return a session with all that can go wrong."""
+def data(make_run, make_session, make_decision):
+    """Return a session with every kind of loss."""
     late = make_decision(8, late=True)
     outcomes = [*make_run().outcomes, late, Skipped(9, SkipReason.CORRUPT, "<b>&'\"")]
     run = make_run(
@@ -67,12 +67,12 @@ def told(make_run, make_session, make_decision):
     events = {
         1: [EventRow(4.0, 4.0, "faces", "program"), EventRow(8.0, None, "<i>rest", "service")]
     }
-    return Told(session, [run], BidsEntities("01", "1"), events, 1, {})
+    return SessionData(session, [run], BidsEntities("01", "1"), events, 1, {})
 
 
-def test_it_is_one_well_formed_file_that_loads_nothing(told):
-    """Whatever experimenters and decoders call things."""
-    text = report(told)
+def test_report_is_well_formed_and_loads_nothing(data):
+    """Names of trial types and details of outcomes are escaped."""
+    text = report(data)
     page = Page(text)
     assert (page.open, page.loaded) == ([], [])
     assert "<script" not in text
@@ -84,10 +84,10 @@ def test_it_is_one_well_formed_file_that_loads_nothing(told):
     assert not re.search(r"[\"MLHV, \n]nan[\", \n]", text)
 
 
-def test_it_tells_all_that_was_lost(told):
-    """Every skip, late decisions, objects, notices, events without an onset."""
-    text = Page(report(told)).text
-    for said in (
+def test_report_lists_all_losses(data):
+    """Skips, late decisions, objects, notices, and events without an onset."""
+    text = Page(report(data)).text
+    for entry in (
         "0 to 1",
         "not_ready",
         "gap",
@@ -98,35 +98,35 @@ def test_it_tells_all_that_was_lost(told):
         "1 event without a known onset",
         "1 late",
     ):
-        assert said in text
+        assert entry in text
 
 
-def test_it_tells_versions_and_no_places(told):
-    """Libraries and settings, but folders and addresses are named after people and rooms."""
-    text = report(told)
-    for said in ("onnxruntime 1.31.1", "python 3.11.9", "Linux", "feedbeef0123", "5e55104"):
-        assert said in text or said == "Linux"
+def test_report_has_versions_and_no_paths_or_addresses(data):
+    """Folders and addresses can contain names of people and rooms."""
+    text = report(data)
+    for entry in ("onnxruntime 1.31.1", "python 3.11.9", "Linux", "feedbeef0123", "5e55104"):
+        assert entry in text or entry == "Linux"
     for place in ("CANARY", "192.168", "/scans", "/keys"):
         assert place not in text
 
 
-def test_it_is_the_same_for_the_same_record(told):
-    """No clock is in it."""
-    assert report(told) == report(told)
+def test_same_record_gives_the_same_report(data):
+    """The report does not contain the current time."""
+    assert report(data) == report(data)
 
 
-def test_a_run_without_anything_to_draw_has_a_report(make_run, make_session):
-    """Nothing came live, nothing was realigned, nothing was presented."""
+def test_run_without_decisions_and_events_has_a_report(make_run, make_session):
+    """No volume arrived live, none was realigned, and there are no events."""
     run = make_run([Skipped(0, SkipReason.GAP)], repetition_time_s=float("nan"), ended=False)
     session = make_session(run)
-    page = Page(report(Told(session, [run], BidsEntities(), {}, 0, {})))
+    page = Page(report(SessionData(session, [run], BidsEntities(), {}, 0, {})))
     assert page.open == []
-    assert "What was presented is not on record" in page.text
+    assert "The record has no stimulus events" in page.text
     assert "unfinished" in page.text
 
 
-def test_all_items_of_the_checklist_are_there_in_order():
-    """24 of them, in seven domains."""
+def test_checklist_has_all_items_in_order():
+    """The checklist has 24 items in seven domains."""
     numbers = [item.number for item in ITEMS]
     assert len(ITEMS) == len({(i.number, i.wording) for i in ITEMS}) == 24
     assert [n[:2] for n in numbers] == [
@@ -139,32 +139,32 @@ def test_all_items_of_the_checklist_are_there_in_order():
     assert len(dict.fromkeys(item.domain for item in ITEMS)) == 7
 
 
-def test_items_without_an_answer_are_the_experimenters():
-    """And half an answer says what is missing."""
+def test_state_of_an_item_follows_from_its_answer():
+    """Complete answers are filled in, incomplete ones in part; items without answer are open."""
     found = {
         one.item.number: one.state
-        for one in answered({"3d": Answer("so"), "4e": Answer("so", "the scanner")})
+        for one in all_items({"3d": Answer("so"), "4e": Answer("so", "the scanner")})
     }
     assert (found["3d"], found["4e"], found["1a"]) == (FILLED, PARTLY, OPEN)
 
 
-def test_what_software_knows_is_filled_in(told):
-    """Regulation success and artefacts only where it is known what was presented."""
-    text = Page(report(told)).text
-    assert "1 of 1 blocks were decided for the presented class" in text
-    bare = Told(told.session, told.runs, told.labels, {}, 0, {})
-    assert "were decided for the presented class" not in Page(report(bare)).text
+def test_regulation_success_needs_events(data):
+    """Without stimulus events the report does not compare decisions with blocks."""
+    text = Page(report(data)).text
+    assert "In 1 of 1 blocks the decision at the block's end was the presented class" in text
+    bare = SessionData(data.session, data.runs, data.labels, {}, 0, {})
+    assert "was the presented class" not in Page(report(bare)).text
 
 
-def test_it_fits_its_window_light_and_dark(told, tmp_path):
-    """Opened as a browser opens it: nothing is asked for, nothing is wider than the window."""
+def test_page_fits_its_window_light_and_dark(data, tmp_path):
+    """A browser requests no other file, and nothing is wider than the window."""
     browsers = ("chromium", "chromium-browser", "google-chrome")
     chromium = next(filter(None, map(shutil.which, browsers)), None)
     if chromium is None:
         pytest.skip("no Chromium on this machine")
     playwright = pytest.importorskip("playwright.sync_api")
     path = tmp_path / "report.html"
-    path.write_text(report(told), encoding="utf-8")
+    path.write_text(report(data), encoding="utf-8")
     grounds = set()
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
