@@ -12,7 +12,7 @@ from calibration.data.calibration_data import FILE, CalibrationData
 from calibration.data.labels import Labels, label_volumes
 from calibration.group.person import Person, PersonData
 from calibration.networks.features import VOXELS, network_features
-from calibration.weights.pretrained import Pretrained, describe_network
+from calibration.weights.pretrained import Pretrained, describe_new_study
 from calibration.weights.study import StudyDescription
 from rtdecode import bundle as bundles
 from rtdecode.bundle import Bundle
@@ -99,19 +99,7 @@ def read_people(
     if problems:
         raise ConfigError(problems)
     labels = _label(CalibrationData.load(found[0]), found[0], spec, rest=rest)
-    return people, StudyDescription(
-        weights=pretrained.name,
-        weights_sha256=pretrained.sha256,
-        network=describe_network(pretrained),
-        classes=labels.classes,
-        n_people=len(people),
-        n_volumes=0,
-        temperature=1.0,
-        pseudo_blocks=1.0,
-        blocks_of_prior=1.0,
-        fingerprints=(),
-        left_out=(),
-    )
+    return people, describe_new_study(pretrained, labels.classes)
 
 
 def _trial_types(data: CalibrationData) -> set[str]:

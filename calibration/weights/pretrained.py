@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from calibration.networks import DeepLight
 from calibration.weights import Description, describe, find_weights, load_deeplight
-from calibration.weights.study import Study, is_study, load_study
+from calibration.weights.study import Study, StudyDescription, is_study, load_study
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,13 +67,26 @@ def load_pretrained(weights: str) -> Pretrained:
     )
 
 
-def describe_network(pretrained: Pretrained) -> Description:
-    """Return the metadata of pretrained weights."""
-    return Description(
+def describe_new_study(pretrained: Pretrained, classes: tuple[str, ...]) -> StudyDescription:
+    """Return the description of a study with these weights, before people are in it."""
+    network = Description(
         grid_shape=pretrained.grid_shape,
         states=pretrained.states,
         source=pretrained.name,
         grid_affine=tuple(tuple(row) for row in pretrained.grid_affine.tolist()),
         layers=pretrained.layers,
         smoothing_fwhm_mm=pretrained.smoothing_fwhm_mm,
+    )
+    return StudyDescription(
+        weights=pretrained.name,
+        weights_sha256=pretrained.sha256,
+        network=network,
+        classes=classes,
+        n_people=0,
+        n_volumes=0,
+        temperature=1.0,
+        pseudo_blocks=1.0,
+        blocks_of_prior=5.0,
+        fingerprints=(),
+        left_out=(),
     )

@@ -39,8 +39,8 @@ from calibration.networks import DeepLight
 from calibration.networks.features import VOXELS, network_features
 from calibration.priors.study_prior import pool_rule, study_priors
 from calibration.progress import Progress, bars
-from calibration.weights.pretrained import Pretrained, describe_network, load_pretrained
-from calibration.weights.study import Study, StudyDescription
+from calibration.weights.pretrained import Pretrained, describe_new_study, load_pretrained
+from calibration.weights.study import Study
 from hcp_people import CLASSES, HcpPeople
 from rtdecode.events import Block
 from rtdecode.report_kit import count
@@ -130,28 +130,13 @@ def untrained(grid_shape: tuple[int, int, int]) -> DeepLight:
     return network
 
 
-def describe(pretrained: Pretrained) -> StudyDescription:
-    """Return the description of a study of these people."""
-    return StudyDescription(
-        weights=pretrained.name,
-        weights_sha256=pretrained.sha256,
-        network=describe_network(pretrained),
-        classes=CLASSES,
-        n_people=0,
-        n_volumes=0,
-        temperature=1.0,
-        pseudo_blocks=1.0,
-        blocks_of_prior=5.0,
-        fingerprints=(),
-        left_out=(),
-    )
-
-
 def study_of(world: World, pretrained: Pretrained, others: int, draw: int) -> Study:
     """Return the study of some of the people who are not tested."""
     order = np.random.default_rng(draw).permutation(world.n_people - N_TEST)
     people = [world.person(int(n)) for n in order[:others]]
-    return make_study(people, describe(pretrained), WorkFolder(world.folder / "study"))
+    return make_study(
+        people, describe_new_study(pretrained, CLASSES), WorkFolder(world.folder / "study")
+    )
 
 
 def with_study(
