@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from rtdecode.dicom import tags
+from rtdecode.dicom.classic_header import classic_clocks, classic_scaling
 from rtdecode.dicom.csa import csa_numbers
 from rtdecode.dicom.header import Header
 from rtdecode.dicom.pixels import stored_pixels
-from rtdecode.dicom.single import classic_clocks, classic_scaling
 from rtdecode.dicom.slice_geometry import plane, position_mm, slice_spacing_mm
 from rtdecode.dicom.values import Slab
 from rtdecode.errors import VolumeError

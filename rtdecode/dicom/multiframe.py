@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtdecode.dicom import tags
+from rtdecode.dicom.classic_header import is_philips
 from rtdecode.dicom.header import Header, clock_s
 from rtdecode.dicom.pixels import Scaling, philips_scaling, stored_pixels
-from rtdecode.dicom.single import is_philips
 from rtdecode.dicom.slice_geometry import Plane, even_order, plane, position_mm, slice_spacing_mm
 from rtdecode.dicom.values import Slab
 from rtdecode.errors import VolumeError

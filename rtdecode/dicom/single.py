@@ -1,10 +1,9 @@
 """Classic MR objects of one slice each, as GE and Philips (and some Siemens sequences) export."""
 
-import math
-
 from rtdecode.dicom import tags
-from rtdecode.dicom.header import Header, clock_s
-from rtdecode.dicom.pixels import Scaling, philips_scaling, stored_pixels
+from rtdecode.dicom.classic_header import classic_clocks, classic_scaling, is_ge, is_philips
+from rtdecode.dicom.header import Header
+from rtdecode.dicom.pixels import stored_pixels
 from rtdecode.dicom.slice_geometry import plane, position_mm, slice_spacing_mm
 from rtdecode.dicom.values import Slab
 from rtdecode.errors import VolumeError
@@ -38,39 +37,11 @@ def single_slabs(header: Header) -> tuple[Slab, ...]:
     )
 
 
-def classic_clocks(header: Header) -> tuple[float, float]:
-    """Return AcquisitionTime since midnight and TriggerTime, in seconds, `nan` where absent."""
-    acquisition = clock_s(header.text(tags.ACQUISITION_TIME))
-    if math.isnan(acquisition):
-        acquisition = clock_s(header.text(tags.ACQUISITION_DATETIME))
-    trigger = header.number(tags.TRIGGER_TIME)
-    return acquisition, math.nan if trigger is None else trigger / 1000
-
-
-def classic_scaling(header: Header) -> Scaling:
-    """Return the scaling of a classic object; Philips' own where there is one."""
-    slope, intercept = header.number(tags.RESCALE_SLOPE), header.number(tags.RESCALE_INTERCEPT)
-    scaling = Scaling(1.0 if slope is None else slope, intercept or 0.0)
-    scale_slope = header.number(tags.PHILIPS_SCALE_SLOPE) if is_philips(header) else None
-    if not scale_slope:
-        return scaling
-    return philips_scaling(scaling.slope, scaling.intercept, scale_slope)
-
-
-def is_philips(header: Header) -> bool:
-    """Whether a Philips scanner made the object."""
-    return header.text(tags.MANUFACTURER).casefold().startswith("philips")
-
-
-def _is_ge(header: Header) -> bool:
-    return header.text(tags.MANUFACTURER).casefold().startswith("ge")
-
-
 def _slices(header: Header) -> int | None:
     """Return the slices of a volume where the header gives them."""
     if is_philips(header):
         return header.count(tags.PHILIPS_SLICES)
-    if not _is_ge(header):
+    if not is_ge(header):
         return None
     locations = header.count(tags.GE_SLICES)
     images = header.count(tags.IMAGES_IN_ACQUISITION)
@@ -88,7 +59,7 @@ def _temporal(header: Header, instance: int, slices: int | None) -> int | None:
     temporal = header.count(tags.TEMPORAL_POSITION)
     if temporal is not None:
         return temporal
-    if _is_ge(header):  # GE numbers images slice by slice, volume by volume
+    if is_ge(header):  # GE numbers images slice by slice, volume by volume
         return (instance - 1) // slices + 1 if slices and instance else None
     if is_philips(header):  # AcquisitionNumber is the protocol's here
         return None
