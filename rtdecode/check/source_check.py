@@ -16,6 +16,7 @@ from rtdecode.check.context import Subject
 from rtdecode.check.findings import CheckResult, Finding, green
 from rtdecode.clock import Clock
 from rtdecode.keys import Doorkeeper
+from rtdecode.report_kit import count
 from rtdecode.service.open_source import check_source, open_source
 from rtdecode.sources import Source
 from rtdecode.sources.dicom_address import DicomAddress
@@ -100,7 +101,7 @@ def _folder(path: Path, clock: Clock) -> Finding:
         return Finding(
             SOURCE,
             CheckResult.YELLOW,
-            f"{found}. It holds {more}{files:,} file{'s' if files > 1 else ''} already, to be "
+            f"{found}. It holds {more}{count(files, 'file', ',')} already, to be "
             "taken for this session's",
             "empty the folder, or give the one that this session's files go to, unless what is in "
             "it should be decoded",
