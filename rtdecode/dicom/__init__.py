@@ -1,4 +1,4 @@
-"""DICOM objects of an fMRI run -> volumes, stored as dcm2niix stores them."""
+"""Assemble volumes, stored as dcm2niix stores them, from the DICOM objects of an fMRI run."""
 
 from rtdecode.dicom.assemble import assemble
 from rtdecode.dicom.assembler import Assembler, Held, same_place
