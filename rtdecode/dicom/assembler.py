@@ -25,7 +25,7 @@ _SAME_PLACE_MM = 1e-2
 _DAY_S = 86400.0
 
 
-class Held(StrEnum):
+class SlabStatus(StrEnum):
     """Result of giving a slab to the assembler."""
 
     NEW = "new"
@@ -123,7 +123,7 @@ class Assembler:
             return slab.temporal - 1
         return None if self._period is None else (slab.instance - 1) // self._period
 
-    def hold(self, slab: Slab, stamps: Stamps) -> Held:
+    def hold(self, slab: Slab, stamps: Stamps) -> SlabStatus:
         """Hold a slab if it is the first at its location in its volume."""
         index = self.index_of(slab)
         if index is not None:
@@ -133,7 +133,7 @@ class Assembler:
                 return _compare(other, slab)
         self._unplaced.append((slab, stamps))
         self._learn_period(slab)
-        return Held.NEW
+        return SlabStatus.NEW
 
     def finish(self) -> None:
         """Complete the volumes from the slabs held, after the last slab."""
@@ -245,7 +245,7 @@ class Assembler:
         assembler._timeline = _Timeline(**timeline)
         return assembler
 
-    def _insert(self, index: int, slab: Slab, stamps: Stamps) -> Held:
+    def _insert(self, index: int, slab: Slab, stamps: Stamps) -> SlabStatus:
         self._learn_slices(index, slab, stamps)
         partial = self._partials.setdefault(index, _Partial())
         for other in partial.slabs:
@@ -253,10 +253,10 @@ class Assembler:
                 self._warn_of_clash(index, other, slab)
                 return _compare(other, slab)
         if partial.slabs and self.is_whole(index):
-            return Held.DIFFERENT
+            return SlabStatus.DIFFERENT
         partial.slabs.append(slab)
         partial.stamps = stamps
-        return Held.NEW
+        return SlabStatus.NEW
 
     def _learn_slices(self, index: int, slab: Slab, stamps: Stamps) -> None:
         """Take the first volume as whole when an image of the next one arrives."""
@@ -316,8 +316,8 @@ def _same_place(one: Slab, other: Slab) -> bool:
     return same_place(one.location_mm, other.location_mm)
 
 
-def _compare(held: Slab, slab: Slab) -> Held:
-    return Held.REPEATED if np.array_equal(held.data, slab.data) else Held.DIFFERENT
+def _compare(held: Slab, slab: Slab) -> SlabStatus:
+    return SlabStatus.REPEATED if np.array_equal(held.data, slab.data) else SlabStatus.DIFFERENT
 
 
 def _stack(slabs: list[Slab]) -> tuple[Float32, Float64]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Self
 
-from rtdecode.dicom import Assembler, Held, OtherImageError, Parsed, Slab, same_place
+from rtdecode.dicom import Assembler, OtherImageError, Parsed, Slab, SlabStatus, same_place
 from rtdecode.errors import VolumeError
 from rtdecode.ledger.memory import Memory
 from rtdecode.ledger.roster import Roster, RunMembership
@@ -258,9 +258,9 @@ class Ledger:
             held = self._memory.compare(index, slab)
         else:
             held = assembler.hold(slab, stamps)
-        if held is Held.NEW:
+        if held is SlabStatus.NEW:
             return LedgerReceipt.PLACED
-        if held is Held.REPEATED:
+        if held is SlabStatus.REPEATED:
             return LedgerReceipt.DUPLICATE
         self._report_conflict(index, slab)
         return LedgerReceipt.CONFLICT
