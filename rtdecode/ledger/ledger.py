@@ -327,7 +327,7 @@ class Ledger:
 
     def _item(self, index: int) -> Volume | Skipped:
         if self._assembler is None:
-            return Skipped(index, SkipReason.GAP, "no image of it came")
+            return Skipped(index, SkipReason.GAP, "no image of it arrived")
         detail = self._assembler.describe(index)
         if self._assembler.is_whole(index):
             slabs = self._assembler.slabs(index)
