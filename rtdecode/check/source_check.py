@@ -36,9 +36,8 @@ def check_source_opens(context: CheckContext) -> Finding:
     """Open the source as the service does, test it, and close it."""
     settings = context.plan.settings
     check_source(settings.source, settings.session)
-    keys = (
-        context.keys if settings.source.startswith("zmq:") else None
-    )  # only this source uses them
+    # Only pushed objects need keys.
+    keys = context.keys if settings.source.startswith("zmq:") else None
     loaded = context.loaded_bundle
     repetition_s = math.nan if loaded is None else loaded.manifest.repetition_time_s
     with zmq.Context() as zmq_context, Doorkeeper(zmq_context, keys):
