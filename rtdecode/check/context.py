@@ -1,4 +1,4 @@
-"""What is checked: the plan of a session, and what of it could be opened so far."""
+"""The plan of a session, and the parts that earlier checks have opened."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,43 +16,43 @@ from rtdecode.service.open_source import open_keys
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
-    """A session as it is going to be served."""
+    """The settings of the session to check."""
 
     settings: ServiceSettings
-    """As `rtdecode serve` would have them."""
+    """The settings of `rtdecode serve`."""
     bundle: Path
     provider: Provider
     minutes: float
-    """How much is going to be scanned in the session."""
+    """Planned scanning time, minutes."""
     stimulus_s: float | None = None
-    """How long the stimulus program is waited for; `None`: its link is not tried."""
+    """Waiting time for the stimulus program, seconds; `None` skips the check of its link."""
     series: tuple[Path, ...] = ()
-    """Files or folders of a series that was scanned as a test."""
+    """Files or folders of a test scan."""
 
 
 @dataclass(slots=True)
-class Subject:
-    """A plan, and what earlier checks have opened of it for later ones."""
+class CheckContext:
+    """A plan, and the parts of it that earlier checks have opened for later ones."""
 
     plan: SessionPlan
     clock: Clock
-    loaded: Bundle | None = None
+    loaded_bundle: Bundle | None = None
     pipeline: Pipeline | None = None
-    began_wall_ns: int = 0
-    began_monotonic_ns: int = 0
+    start_wall_ns: int = 0
+    start_monotonic_ns: int = 0
 
     @property
     def bundle(self) -> Bundle:
-        """The bundle, verified.
+        """The verified bundle.
 
         Raises
         ------
         NotTriedError
-            It could not be loaded.
+            The bundle could not be loaded.
         """
-        if self.loaded is None:
+        if self.loaded_bundle is None:
             raise NotTriedError("the bundle cannot be used")
-        return self.loaded
+        return self.loaded_bundle
 
     @property
     def decoder(self) -> Pipeline:
@@ -61,7 +61,7 @@ class Subject:
         Raises
         ------
         NotTriedError
-            It could not be opened.
+            The decoder could not be opened.
         """
         if self.pipeline is None:
             raise NotTriedError("the decoder cannot be run")
@@ -69,12 +69,12 @@ class Subject:
 
     @property
     def keys(self) -> ServiceKeys | None:
-        """The service's keys, `None` where the plan names none.
+        """The service's keys, `None` if the plan has none.
 
         Raises
         ------
         NotTriedError
-            They cannot be used.
+            The keys cannot be used.
         """
         try:
             return open_keys(self.plan.settings)

@@ -1,4 +1,4 @@
-"""The bundle, where it runs, and how fast."""
+"""Checks of the bundle, its provider and its speed."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,8 +7,8 @@ import numpy as np
 
 from rtdecode import bundle as bundles
 from rtdecode.bundle import Bundle
-from rtdecode.check.context import Subject
-from rtdecode.check.findings import CheckResult, Finding, green, refused
+from rtdecode.check.context import CheckContext
+from rtdecode.check.findings import CheckResult, Finding, green, red
 from rtdecode.engine import has_cuda_device
 from rtdecode.errors import ConfigError
 from rtdecode.metrics import verdict
@@ -17,92 +17,92 @@ from rtdecode.report_kit import count
 from rtdecode.types import Identity, Volume
 
 VOLUMES, MAX_S = 40, 10.0
-"""So many volumes are timed, or as many as go into so many seconds; at least `MIN_VOLUMES`."""
+"""The speed check stops after this many volumes, or after this time (seconds) and at least
+`MIN_VOLUMES`."""
 MIN_VOLUMES = 10
-COMFORT = 0.5
-"""Of the repetition time: beyond it, what else the computer does may make decisions late."""
+YELLOW_SHARE = 0.5
+"""Share of the repetition time; above it, other load on the computer may make decisions late."""
 BUNDLE, PROVIDER, SPEED = "bundle", "provider", "speed"
 
 
-def check_bundle(subject: Subject) -> Finding:
-    """Load the bundle, which verifies every file of it."""
-    subject.loaded = bundles.load(subject.plan.bundle)
-    manifest = subject.loaded.manifest
+def check_bundle(context: CheckContext) -> Finding:
+    """Load the bundle and verify each of its files."""
+    context.loaded_bundle = bundles.load(context.plan.bundle)
+    manifest = context.loaded_bundle.manifest
     figures: dict[str, float] = {"classes": len(manifest.classes), "files": len(manifest.files) + 1}
     found = (
-        f"{manifest.name} ({subject.loaded.digest}): {len(manifest.classes)} classes, "
-        f"{manifest.kind}; {len(manifest.files) + 1} files as they were written"
+        f"{manifest.name} ({context.loaded_bundle.digest}): {len(manifest.classes)} classes, "
+        f"{manifest.kind}; {len(manifest.files) + 1} files are unchanged"
     )
     if manifest.metrics is None:
         return Finding(
             BUNDLE,
             CheckResult.YELLOW,
-            f"{found}. It was not fitted to this person, so nobody knows how well it decodes",
-            "calibrate (rtdecode calibrate) where decisions are to be acted upon",
+            f"{found}. It was not fitted to a person, so its accuracy is not known",
+            "calibrate (rtdecode calibrate) before you use its decisions",
             figures,
         )
     metrics = manifest.metrics
     low, high = metrics.accuracy.interval_95_block
     figures |= {"accuracy_of_blocks": metrics.accuracy.block, "chance": metrics.chance}
     found += (
-        f"; {metrics.accuracy.block:.0%} of {metrics.n_blocks} held-out blocks were right (95 % "
+        f"; {metrics.accuracy.block:.0%} of {metrics.n_blocks} held-out blocks were correct (95 % "
         f"{low:.0%} to {high:.0%}), chance {metrics.chance:.0%}"
     )
     outcome = verdict(metrics, manifest.classes).outcome
     if outcome != "go":
         remedy = {
             "no-go": "scan another run and calibrate with it (--from)",
-            "not tested": "calibrate again and let the permutation test end",
+            "not tested": "calibrate again and let the permutation test finish",
         }[outcome]
         return Finding(
             BUNDLE,
             CheckResult.YELLOW,
-            f"{found}: not established, {outcome} by calibration's rule",
+            f"{found}: the calibration's verdict is {outcome}",
             f"{remedy}, or see the bundle's report.html",
             figures,
         )
     return green(BUNDLE, found, figures)
 
 
-def check_provider(subject: Subject) -> Finding:
-    """Open the decoder where it was asked for, and say where it runs."""
-    wanted, threads = subject.plan.provider, subject.plan.settings.threads
+def check_provider(context: CheckContext) -> Finding:
+    """Open the decoder on the requested provider, and report where it runs."""
+    wanted, threads = context.plan.provider, context.plan.settings.threads
     try:
-        subject.pipeline = Pipeline(subject.bundle, wanted, threads, subject.clock)
+        context.pipeline = Pipeline(context.bundle, wanted, threads, context.clock)
     except ConfigError as error:
         if wanted == "cuda":
-            # What the CPU can do is worth knowing then.
-            subject.pipeline = Pipeline(subject.bundle, "cpu", threads, subject.clock)
-        return refused(PROVIDER, error)
-    in_use = subject.pipeline.provider
-    many = count(threads, "thread")
-    found = f"{in_use}, as asked" if wanted == in_use else f"{in_use} ({wanted} was asked for)"
+            # Use the CPU, so that the speed check shows whether the CPU is fast enough.
+            context.pipeline = Pipeline(context.bundle, "cpu", threads, context.clock)
+        return red(PROVIDER, error)
+    in_use = context.pipeline.provider
+    found = f"{in_use}, as requested" if wanted == in_use else f"{in_use} (requested: {wanted})"
     if in_use == "cpu":
-        found += f", {many}"
+        found += f", {count(threads, 'thread')}"
     if wanted == "auto" and in_use == "cpu" and has_cuda_device():
         return Finding(
             PROVIDER,
             CheckResult.YELLOW,
-            f"{found}: there is a GPU, and onnxruntime cannot use it",
+            f"{found}: this computer has a GPU, but onnxruntime cannot use it",
             "pip install 'rtdecode[cuda]' for CUDA's libraries, or --provider cpu if it is fast "
             "enough",
         )
     return green(PROVIDER, found)
 
 
-def check_speed(subject: Subject) -> Finding:
-    """Warm up, then time the whole road from volume to outcome on volumes of the bundle's matrix.
+def check_speed(context: CheckContext) -> Finding:
+    """Warm up, then measure the time from volume to outcome.
 
-    The volumes are the bundle's reference EPI with noise on it.
+    The volumes are the bundle's reference EPI with noise.
     """
-    decoder, clock = subject.decoder, subject.clock
+    decoder, clock = context.decoder, context.clock
     began_ns = clock.monotonic_ns()
     decoder.warm_up()
     warm_up_s = (clock.monotonic_ns() - began_ns) / 1e9
     before = decoder.state()
     took_ms: list[float] = []
     began_ns = clock.monotonic_ns()
-    for volume in _volumes(subject.bundle):
+    for volume in _volumes(context.bundle):
         start_ns = clock.monotonic_ns()
         decoder.step(volume)
         now_ns = clock.monotonic_ns()
@@ -110,24 +110,24 @@ def check_speed(subject: Subject) -> Finding:
         if len(took_ms) >= MIN_VOLUMES and now_ns - began_ns > MAX_S * 1e9:
             break
     decoder.restore(before)
-    return judged_speed(took_ms, decoder.repetition_time_s, warm_up_s, decoder.provider)
+    return judge_speed(took_ms, decoder.repetition_time_s, warm_up_s, decoder.provider)
 
 
-def judged_speed(
+def judge_speed(
     took_ms: list[float], repetition_time_s: float, warm_up_s: float, provider: str
 ) -> Finding:
-    """Judge how long volumes took against the time there is.
+    """Compare the decoding times with the repetition time.
 
     Parameters
     ----------
     took_ms
-        For each volume, from its voxels to its outcome.
+        Time of each volume from its voxels to its outcome.
     repetition_time_s
-        Between two volumes.
+        Time between two volumes.
     warm_up_s
-        How long it took before the first.
+        Duration of the warm-up before the first volume.
     provider
-        Where the decoder runs.
+        Provider that runs the decoder.
     """
     p50_ms, p95_ms, worst_ms = (float(v) for v in np.percentile(took_ms, (50, 95, 100)))
     limit_ms = 1e3 * repetition_time_s
@@ -144,16 +144,16 @@ def judged_speed(
         f"at most, of {limit_ms:.0f} ms between volumes ({len(took_ms)} volumes on {provider}, "
         f"after a warm-up of {warm_up_s:.1f} s)"
     )
-    remedies = "close what else runs here, give the network more --threads, or use a GPU"
+    remedies = "close other programs, give the network more --threads, or use a GPU"
     if p95_ms >= limit_ms:
         return Finding(
-            SPEED, CheckResult.RED, f"{found}: decisions would come too late", remedies, figures
+            SPEED, CheckResult.RED, f"{found}: decisions would be late", remedies, figures
         )
-    if p95_ms >= COMFORT * limit_ms:
+    if p95_ms >= YELLOW_SHARE * limit_ms:
         return Finding(
             SPEED,
             CheckResult.YELLOW,
-            f"{found}: little is left for anything else",
+            f"{found}: little time is left for other programs",
             remedies,
             figures,
         )

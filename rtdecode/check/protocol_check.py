@@ -1,4 +1,4 @@
-"""What the scanner has to be set to, and whether a test series was."""
+"""Check of the scan protocol: expected values, and comparison with a test scan."""
 
 import itertools
 import logging
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtdecode.check.context import Subject
+from rtdecode.check.context import CheckContext
 from rtdecode.check.findings import CheckResult, Finding, green, grey
 from rtdecode.dicom import OtherImageError
 from rtdecode.errors import ConfigError, VolumeError
@@ -17,36 +17,38 @@ from rtdecode.raw import parse_object
 from rtdecode.types import Float64, Skipped, SkipReason, Stamps, Volume
 
 GEOMETRY = "geometry"
-MOST_SHIFT_MM, MOST_TURN_DEG = 20.0, 10.0
-"""From which realignment finds its way home (`rtdecode.stages.reference`)."""
+MAX_SHIFT_MM, MAX_ROTATION_DEG = 20.0, 10.0
+"""Range that realignment can correct (`rtdecode.stages.reference`)."""
 
 
-def check_geometry(subject: Subject) -> Finding:
-    """Say what the bundle expects, and compare a test series with it where there is one."""
-    bundle = subject.bundle
-    expected = described(
+def check_geometry(context: CheckContext) -> Finding:
+    """Report the protocol that the bundle expects, and compare a test scan with it if given."""
+    bundle = context.bundle
+    expected = describe_protocol(
         bundle.manifest.source_shape,
         bundle.space.reference_affine,
         bundle.manifest.repetition_time_s,
     )
-    if not subject.plan.series:
+    if not context.plan.series:
         return grey(
-            GEOMETRY, f"set the scanner to {expected}", "compare: give a test scan, --series FOLDER"
+            GEOMETRY,
+            f"set the scanner to {expected}",
+            "to compare a test scan, give --series FOLDER",
         )
-    return _compared(subject.plan.series, subject.decoder, expected)
+    return _compare(context.plan.series, context.decoder, expected)
 
 
-def described(shape: tuple[int, ...], affine: Float64, repetition_time_s: float) -> str:
-    """Describe a volume as a console does.
+def describe_protocol(shape: tuple[int, ...], affine: Float64, repetition_time_s: float) -> str:
+    """Describe a scan protocol in the terms of a scanner console.
 
     Parameters
     ----------
     shape
-        (X, Y, Z).
+        Matrix (X, Y, Z).
     affine
-        Voxel to scanner millimetres, RAS+, (4, 4).
+        Matrix from voxels to scanner millimetres, RAS+, (4, 4).
     repetition_time_s
-        Between volumes.
+        Time between volumes.
     """
     size_mm = voxel_mm(affine)
     field_mm = [n * mm for n, mm in zip(shape, size_mm, strict=True)]
@@ -58,8 +60,8 @@ def described(shape: tuple[int, ...], affine: Float64, repetition_time_s: float)
     )
 
 
-def _compared(paths: Sequence[Path], decoder: Pipeline, expected: str) -> Finding:
-    """Take a test series through the ledger and the decoder as the service does."""
+def _compare(paths: Sequence[Path], decoder: Pipeline, expected: str) -> Finding:
+    """Process a test scan with the ledger and the decoder, as the service does."""
     volume, notice = first_volume(paths, decoder)
     remedy = f"set the scanner to the calibration run's protocol, or calibrate again: {expected}"
     if volume is None:
@@ -77,23 +79,23 @@ def _compared(paths: Sequence[Path], decoder: Pipeline, expected: str) -> Findin
             f"series {volume.identity.series_number} does not fit: {outcome.detail}",
             remedy,
         )
-    found = described(volume.data.shape, volume.affine, volume.repetition_time_s)
+    found = describe_protocol(volume.data.shape, volume.affine, volume.repetition_time_s)
     fits = f"series {volume.identity.series_number} fits: {found}"
     if outcome.motion is None:
         return green(GEOMETRY, fits)
-    moved = outcome.motion.as_array()
-    shift_mm = float(np.linalg.norm(moved[:3]))
-    turn_deg = float(np.degrees(np.linalg.norm(moved[3:])))
+    motion = outcome.motion.as_array()
+    shift_mm = float(np.linalg.norm(motion[:3]))
+    rotation_deg = float(np.degrees(np.linalg.norm(motion[3:])))
     fits += (
-        f". The head lies {shift_mm:.1f} mm and {turn_deg:.1f}° from where it was in the "
+        f". The head is {shift_mm:.1f} mm and {rotation_deg:.1f}° away from its position in the "
         "calibration run"
     )
-    figures = {"head_shift_mm": shift_mm, "head_turn_deg": turn_deg}
-    if shift_mm > MOST_SHIFT_MM or turn_deg > MOST_TURN_DEG:
+    figures = {"head_shift_mm": shift_mm, "head_turn_deg": rotation_deg}
+    if shift_mm > MAX_SHIFT_MM or rotation_deg > MAX_ROTATION_DEG:
         return Finding(
             GEOMETRY,
             CheckResult.YELLOW,
-            f"{fits}: realignment is made for {MOST_SHIFT_MM:.0f} mm and {MOST_TURN_DEG:.0f}°",
+            f"{fits}: realignment corrects up to {MAX_SHIFT_MM:.0f} mm and {MAX_ROTATION_DEG:.0f}°",
             "place the head and the landmark as in the calibration run, or calibrate again",
             figures,
         )
@@ -101,7 +103,7 @@ def _compared(paths: Sequence[Path], decoder: Pipeline, expected: str) -> Findin
 
 
 def first_volume(paths: Sequence[Path], decoder: Pipeline) -> tuple[Volume | None, str]:
-    """Return the first whole volume of files that can be a run, or say why there is none.
+    """Return the first whole volume of the files, or the reason why there is none.
 
     Raises
     ------
@@ -111,16 +113,16 @@ def first_volume(paths: Sequence[Path], decoder: Pipeline) -> tuple[Volume | Non
     ledger = Ledger(protocol=decoder.protocol)
     logger = logging.getLogger("rtdecode.ledger")
     level = logger.level
-    logger.setLevel(logging.CRITICAL)  # it is told in the table
+    logger.setLevel(logging.CRITICAL)  # the table reports it
     try:
-        outcomes = itertools.chain(_fed(ledger, paths), ledger.close())
+        outcomes = itertools.chain(_feed(ledger, paths), ledger.close())
         volume = next((one for one in outcomes if isinstance(one, Volume)), None)
     finally:
         logger.setLevel(level)
-    return volume, ledger.notice or "no volume of it is whole"
+    return volume, ledger.notice or "it has no whole volume"
 
 
-def _fed(ledger: Ledger, paths: Iterable[Path]) -> Iterator[Volume | Skipped]:
+def _feed(ledger: Ledger, paths: Iterable[Path]) -> Iterator[Volume | Skipped]:
     unreadable = read = 0
     for path in _files(paths):
         read += 1

@@ -1,4 +1,4 @@
-"""Whether the session can be recorded: its folder, and room for it."""
+"""Checks of the session folder and of the free disk space."""
 
 import math
 import secrets
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rtdecode.bundle import Bundle
-from rtdecode.check.context import Subject
+from rtdecode.check.context import CheckContext
 from rtdecode.check.findings import CheckResult, Finding, green
 from rtdecode.check.source_check import PROBE
 from rtdecode.clock import Clock
@@ -22,51 +22,51 @@ from rtdecode.service.start import check_session_folder, nearest_existing
 
 SESSION, DISK = "session folder", "disk"
 WRITES = 20
-COMFORT, LIMIT = 0.1, 0.5
-"""Of the repetition time for making a volume durable: beyond the first worth a word, beyond the
-second too slow."""
+YELLOW_SHARE, RED_SHARE = 0.1, 0.5
+"""Shares of the repetition time that making a volume durable may take before the result is yellow
+or red."""
 USUAL_SHAPE = (64, 64, 36)
-"""Where there is no bundle to say so."""
+"""Matrix to assume without a bundle."""
 STORED_BYTES = 2
-"""Of a voxel, as scanners store it."""
+"""Stored size of one voxel."""
 HEADER_BYTES = 8 << 10
-"""Of a DICOM object, one for each slice at worst."""
+"""Size of a DICOM header; at worst each slice has one."""
 RECORD_BYTES = 8 << 10
-"""Of an outcome in the record, generously."""
+"""Upper estimate for an outcome in the record."""
 CHECKPOINTS = 3
-"""At one time: two are kept, and the next is written beside them."""
+"""Checkpoints at one time: two are kept while the next is written."""
 RESERVE_BYTES = 1 << 30
-"""What should be left over for everything else."""
+"""Free space to leave for other programs."""
 
 
-def check_session(subject: Subject) -> Finding:
-    """Write a session's log where the session will be, and see what is in its folder already."""
-    folder = subject.plan.settings.session
+def check_session(context: CheckContext) -> Finding:
+    """Inspect the session folder, and measure how fast its disk makes volumes durable."""
+    folder = context.plan.settings.session
     check_session_folder(folder)
-    bundle = subject.loaded
-    found, verdict, remedy = _unfinished(folder, "" if bundle is None else bundle.digest)
+    bundle = context.loaded_bundle
+    found, verdict, remedy = _inspect_folder(folder, "" if bundle is None else bundle.digest)
     if verdict is CheckResult.RED:
         return Finding(SESSION, verdict, found, remedy)
     place = nearest_existing(folder)
     shape = USUAL_SHAPE if bundle is None else bundle.manifest.source_shape
-    took_ms = durable_ms(place, STORED_BYTES * int(np.prod(shape)), subject.clock)
+    took_ms = durable_ms(place, STORED_BYTES * int(np.prod(shape)), context.clock)
     repetition_s = math.nan if bundle is None else bundle.manifest.repetition_time_s
-    return judged_session(took_ms, repetition_s, found, verdict, remedy)
+    return judge_session(took_ms, repetition_s, found, verdict, remedy)
 
 
-def judged_session(
+def judge_session(
     took_ms: list[float], repetition_time_s: float, found: str, verdict: CheckResult, remedy: str
 ) -> Finding:
-    """Judge how long volumes took to become durable, beside what else was found.
+    """Combine the durability times with the state of the folder.
 
     Parameters
     ----------
     took_ms
-        For each volume.
+        Time to make each volume durable.
     repetition_time_s
-        Between two volumes; `nan` where it is not known.
+        Time between two volumes; `nan` if not known.
     found, verdict, remedy
-        Of the folder itself.
+        Result for the folder itself.
     """
     p50_ms, p95_ms = (float(v) for v in np.percentile(took_ms, (50, 95)))
     share = p95_ms / (1e3 * repetition_time_s)
@@ -77,55 +77,55 @@ def judged_session(
     )
     if math.isfinite(share):
         found += f" ({share:.1%} of the repetition time)"
-    if share >= COMFORT:
-        slow = CheckResult.RED if share >= LIMIT else CheckResult.YELLOW
-        advice = "put the session on a local disk (SSD), and close what writes to this one"
+    if share >= YELLOW_SHARE:
+        slow = CheckResult.RED if share >= RED_SHARE else CheckResult.YELLOW
+        advice = "put the session on a local disk (SSD), and close programs that write to this one"
         return Finding(SESSION, slow, f"{found}: this disk is slow", advice, figures)
     return Finding(SESSION, verdict, found, remedy, figures)
 
 
-def _unfinished(folder: Path, digest: str) -> tuple[str, CheckResult, str]:
-    """Say what is in the folder, whether serving can go on with it, and what else can be done."""
+def _inspect_folder(folder: Path, digest: str) -> tuple[str, CheckResult, str]:
+    """Describe the runs in the folder, whether the service can use it, and the remedy."""
     if not (folder / RECORD).exists():
-        there = "is there" if folder.is_dir() else "will be made"
-        return f"{folder} {there}, no run in it; ", CheckResult.GREEN, ""
+        state = "exists" if folder.is_dir() else "will be created"
+        return f"{folder} {state} and has no run; ", CheckResult.GREEN, ""
     session = read_session(folder)
     if not session.runs or session.runs[-1].ended:
-        many = count(len(session.runs), "finished run")
-        return f"{folder} holds {many}, the next one is added; ", CheckResult.GREEN, ""
+        runs = count(len(session.runs), "finished run")
+        return f"{folder} has {runs}; the next one is added; ", CheckResult.GREEN, ""
     newest = session.runs[-1]
-    many = count(len(newest.outcomes), "outcome")
-    found = f"{folder} holds an unfinished run {newest.run} of {many}"
-    begun_with = str(newest.start.header["bundle"])
-    if digest and begun_with != digest:
+    outcomes = count(len(newest.outcomes), "outcome")
+    found = f"{folder} has the unfinished run {newest.run} with {outcomes}"
+    run_bundle = str(newest.start.header["bundle"])
+    if digest and run_bundle != digest:
         return (
-            f"{found}, begun with bundle {begun_with}; this is bundle {digest}",
+            f"{found} of bundle {run_bundle}; this is bundle {digest}",
             CheckResult.RED,
             "serve with that bundle, or choose another session folder",
         )
     return (
-        f"{found}: serving goes on with it; ",
+        f"{found}: the service continues it; ",
         CheckResult.YELLOW,
-        "choose another session folder if a new participant or run begins",
+        "choose another session folder for a new participant or run",
     )
 
 
 def durable_ms(place: Path, volume_bytes: int, clock: Clock) -> list[float]:
-    """Return how long a session's log takes to make each of some volumes durable.
+    """Return the times in which a session's log makes test volumes durable, in milliseconds.
 
     Parameters
     ----------
     place
-        A folder; what is made in it is removed again.
+        A folder; the test files in it are removed.
     volume_bytes
-        Of one volume.
+        Size of one volume.
     clock
-        Measures.
+        Clock for the measurement.
 
     Raises
     ------
     ConfigError
-        Nothing can be written there.
+        The folder cannot be written.
     """
     try:
         with tempfile.TemporaryDirectory(dir=place, prefix=PROBE) as scratch:
@@ -139,33 +139,33 @@ def durable_ms(place: Path, volume_bytes: int, clock: Clock) -> list[float]:
             return took_ms
     except OSError as error:
         raise ConfigError(
-            f"nothing can be written to {place} ({error.strerror}); mend its permissions, make "
-            "room, or choose another place for the session"
+            f"nothing can be written to {place} ({error.strerror}); correct its permissions, "
+            "free space, or choose another place for the session"
         ) from error
 
 
-def check_disk(subject: Subject) -> Finding:
-    """Compare the room that the session needs with what there is."""
-    state = {} if subject.pipeline is None else subject.pipeline.state()
+def check_disk(context: CheckContext) -> Finding:
+    """Compare the disk space that the session needs with the free space."""
+    state = {} if context.pipeline is None else context.pipeline.state()
     needed_bytes = session_bytes(
-        subject.bundle, subject.plan.minutes, sum(array.nbytes for array in state.values())
+        context.bundle, context.plan.minutes, sum(array.nbytes for array in state.values())
     )
-    folder = subject.plan.settings.session
+    folder = context.plan.settings.session
     place = nearest_existing(folder)
-    return judged_disk(needed_bytes, shutil.disk_usage(place).free, subject.plan.minutes)
+    return judge_disk(needed_bytes, shutil.disk_usage(place).free, context.plan.minutes)
 
 
 def session_bytes(bundle: Bundle, minutes: float, state_bytes: int) -> int:
-    """Return how much a session of so many minutes of scanning takes on disk, generously.
+    """Return an upper estimate of the disk space for a session.
 
     Parameters
     ----------
     bundle
-        Says how large volumes are, and how many a minute.
+        Bundle that gives the size and rate of the volumes.
     minutes
-        Of scanning.
+        Scanning time.
     state_bytes
-        Of a checkpoint.
+        Size of a checkpoint.
     """
     shape = bundle.manifest.source_shape
     volumes = int(np.ceil(minutes * 60 / bundle.manifest.repetition_time_s))
@@ -173,21 +173,21 @@ def session_bytes(bundle: Bundle, minutes: float, state_bytes: int) -> int:
     return volumes * volume_bytes + CHECKPOINTS * state_bytes
 
 
-def judged_disk(needed_bytes: int, free_bytes: int, minutes: float) -> Finding:
-    """Judge the room on a disk."""
+def judge_disk(needed_bytes: int, free_bytes: int, minutes: float) -> Finding:
+    """Compare needed and free disk space."""
     figures: dict[str, float] = {
         "needed_bytes": needed_bytes,
         "free_bytes": free_bytes,
         "minutes": minutes,
     }
     found = (
-        f"{minutes:g} minutes of scanning take {_size(needed_bytes)}; {_size(free_bytes)} are free"
+        f"{minutes:g} minutes of scanning need {_size(needed_bytes)}; {_size(free_bytes)} are free"
     )
-    remedy = "make room, or choose a session folder on another disk"
+    remedy = "free space, or choose a session folder on another disk"
     if free_bytes < needed_bytes:
         return Finding(DISK, CheckResult.RED, found, remedy, figures)
     if free_bytes < 2 * needed_bytes + RESERVE_BYTES:
-        return Finding(DISK, CheckResult.YELLOW, f"{found}: that is tight", remedy, figures)
+        return Finding(DISK, CheckResult.YELLOW, f"{found}: this is barely enough", remedy, figures)
     return green(DISK, found, figures)
 
 

@@ -1,4 +1,4 @@
-"""Whether the stimulus program hears what is published, and can answer."""
+"""Check of the link to the stimulus program: it must receive messages and answer."""
 
 import secrets
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import zmq
 
-from rtdecode.check.context import Subject
+from rtdecode.check.context import CheckContext
 from rtdecode.check.findings import CheckResult, Finding, green, grey
-from rtdecode.check.socket_check import connects_to, opened
+from rtdecode.check.socket_check import describe_endpoints, open_sockets
 from rtdecode.report_kit import count
 from rtdecode.service.sockets import Sockets
 from rtdecode.wire import (
@@ -26,18 +26,18 @@ from rtdecode.wire import (
 STIMULUS = "stimulus link"
 ROUNDS = 10
 ANSWER_S = 0.5
-"""How long an echo is waited for before the next test is sent."""
+"""Waiting time for an echo before the next test."""
 POLL_MS = 5
 SLOW_MS = 100.0
-"""A program that draws 60 frames a second and looks in each needs less than 20 ms."""
+"""A program that polls in each of 60 frames per second needs less than 20 ms."""
 
 Announce = Callable[[str], None]
-"""Tells the operator what to do now."""
+"""Receives instructions for the operator."""
 
 
 @dataclass(slots=True)
 class _Round:
-    """A test that was published, and its echoes."""
+    """A published test and its echoes."""
 
     nonce: str = ""
     sent_ns: int = 0
@@ -46,31 +46,31 @@ class _Round:
 
 @dataclass(slots=True)
 class _Link:
-    """What was heard of the programs that are connected."""
+    """The answers of the connected programs."""
 
     current: _Round = field(default_factory=_Round)
     programs: int = 0
     answered: int = 0
-    """The fewest programs that answered one test, since the first answered."""
+    """Minimum number of programs that answered a test, since the first answer."""
     round_trips_ms: list[float] = field(default_factory=list)
 
 
-def check_stimulus(subject: Subject, announce: Announce) -> Finding:
-    """Publish tests on the service's own sockets until a program has echoed some of them."""
-    wait_s = subject.plan.stimulus_s
+def check_stimulus(context: CheckContext, announce: Announce) -> Finding:
+    """Publish tests on the service's own sockets until programs have echoed `ROUNDS` of them."""
+    wait_s = context.plan.stimulus_s
     if wait_s is None:
         return grey(
-            STIMULUS, "not tried", "check with --stimulus, and start your stimulus program then"
+            STIMULUS, "not tried", "check with --stimulus, then start your stimulus program"
         )
-    with opened(subject) as sockets:
-        where = connects_to(sockets, subject.plan.settings.keys)
+    with open_sockets(context) as sockets:
+        where = describe_endpoints(sockets, context.plan.settings.keys)
         announce(f"start your stimulus program now; waiting {wait_s:g} s ({where})")
-        link = _listen(sockets, subject, wait_s)
-    return _judged(link, where, wait_s)
+        link = _listen(sockets, context, wait_s)
+    return _judge(link, where, wait_s)
 
 
-def _listen(sockets: Sockets, subject: Subject, wait_s: float) -> _Link:
-    clock, link = subject.clock, _Link()
+def _listen(sockets: Sockets, context: CheckContext, wait_s: float) -> _Link:
+    clock, link = context.clock, _Link()
     poller = zmq.Poller()
     sockets.register(poller)
     until_ns = clock.monotonic_ns() + int(wait_s * 1e9)
@@ -91,13 +91,13 @@ def _listen(sockets: Sockets, subject: Subject, wait_s: float) -> _Link:
         link.programs = max(link.programs, sockets.subscribers)
         current = link.current
         if current.nonce:
-            heard = len(current.echoes_ns)
-            if heard < sockets.subscribers and now_ns - current.sent_ns < ANSWER_S * 1e9:
+            echoes = len(current.echoes_ns)
+            if echoes < sockets.subscribers and now_ns - current.sent_ns < ANSWER_S * 1e9:
                 continue
-            if heard:
-                # The slowest of those that answered is how long a decision may take to be seen.
+            if echoes:
+                # The slowest answer shows how long a decision may take until a program sees it.
                 link.round_trips_ms.append((current.echoes_ns[-1] - current.sent_ns) / 1e6)
-                link.answered = min(link.answered or heard, heard)
+                link.answered = min(link.answered or echoes, echoes)
                 rounds += 1
             elif rounds:
                 rounds += 1
@@ -108,23 +108,23 @@ def _listen(sockets: Sockets, subject: Subject, wait_s: float) -> _Link:
     return link
 
 
-def _judged(link: _Link, where: str, wait_s: float) -> Finding:
+def _judge(link: _Link, where: str, wait_s: float) -> Finding:
     programs = f"{count(link.programs, 'program')} connected"
     if not link.programs:
         return Finding(
             STIMULUS,
             CheckResult.RED,
             f"no program connected within {wait_s:g} s",
-            f"start it while this waits, and have it connect to {where}",
+            f"start it while the check waits, and let it connect to {where}",
             {"programs": 0},
         )
     if not link.round_trips_ms:
         return Finding(
             STIMULUS,
             CheckResult.YELLOW,
-            f"{programs}, and no echo of a test outcome came back in {wait_s:g} s",
-            "see that it looks for outcomes (poll) in every frame; one that does not use "
-            "rtdecode.client has to echo by itself (docs/protocol.md)",
+            f"{programs}, but no echo of a test outcome arrived in {wait_s:g} s",
+            "check that it polls for outcomes in every frame; without rtdecode.client it must echo "
+            "by itself (docs/protocol.md)",
             {"programs": link.programs},
         )
     p50_ms, slowest_ms = (float(v) for v in np.percentile(link.round_trips_ms, (50, 100)))
@@ -144,16 +144,15 @@ def _judged(link: _Link, where: str, wait_s: float) -> Finding:
             STIMULUS,
             CheckResult.YELLOW,
             found,
-            "see that the stimulus program is among those that answer: close the others, and check "
-            "again",
+            "check that the stimulus program answers: close the other programs, and check again",
             figures,
         )
     if p50_ms > SLOW_MS:
         return Finding(
             STIMULUS,
             CheckResult.YELLOW,
-            f"{found}: it is slow to look",
-            "have it look for outcomes (poll) in every frame",
+            f"{found}: it polls too rarely",
+            "let it poll for outcomes in every frame",
             figures,
         )
     return green(STIMULUS, found, figures)

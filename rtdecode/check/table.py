@@ -1,4 +1,4 @@
-"""The findings as one table; no sockets and no clock."""
+"""The findings as one table."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtdecode.check.findings import CheckResult, Finding
+from rtdecode.report_kit import count
 
 _SIGNS = {
     CheckResult.GREEN: ("●  ok", "green"),
@@ -16,27 +17,27 @@ _SIGNS = {
     CheckResult.RED: ("✖  no", "bold red"),
     CheckResult.GREY: ("–", "bright_black"),
 }
-"""A shape and a word beside each colour, for those who do not see colours."""
-WIDEST = 110
-"""Lines longer than this are hard to read."""
+"""A shape and a word for each colour, for readers who cannot distinguish colours."""
+MAX_WIDTH = 110
+"""Maximum width in characters; longer lines are hard to read."""
 
 
 def render(findings: Sequence[Finding], width: int) -> RenderableType:
-    """Return the table and the verdict on all of it.
+    """Return the table and the overall verdict.
 
     Parameters
     ----------
     findings
-        One row each.
+        The rows of the table.
     width
-        Cells to fill at most.
+        Maximum width in characters.
     """
     table = Table(
         box=box.HORIZONTALS,
         border_style="bright_black",
         show_header=False,
         padding=(0, 1, 0, 0),
-        width=min(width, WIDEST),
+        width=min(width, MAX_WIDTH),
         pad_edge=False,
         show_lines=True,
     )
@@ -61,7 +62,7 @@ def _summary(findings: Sequence[Finding]) -> Text:
         return Text(f" ✖  not ready: {counts[CheckResult.RED]} red", "bold red")
     line = Text(" ●  ready", "bold green")
     if counts[CheckResult.YELLOW]:
-        line.append(f", and {counts[CheckResult.YELLOW]} to know of", "yellow")
+        line.append(f", with {count(counts[CheckResult.YELLOW], 'warning')}", "yellow")
     if counts[CheckResult.GREY]:
         line.append(f" ({counts[CheckResult.GREY]} not tried)", "bright_black")
     return line

@@ -62,7 +62,7 @@ def check(
     import msgspec
     from rich.console import Console
 
-    from rtdecode.check import SessionPlan, ready, walk
+    from rtdecode.check import SessionPlan, ready, run_all_checks
     from rtdecode.check.table import render
     from rtdecode.service import ServiceSettings
 
@@ -90,7 +90,7 @@ def check(
             console.print(text, style="bold", highlight=False)
             spinner.update("waiting for the stimulus program ...")
 
-        findings = walk(plan, begin, announce)
+        findings = run_all_checks(plan, begin, announce)
     if json:
         typer.echo(msgspec.json.encode({"ready": ready(findings), "findings": findings}))
     else:

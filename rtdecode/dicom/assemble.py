@@ -1,4 +1,4 @@
-"""A finished series on disk -> its volumes."""
+"""Read the volumes of a finished series from disk."""
 
 import logging
 from collections.abc import Iterable
@@ -20,20 +20,20 @@ def assemble(paths: Iterable[Path | str] | Path | str) -> list[Volume]:
     Parameters
     ----------
     paths
-        Its files, or folders that hold them (searched recursively); `.gz` as shipped. The order
-        does not matter: headers say which volume is which.
+        The files of the series, gzipped or not, or folders that contain them (searched
+        recursively). Their order does not matter, because headers number the volumes.
 
     Returns
     -------
     list of Volume
-        Whole volumes in temporal order. A volume of which something is missing is left out with a
-        logged warning; `Volume.index` of the others is not changed by that.
+        Whole volumes in temporal order. An incomplete volume is left out with a logged warning;
+        the others keep their `Volume.index`.
 
     Raises
     ------
     VolumeError
-        No MR images, images of several series, or a file that was named itself and cannot be read.
-        What cannot be read in a folder is left out with a logged warning.
+        There are no MR images, images of several series, or a file in `paths` that cannot be read.
+        An unreadable file in a folder is left out with a logged warning.
     """
     runs: dict[tuple[str, tuple[int, int], float], tuple[Series, Assembler, list[Slab]]] = {}
     refused: list[str] = []
@@ -55,7 +55,7 @@ def assemble(paths: Iterable[Path | str] | Path | str) -> list[Volume]:
                 assembler.hold(slab, Stamps())
     _check(runs.values(), refused)
     _, assembler, later = next(iter(runs.values()))
-    # Where the series itself tells its volumes apart, it does so in the scanner's order.
+    # Slabs without a volume number need the scanner's order.
     for slab in sorted(later, key=lambda s: (s.temporal or 0, s.instance)):
         assembler.hold(slab, Stamps())
     assembler.finish()
@@ -63,7 +63,7 @@ def assemble(paths: Iterable[Path | str] | Path | str) -> list[Volume]:
 
 
 def _files(paths: Iterable[Path | str]) -> list[tuple[Path, bool]]:
-    """Return every file, and whether it was named itself rather than found in a folder."""
+    """Return each file, and whether the caller named it (else it was found in a folder)."""
     files: list[tuple[Path, bool]] = []
     for path in map(Path, paths):
         if path.is_dir():
@@ -85,7 +85,7 @@ def _read(path: Path) -> Parsed:
 
 
 def _check(runs: Iterable[tuple[Series, Assembler, list[Slab]]], refused: list[str]) -> None:
-    """Refuse anything but one series; warn of what was left out."""
+    """Require exactly one series, and log the files that were refused."""
     found = sorted((s for s, _, _ in runs), key=lambda s: (s.series_number, s.echo_time_ms))
     if not found:
         reasons = "; ".join(refused[:3]) + ("; ..." if len(refused) > 3 else "")

@@ -1,8 +1,8 @@
-"""Slabs of one run -> whole volumes. The ledger drives it live, `assemble` over a finished folder.
+"""Assemble volumes from the slabs of one run. The ledger uses it live, `assemble` for a folder.
 
-Most headers say which volume a slice belongs to and how many slices make one. Where they do not,
-they are learnt once from the series itself: the slices of a volume from the first volume that
-another one follows, the volume from InstanceNumber and the first place that is scanned twice.
+Most headers give the volume of a slice and the number of slices. Otherwise both are learnt once
+from the series: the number of slices from the first volume that another one follows, the volume
+from InstanceNumber and the first location that is scanned twice.
 """
 
 import logging
@@ -25,20 +25,20 @@ _SAME_PLACE_MM = 1e-2
 _DAY_S = 86400.0
 
 
-class Held(StrEnum):
-    """What became of a slab."""
+class SlabStatus(StrEnum):
+    """Result of giving a slab to the assembler."""
 
     NEW = "new"
-    """It is held."""
+    """The slab is held."""
     REPEATED = "repeated"
-    """The same is held already."""
+    """An equal slab is held already."""
     DIFFERENT = "different"
-    """Another one is held in its place, or its volume is whole without it; that is kept."""
+    """Another slab is held at its location, or its volume is whole without it. That is kept."""
 
 
 @dataclass(slots=True)
 class _Partial:
-    """The slabs of one volume so far."""
+    """The slabs of one volume that are held so far."""
 
     slabs: list[Slab] = field(default_factory=list)
     stamps: Stamps = field(default_factory=Stamps)
@@ -50,7 +50,7 @@ class _Partial:
 
 @dataclass(slots=True)
 class _Timeline:
-    """Acquisition clock of the run, relative to its first volume."""
+    """Acquisition times of the run, relative to its first volume."""
 
     index: int = -1
     acquisition_clock_s: float | None = None
@@ -58,7 +58,7 @@ class _Timeline:
     last_s: float = -math.inf
 
     def acquired_s(self, index: int, repetition_s: float, slabs: list[Slab]) -> float:
-        """Return seconds since volume 0, from the first clock that runs like the volumes do."""
+        """Return seconds since volume 0, by the first clock that agrees with the volume count."""
         nominal = index * (0.0 if math.isnan(repetition_s) else repetition_s)
         acquisition = min(s.acquisition_clock_s for s in slabs)
         trigger = min(s.trigger_clock_s for s in slabs)
@@ -68,34 +68,38 @@ class _Timeline:
             self.acquisition_clock_s = None if math.isnan(acquisition) else acquisition
             self.trigger_clock_s = None if math.isnan(trigger) else trigger
         else:
-            begun = self.index * (0.0 if math.isnan(repetition_s) else repetition_s)
+            start_s = self.index * (0.0 if math.isnan(repetition_s) else repetition_s)
             for origin, clock in (
                 (self.acquisition_clock_s, acquisition),
                 (self.trigger_clock_s, trigger),
             ):
                 if origin is None or math.isnan(clock):
                     continue
-                elapsed = (clock - origin) % _DAY_S  # a run may pass midnight
-                if self._is_sane(elapsed, begun, index - self.index, repetition_s):
-                    acquired = begun + elapsed
+                elapsed = (clock - origin) % _DAY_S  # a run may continue past midnight
+                if self._is_plausible(elapsed, start_s, index - self.index, repetition_s):
+                    acquired = start_s + elapsed
                     break
         self.last_s = acquired
         return acquired
 
-    def _is_sane(self, elapsed: float, begun: float, volumes: int, repetition_s: float) -> bool:
-        """Whether a clock advanced, and neither half nor twice as far as the volumes did."""
-        if begun + elapsed <= self.last_s:
+    def _is_plausible(
+        self, elapsed: float, start_s: float, volumes: int, repetition_s: float
+    ) -> bool:
+        """Return whether a clock advanced by half to twice the duration of these volumes."""
+        if start_s + elapsed <= self.last_s:
             return False
         return math.isnan(repetition_s) or 0.5 <= elapsed / (volumes * repetition_s) <= 2.0
 
 
 class Assembler:
-    """Puts the slabs of one run together; knows nothing of order of arrival, gaps or time.
+    """Assembles volumes from the slabs of one run, whatever the order of arrival.
+
+    It does not handle gaps or deadlines.
 
     Parameters
     ----------
     series
-        The run's series, as its first object gives it.
+        The run's series, from its first object.
     """
 
     def __init__(self, series: Series) -> None:
@@ -110,29 +114,29 @@ class Assembler:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is held."""
+        """Whether no slab is held."""
         return not self._partials and not self._unplaced
 
     def index_of(self, slab: Slab) -> int | None:
-        """Return which volume, from 0, a slab gives to; `None` while that is unknown."""
+        """Return the index of a slab's volume, from 0; `None` while it is unknown."""
         if slab.temporal is not None:
             return slab.temporal - 1
         return None if self._period is None else (slab.instance - 1) // self._period
 
-    def hold(self, slab: Slab, stamps: Stamps) -> Held:
-        """Keep a slab, if it is the first at its place and time."""
+    def hold(self, slab: Slab, stamps: Stamps) -> SlabStatus:
+        """Hold a slab if it is the first at its location in its volume."""
         index = self.index_of(slab)
         if index is not None:
             return self._insert(index, slab, stamps)
         for other, _ in self._unplaced:
             if other.instance == slab.instance and _same_place(other, slab):
-                return _compared(other, slab)
+                return _compare(other, slab)
         self._unplaced.append((slab, stamps))
         self._learn_period(slab)
-        return Held.NEW
+        return SlabStatus.NEW
 
     def finish(self) -> None:
-        """Settle, as no slab will come any more, what is still unknown."""
+        """Complete the volumes from the slabs held, after the last slab."""
         by_place: list[list[tuple[Slab, Stamps]]] = []
         for slab, stamps in sorted(self._unplaced, key=lambda held: held[0].instance):
             for held in by_place:
@@ -144,7 +148,7 @@ class Assembler:
         if self._unplaced and self._slices is None:
             self._slices = len(by_place)
         self._unplaced.clear()
-        # Each place was scanned once a volume: its n-th image belongs to the n-th volume.
+        # Each volume has one image at each location: the n-th image belongs to the n-th volume.
         for held in by_place:
             for index, (slab, stamps) in enumerate(held):
                 self._insert(index, slab, stamps)
@@ -152,11 +156,11 @@ class Assembler:
             self._slices = max(p.slices for p in self._partials.values())
 
     def indices(self) -> list[int]:
-        """Return the volumes of which something is held, in order."""
+        """Return the indices of the volumes that have slabs, in order."""
         return sorted(self._partials)
 
     def is_whole(self, index: int) -> bool:
-        """Whether every slice of a volume is held."""
+        """Return whether every slice of a volume is held."""
         partial = self._partials.get(index)
         if partial is None:
             return False
@@ -164,29 +168,29 @@ class Assembler:
         return expected is not None and partial.slices >= expected
 
     def describe(self, index: int) -> str:
-        """Say how much of a volume is held."""
+        """Describe how many slices of a volume are held."""
         partial = self._partials.get(index)
         if partial is None:
-            return "no image of it came"
+            return "no image of it arrived"
         expected = partial.slabs[0].slices or self._slices
-        return f"{partial.slices} of {expected or 'an unknown number of'} slices came"
+        return f"{partial.slices} of {expected or 'an unknown number of'} slices arrived"
 
     def slabs(self, index: int) -> tuple[Slab, ...]:
-        """Return what is held of a volume."""
+        """Return the slabs of a volume that are held."""
         partial = self._partials.get(index)
         return () if partial is None else tuple(partial.slabs)
 
     def drop(self, index: int) -> None:
-        """Forget a volume."""
+        """Release the slabs of a volume."""
         self._partials.pop(index, None)
 
     def take(self, index: int) -> Volume:
-        """Return a whole volume and forget it; volumes must be taken in order.
+        """Return a whole volume and release its slabs. Volumes must be taken in order.
 
         Raises
         ------
         VolumeError
-            Its slices do not make one volume. It is forgotten all the same.
+            Its slices do not make one volume. Its slabs are released too.
         """
         partial = self._partials.pop(index)
         data, affine = _stack(partial.slabs)
@@ -202,7 +206,7 @@ class Assembler:
         )
 
     def state(self) -> dict[str, Any]:
-        """Return what was learnt, for JSON; held slabs are not part of it."""
+        """Return the learnt values for JSON, without the held slabs."""
         series = asdict(self.series)
         if math.isnan(self.series.repetition_time_s):
             series["repetition_time_s"] = None
@@ -218,7 +222,7 @@ class Assembler:
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Self:
-        """Return an assembler that has learnt what `state` holds."""
+        """Return an assembler with the learnt values of `state`."""
         series = dict(state["series"])
         repetition_s = series.pop("repetition_time_s")
         assembler = cls(
@@ -241,21 +245,21 @@ class Assembler:
         assembler._timeline = _Timeline(**timeline)
         return assembler
 
-    def _insert(self, index: int, slab: Slab, stamps: Stamps) -> Held:
+    def _insert(self, index: int, slab: Slab, stamps: Stamps) -> SlabStatus:
         self._learn_slices(index, slab, stamps)
         partial = self._partials.setdefault(index, _Partial())
         for other in partial.slabs:
             if _same_place(other, slab):
                 self._warn_of_clash(index, other, slab)
-                return _compared(other, slab)
+                return _compare(other, slab)
         if partial.slabs and self.is_whole(index):
-            return Held.DIFFERENT
+            return SlabStatus.DIFFERENT
         partial.slabs.append(slab)
         partial.stamps = stamps
-        return Held.NEW
+        return SlabStatus.NEW
 
     def _learn_slices(self, index: int, slab: Slab, stamps: Stamps) -> None:
-        """Take the first volume as whole when an image of the next one comes."""
+        """Take the first volume as whole when an image of the next one arrives."""
         if slab.slices is not None or self._slices is not None:
             return
         earlier = [i for i in self._partials if i < index]
@@ -264,10 +268,11 @@ class Assembler:
             self._slices, first.stamps = first.slices, stamps
 
     def _learn_period(self, slab: Slab) -> None:
-        """Learn images per volume when a place is scanned for the second time.
+        """Learn the images per volume when a location is scanned for the second time.
 
-        Images are numbered volume by volume here. Where they are numbered place by place, the
-        second place comes after a repeat of the first, and only the end of the series tells.
+        This assumes numbers that run volume by volume. If they run location by location, the
+        first location repeats before the second arrives, and the period stays unknown until the
+        end of the series.
         """
         earlier = [s for s, _ in self._unplaced[:-1]]
         again = next((s for s in earlier if _same_place(s, slab)), None)
@@ -279,7 +284,7 @@ class Assembler:
             return
         self._period = period
         firsts = [s for s in earlier if self.index_of(s) == self.index_of(again)]
-        # The volume's last number is there: then all of it should be, else no more is exported.
+        # If the volume's last number is held, all its images should be. Else no more are exported.
         full = max(s.instance for s in firsts) % period == 0
         self._slices = period if full else len(firsts)
         unplaced, self._unplaced = self._unplaced, []
@@ -294,7 +299,7 @@ class Assembler:
             self._warned_clash = True
             _log.warning(
                 "series %d: images %d and %d both claim one slice of volume %d; the first is kept. "
-                "If this goes on, the series does not number its volumes",
+                "If this continues, the series does not number its volumes",
                 self.series.series_number,
                 held.instance,
                 slab.instance,
@@ -303,7 +308,7 @@ class Assembler:
 
 
 def same_place(one_mm: float, other_mm: float) -> bool:
-    """Whether two locations along the slice normal are one."""
+    """Return whether two positions along the slice normal are the same location."""
     return abs(one_mm - other_mm) < _SAME_PLACE_MM
 
 
@@ -311,12 +316,12 @@ def _same_place(one: Slab, other: Slab) -> bool:
     return same_place(one.location_mm, other.location_mm)
 
 
-def _compared(held: Slab, slab: Slab) -> Held:
-    return Held.REPEATED if np.array_equal(held.data, slab.data) else Held.DIFFERENT
+def _compare(held: Slab, slab: Slab) -> SlabStatus:
+    return SlabStatus.REPEATED if np.array_equal(held.data, slab.data) else SlabStatus.DIFFERENT
 
 
 def _stack(slabs: list[Slab]) -> tuple[Float32, Float64]:
-    """Return a volume's data and affine from the slabs that make it."""
+    """Return the data and affine of a volume from its slabs."""
     if len(slabs) == 1:
         return slabs[0].data, slabs[0].affine
     groups: dict[int, int] = defaultdict(int)
@@ -325,7 +330,7 @@ def _stack(slabs: list[Slab]) -> tuple[Float32, Float64]:
         if np.abs(slab.affine[:3, :2] - slabs[0].affine[:3, :2]).max() > 1e-3:
             raise VolumeError("has slices of several orientations: they do not make one volume")
     if set(groups) != {1}:
-        raise VolumeError(f"comes in blocks of {sorted(groups)} slices, which are not put together")
+        raise VolumeError(f"arrives in blocks of {sorted(groups)} slices, which cannot be combined")
     ordered = [slabs[i] for i in even_order(np.array([s.location_mm for s in slabs]))]
     affine = ordered[0].affine.copy()
     affine[:3, 2] = (ordered[-1].affine[:3, 3] - affine[:3, 3]) / (len(ordered) - 1)

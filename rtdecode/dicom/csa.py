@@ -1,7 +1,7 @@
-"""Siemens' private image header (CSA), as far as a mosaic needs it.
+"""Siemens' private image header (CSA): the values that a mosaic needs.
 
-Format after nibabel's description (https://nipy.org/nibabel/dicom/siemens_csa.html): a tag is a
-64-byte name, its counts, and items of which each has four lengths and text padded to four bytes.
+The format follows nibabel's description (https://nipy.org/nibabel/dicom/siemens_csa.html): a tag
+is a 64-byte name, its counts, and items. Each item has four lengths and text padded to four bytes.
 """
 
 import math
@@ -15,7 +15,7 @@ _MAX_ITEMS = 1024
 
 
 def csa_numbers(content: bytes, name: str) -> tuple[float, ...]:
-    """Return the numbers of one tag of a CSA2 (`SV10`) or CSA1 header, none where it is absent.
+    """Return the numbers of one tag of a CSA2 (`SV10`) or CSA1 header, none if it is absent.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def csa_numbers(content: bytes, name: str) -> tuple[float, ...]:
             raise VolumeError(f"has a damaged CSA header at {name}")
         lengths = _ITEM.unpack_from(content, at)
         at += _ITEM.size
-        # CSA1 pads the first length by a constant of its first tag; the second is the text's own.
+        # CSA1 adds a constant of its first tag to the first length; the second is the text's.
         length = lengths[1]
         if not 0 <= length <= len(content) - at:
             raise VolumeError(f"has a damaged CSA header at {name}")
@@ -48,6 +48,6 @@ def csa_numbers(content: bytes, name: str) -> tuple[float, ...]:
             except ValueError as problem:
                 raise VolumeError(f"has a damaged CSA header at {name}") from problem
             if not math.isfinite(number):
-                raise VolumeError(f"has a damaged CSA header at {name}: {number} is no number")
+                raise VolumeError(f"has a damaged CSA header at {name}: {number} is not finite")
             numbers.append(number)
     return tuple(numbers)

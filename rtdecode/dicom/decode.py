@@ -1,6 +1,6 @@
-"""One compressed frame -> its stored values, by the libraries behind imagecodecs.
+"""Decode one compressed frame with imagecodecs.
 
-Its frame header was compared with the object's before (`codestream`).
+`codestream` has compared its frame header with the DICOM header before.
 """
 
 from itertools import pairwise
@@ -21,21 +21,21 @@ def decode_frame(
     Parameters
     ----------
     frame
-        Its bytes.
+        The bytes of the frame.
     syntax
         Transfer syntax UID.
     rows, columns, bits
-        What the header says; `bits` are allocated bits.
+        The values in the DICOM header; `bits` are allocated bits.
 
     Returns
     -------
-    (rows, columns), unsigned, of `bits` bits: signed values are in two's complement.
+    (rows, columns), unsigned integers of `bits` bits; signed values are in two's complement.
 
     Raises
     ------
     VolumeError
-        A transfer syntax that cannot be read, or another number or kind of pixels than the header
-        says.
+        The transfer syntax cannot be read, or the number or type of the pixels differs from the
+        header.
     RuntimeError, ValueError and others
         The frame is damaged.
     """
@@ -50,18 +50,18 @@ def decode_frame(
     elif syntax in JPEG:
         image = imagecodecs.jpeg8_decode(frame)
     else:
-        raise VolumeError(f"is compressed in a way that cannot be read ({syntax})")
+        raise VolumeError(f"uses a compression that cannot be read ({syntax})")
     if image.shape != (rows, columns) or image.dtype.kind not in "ui":
         raise VolumeError(f"decodes to {image.shape} {image.dtype}, not {rows} x {columns} pixels")
     if image.dtype.itemsize > bits // 8:
         raise VolumeError(f"has {8 * image.dtype.itemsize} bits a pixel and claims {bits}")
-    # Of signed JPEG 2000, first to the full width, so that the sign is kept.
+    # Signed JPEG 2000 is first widened with its sign.
     wide = image.astype(f"{image.dtype.kind}{bits // 8}")
     return wide.view(f"u{bits // 8}")
 
 
 def _unpack(frame: bytes, rows: int, columns: int, bits: int) -> NDArray[np.integer[Any]]:
-    """Decode PackBits: a segment for each byte of a pixel, the highest first (PS3.5 annex G)."""
+    """Decode PackBits: one segment for each byte of a pixel, highest first (PS3.5 annex G)."""
     import imagecodecs
 
     offsets = np.frombuffer(frame, "<u4", 1 + bits // 8)[1:]

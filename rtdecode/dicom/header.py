@@ -9,9 +9,9 @@ from rtdecode.dicom.read import Dataset, Elements
 from rtdecode.errors import VolumeError
 
 _MAX_VALUE_BYTES = 2**14
-"""Of text or numbers that are read: none of them is a long list."""
+"""Maximum length of a text or number element; no element that is read is a long list."""
 _MAX_COUNT = 2**31 - 1
-"""DICOM's own bound on integers in text."""
+"""DICOM's limit for integers in text."""
 
 _NUMBERS = {
     b"US": "H",
@@ -25,18 +25,18 @@ _NUMBERS = {
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The elements at one level of an object; missing and empty elements are both absent."""
+    """The elements at one level of an object; an empty element counts as absent."""
 
     dataset: Dataset
     elements: Elements
 
     def text(self, tag: int) -> str:
-        """Return an element as text without padding, empty where it is absent.
+        """Return an element as text without padding, empty if it is absent.
 
         Raises
         ------
         VolumeError
-            The element is longer than any that is read.
+            The element is longer than the limit.
         """
         return self._short(tag).decode("latin-1").replace("\0", " ").strip()
 
@@ -46,12 +46,12 @@ class Header:
         return tuple(part.strip() for part in text.split("\\")) if text else ()
 
     def raw(self, tag: int) -> bytes:
-        """Return an element's bytes, empty where it is absent."""
+        """Return an element's bytes, empty if it is absent."""
         value = self.elements.get(tag)
         return b"" if value is None else self.dataset.content[value.start : value.stop]
 
     def _short(self, tag: int) -> bytes:
-        """Return the bytes of an element that is text or a few numbers."""
+        """Return the bytes of a text or number element."""
         content = self.raw(tag)
         if len(content) > _MAX_VALUE_BYTES:
             raise VolumeError(
@@ -61,17 +61,17 @@ class Header:
         return content
 
     def numbers(self, tag: int) -> tuple[float, ...]:
-        """Return an element's numbers, none where it is absent.
+        """Return an element's numbers, none if it is absent.
 
         Raises
         ------
         VolumeError
-            The element does not hold finite numbers.
+            The element does not contain finite numbers.
         """
         value = self.elements.get(tag)
         if value is None:
             return ()
-        # An unknown representation is what a private element has in implicit or cleaned objects.
+        # Private elements have representation UN in implicit or de-identified objects.
         encoding = tags.ENCODINGS[tag] if value.encoding == b"UN" else value.encoding
         code = _NUMBERS.get(encoding)
         try:
@@ -88,17 +88,17 @@ class Header:
         return numbers
 
     def number(self, tag: int) -> float | None:
-        """Return an element's first number, `None` where it is absent."""
+        """Return an element's first number, `None` if it is absent."""
         numbers = self.numbers(tag)
         return float(numbers[0]) if numbers else None
 
     def count(self, tag: int) -> int | None:
-        """Return an element's first number as a whole number above 0, `None` where it is not.
+        """Return an element's first number as an integer, `None` if it is below 1 or absent.
 
         Raises
         ------
         VolumeError
-            The number is larger than DICOM's integers are.
+            The number is above DICOM's limit for integers.
         """
         number = self.number(tag)
         if number is not None and number > _MAX_COUNT:
@@ -119,7 +119,7 @@ class Header:
         return numbers
 
     def item(self, tag: int) -> "Header | None":
-        """Return a sequence's first item, `None` where there is none."""
+        """Return a sequence's first item, `None` if there is none."""
         value = self.elements.get(tag)
         return Header(self.dataset, value.items[0]) if value is not None and value.items else None
 
@@ -134,9 +134,9 @@ def _label(tag: int) -> str:
 
 
 def clock_s(text: str) -> float:
-    """Return the seconds since midnight of a DICOM time or date-time, `nan` where there is none.
+    """Return the seconds since midnight of a DICOM time or date-time, `nan` if there is none.
 
-    A zone offset is dropped: the clock is only ever compared within one series.
+    A zone offset is ignored, because the clock is compared only within one series.
     """
     digits = text.replace(":", "").split("+")[0].split("-")[0].strip()
     whole, _, fraction = digits.partition(".")

@@ -1,8 +1,8 @@
-r"""What an object is, where it cannot be a volume of a functional run.
+r"""Recognise objects that cannot be volumes of a functional run, and name their kind.
 
-Judged by the header alone and before any pixel is touched. ImageType says most of it; what vendors
-leave out of it stands in the description of the series. Siemens calls its motion-corrected copies
-ORIGINAL (`ORIGINAL\PRIMARY\M\ND\NORM\MOCO\MOSAIC`), so they are known by MOCO.
+This uses only the header. ImageType gives most kinds, and the description of the series gives the
+rest. Siemens marks its motion-corrected copies as ORIGINAL
+(`ORIGINAL\PRIMARY\M\ND\NORM\MOCO\MOSAIC`), so they are recognised by MOCO.
 """
 
 from rtdecode.dicom import tags
@@ -15,7 +15,7 @@ _NOT_MAGNITUDE = frozenset(
 _IMAGE_CLASSES = frozenset(
     f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("4", "4.1", "4.3", "4.4", "7")
 )
-"""Storage of MR images (classic, enhanced, colour, converted) and of screens."""
+"""Storage classes of MR images (classic, enhanced, colour, converted) and secondary captures."""
 _SHORTEST_BOLD_ECHO_MS = 8.0
 _DESCRIPTIONS = (
     ("single-band reference images", ("sbref", "single-band reference", "single band reference")),
@@ -26,16 +26,16 @@ _DESCRIPTIONS = (
 
 
 class OtherImageError(VolumeError):
-    """An object that is whole, and no MR magnitude image.
+    """An object that is whole and is not an MR magnitude image.
 
     Parameters
     ----------
     message
-        What is wrong, without the object's name.
+        The problem, without the object's name.
     kind
-        What it is, for the operator, in the plural: `phase images`.
+        Kind of the object for the operator, in the plural: `phase images`.
     digest, series_number
-        Of its series, as in `Series`; an empty digest where it names none.
+        Those of its series, as in `Series`; the digest is empty if the object names no series.
     """
 
     def __init__(self, message: str, kind: str, digest: str, series_number: int) -> None:
@@ -45,25 +45,25 @@ class OtherImageError(VolumeError):
         self.series_number = series_number
 
     def named(self, name: str) -> "OtherImageError":
-        """Return the same, with the object's name before the message."""
+        """Return the same error with the object's name before the message."""
         return OtherImageError(f"{name} {self}", self.kind, self.digest, self.series_number)
 
 
 def refuse_other_images(header: Header, digest: str, series_number: int) -> None:
-    """Refuse what holds no magnitudes.
+    """Refuse objects that are not magnitude images.
 
     Raises
     ------
     OtherImageError
-        Another modality, no image at all, or phase, real or imaginary values.
+        The object has another modality, is no image, or has phase, real or imaginary values.
     VolumeError
-        An MR image without its pixels: only its beginning, perhaps.
+        The object is an MR image without pixels: it may be only a beginning.
     """
     modality = header.text(tags.MODALITY)
     if modality not in ("", "MR"):
         shown = modality if modality.isalnum() and len(modality) <= 16 else "unknown"
         raise OtherImageError(
-            f"is no MR image: its modality is {shown}",
+            f"is not an MR image: its modality is {shown}",
             f"objects of modality {shown}",
             digest,
             series_number,
@@ -89,12 +89,12 @@ def refuse_other_images(header: Header, digest: str, series_number: int) -> None
 
 
 def require_pixels(header: Header) -> None:
-    """Refuse an image without its pixels; other objects may have none.
+    """Refuse an image without pixels; other objects may have none.
 
     Raises
     ------
     VolumeError
-        It is only a beginning.
+        The image has no pixels.
     """
     storage = header.text(tags.SOP_CLASS)
     if tags.PIXEL_DATA not in header.elements and (not storage or storage in _IMAGE_CLASSES):
@@ -102,28 +102,28 @@ def require_pixels(header: Header) -> None:
 
 
 def other_kind(header: Header) -> str:
-    """Return what magnitude images are that cannot be a run, for the operator; else nothing."""
+    """Return the kind of magnitude images that cannot be a run, empty if they can be one."""
     image_type = header.texts(tags.IMAGE_TYPE)
     if "MOCO" in image_type:
         return "motion-corrected copies made by the scanner"
     if "LOCALIZER" in image_type:
         return "localiser images"
-    described = f"{header.text(tags.SERIES_DESCRIPTION)} {header.text(tags.IMAGE_COMMENTS)}"
-    described = described.casefold()
+    description = f"{header.text(tags.SERIES_DESCRIPTION)} {header.text(tags.IMAGE_COMMENTS)}"
+    description = description.casefold()
     for kind, words in _DESCRIPTIONS:
-        if any(word in described for word in words):
+        if any(word in description for word in words):
             return kind
-    # Enhanced images name a computed contrast in the fourth value; filtering alone leaves NONE.
+    # The fourth value of enhanced images names a computed contrast; it is NONE after filtering.
     if {"DERIVED", "SECONDARY"}.intersection(image_type) and image_type[3:4] != ("NONE",):
         return "maps computed by the scanner"
     return "structural or field-map images" if _is_structural(header) else ""
 
 
 def _is_structural(header: Header) -> bool:
-    """Whether the sequence cannot have been an echo-planar one with BOLD contrast.
+    """Return whether the sequence cannot be echo-planar with BOLD contrast.
 
-    Philips calls its echo-planar runs plain gradient echoes (GR), so that what remains is told by
-    its echo, which comes too soon.
+    Philips marks its echo-planar runs as plain gradient echoes (GR). Therefore a gradient echo is
+    structural only if its echo time is too short for BOLD contrast.
     """
     if header.text(tags.ECHO_PLANAR) == "NO":
         return True

@@ -1,14 +1,14 @@
-"""Siemens mosaic: all slices of one volume tiled into one picture."""
+"""Siemens mosaics: all slices of one volume are tiles of one image."""
 
 import math
 
 import numpy as np
 
 from rtdecode.dicom import tags
+from rtdecode.dicom.classic_header import classic_clocks, classic_scaling
 from rtdecode.dicom.csa import csa_numbers
 from rtdecode.dicom.header import Header
 from rtdecode.dicom.pixels import stored_pixels
-from rtdecode.dicom.single import classic_clocks, classic_scaling
 from rtdecode.dicom.slice_geometry import plane, position_mm, slice_spacing_mm
 from rtdecode.dicom.values import Slab
 from rtdecode.errors import VolumeError
@@ -17,7 +17,7 @@ _MAX_SLICES = 4096
 
 
 def is_mosaic(header: Header) -> bool:
-    """Whether an object is a mosaic, by its image type or its slice count."""
+    """Return whether an object is a mosaic, by its image type or its slice count."""
     return "MOSAIC" in header.texts(tags.IMAGE_TYPE) or (header.count(tags.MOSAIC_SLICES) or 0) > 1
 
 
@@ -27,38 +27,38 @@ def mosaic_slabs(header: Header) -> tuple[Slab, ...]:
     Raises
     ------
     VolumeError
-        No slice count, or one that does not fit the picture.
+        The slice count is absent or does not match the size of the image.
     """
     slices = _slice_count(header)
     tiles = math.ceil(math.sqrt(slices))
     frames = header.count(tags.FRAMES) or 1
     if frames != 1:
         raise VolumeError(f"is a mosaic of {frames} frames; one can be read")
-    picture = stored_pixels(header)
-    rows, columns = picture.shape[1] // tiles, picture.shape[2] // tiles
-    if (rows * tiles, columns * tiles) != picture.shape[1:]:
+    image = stored_pixels(header)
+    rows, columns = image.shape[1] // tiles, image.shape[2] // tiles
+    if (rows * tiles, columns * tiles) != image.shape[1:]:
         raise VolumeError(
-            f"is a mosaic of {slices} slices in {picture.shape[1]} x {picture.shape[2]} pixels, "
+            f"is a mosaic of {slices} slices in {image.shape[1]} x {image.shape[2]} pixels, "
             f"which are not {tiles} x {tiles} tiles"
         )
-    stack = picture.reshape(tiles, rows, tiles, columns).swapaxes(1, 2)
+    stack = image.reshape(tiles, rows, tiles, columns).swapaxes(1, 2)
     stack = stack.reshape(tiles * tiles, rows, columns)[:slices, ::-1]
     orientation = header.vector(tags.ORIENTATION, 6)
     spacing = header.vector(tags.PIXEL_SPACING, 2)
     flat = plane(orientation, spacing)
-    # The position is the corner of the whole picture, laid around the volume's centre.
+    # ImagePositionPatient is the corner of the whole image, centred on the volume.
     corner = position_mm(header)
     corner = (
         corner + flat.row * (columns * (tiles - 1) / 2) + flat.column * (rows * (tiles - 1) / 2)
     )
-    # The stored order may run against row x column (sagittal): dcm2niix keeps it and says so in
-    # the affine.
+    # The stored order may run against row x column (sagittal): dcm2niix keeps it, and the affine
+    # shows it.
     normal = csa_numbers(header.raw(tags.CSA_IMAGE), "SliceNormalVector")
-    against = len(normal) == 3 and float(np.dot(normal, flat.normal)) < 0
+    reversed_order = len(normal) == 3 and float(np.dot(normal, flat.normal)) < 0
     spacing_mm = slice_spacing_mm(header)
     if spacing_mm is None:
-        raise VolumeError("is a mosaic that gives neither slice spacing nor slice thickness")
-    step = flat.normal * spacing_mm * (-1 if against else 1)
+        raise VolumeError("is a mosaic without slice spacing and slice thickness")
+    step = flat.normal * spacing_mm * (-1 if reversed_order else 1)
     acquisition, trigger = classic_clocks(header)
     return (
         Slab(
@@ -90,15 +90,15 @@ def _slice_count(header: Header) -> int:
 
 
 def _temporal(header: Header) -> int:
-    """Return which volume a mosaic is, from 1.
+    """Return the number of a mosaic's volume, from 1.
 
-    AcquisitionNumber counts volumes, InstanceNumber pictures: they differ with several echoes. Some
-    sequences leave AcquisitionNumber at 1; then the pictures of a single echo count.
+    AcquisitionNumber counts volumes, InstanceNumber counts images: they differ with several
+    echoes. Some single-echo sequences leave AcquisitionNumber at 1; then InstanceNumber is used.
     """
     acquisition = header.count(tags.ACQUISITION_NUMBER)
     instance = header.count(tags.INSTANCE_NUMBER)
-    stuck = acquisition == 1 and (header.count(tags.ECHO_NUMBER) or 1) == 1
-    number = instance if acquisition is None or (stuck and instance is not None) else acquisition
+    constant = acquisition == 1 and (header.count(tags.ECHO_NUMBER) or 1) == 1
+    number = instance if acquisition is None or (constant and instance is not None) else acquisition
     if number is None:
-        raise VolumeError("has neither AcquisitionNumber nor InstanceNumber: its place is unknown")
+        raise VolumeError("has neither AcquisitionNumber nor InstanceNumber: its volume is unknown")
     return number

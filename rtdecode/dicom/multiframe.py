@@ -1,4 +1,4 @@
-"""Enhanced MR objects: the frames of one or several volumes in one object, in any order."""
+"""Enhanced MR objects: one object has the frames of one or several volumes, in any order."""
 
 import math
 from collections import defaultdict
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtdecode.dicom import tags
+from rtdecode.dicom.classic_header import is_philips
 from rtdecode.dicom.header import Header, clock_s
 from rtdecode.dicom.pixels import Scaling, philips_scaling, stored_pixels
-from rtdecode.dicom.single import is_philips
 from rtdecode.dicom.slice_geometry import Plane, even_order, plane, position_mm, slice_spacing_mm
 from rtdecode.dicom.values import Slab
 from rtdecode.errors import VolumeError
@@ -32,13 +32,13 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True)
 class _Groups:
-    """Functional groups of one frame: its own, else the shared ones."""
+    """Functional groups of one frame: its own groups take precedence over the shared ones."""
 
     own: Header
     shared: Header | None
 
     def find(self, tag: int) -> Header | None:
-        """Return the first item of a macro."""
+        """Return the first item of a functional group."""
         for header in (self.own, self.shared):
             item = header.item(tag) if header else None
             if item is not None:
@@ -47,12 +47,12 @@ class _Groups:
 
 
 def is_multiframe(header: Header) -> bool:
-    """Whether an object describes its frames one by one."""
+    """Return whether an object describes each of its frames."""
     return tags.FRAME_GROUPS in header.elements
 
 
 def repetition_time_ms(header: Header) -> float | None:
-    """Return RepetitionTime, which enhanced objects keep in a functional group."""
+    """Return RepetitionTime, which enhanced objects store in a functional group."""
     for group in (header.item(tags.SHARED_GROUPS), header.item(tags.FRAME_GROUPS)):
         timing = group.item(tags.MR_TIMING) if group else None
         number = timing.number(tags.REPETITION_TIME) if timing else None
@@ -67,7 +67,7 @@ def multiframe_slabs(header: Header) -> tuple[Slab, ...]:
     Raises
     ------
     VolumeError
-        Frames that do not make volumes: several at one place and time, or unevenly spaced.
+        Frames do not make volumes: several have one location and time, or spacing is uneven.
     """
     shared = header.item(tags.SHARED_GROUPS)
     groups = [_Groups(item, shared) for item in header.items(tags.FRAME_GROUPS)]
@@ -89,7 +89,7 @@ def multiframe_slabs(header: Header) -> tuple[Slab, ...]:
         stack = [members[i] for i in order]
         slabs.append(
             Slab(
-                data=_scaled(pixels, stack, scalings),
+                data=_apply_scalings(pixels, stack, scalings),
                 affine=_affine(flat, stack, spacing, pixels.shape[1]),
                 location_mm=stack[0].location_mm,
                 temporal=_whole_series_position(header, temporal, len(volumes)),
@@ -115,19 +115,21 @@ def _common_plane(header: Header, groups: list[_Groups]) -> tuple[Plane, float]:
     for group in groups:
         orientation, measure = group.find(tags.PLANE_ORIENTATION), group.find(tags.PIXEL_MEASURES)
         if orientation is None or measure is None:
-            raise VolumeError("does not say how its frames lie: it is not an MR volume")
+            raise VolumeError("does not give the orientation of its frames: it is not an MR volume")
         orientations.add(orientation.vector(tags.ORIENTATION, 6))
         measures.add(measure.vector(tags.PIXEL_SPACING, 2))
         spacing_mm = spacing_mm or slice_spacing_mm(measure, header)
     if len(orientations) != 1 or len(measures) != 1:
-        raise VolumeError("has frames of several orientations or pixel sizes: it is no one volume")
+        raise VolumeError(
+            "has frames of several orientations or pixel sizes: they do not make one volume"
+        )
     return plane(orientations.pop(), measures.pop()), spacing_mm or 1.0
 
 
 def _frame(header: Header, groups: _Groups, number: int, flat: Plane) -> _Frame:
     place = groups.find(tags.PLANE_POSITION)
     if place is None:
-        raise VolumeError(f"does not say where its frame {number + 1} lies")
+        raise VolumeError(f"does not give the position of its frame {number + 1}")
     position = position_mm(place)
     content = groups.find(tags.FRAME_CONTENT)
     transformation = groups.find(tags.PIXEL_TRANSFORMATION)
@@ -150,21 +152,21 @@ def _frame(header: Header, groups: _Groups, number: int, flat: Plane) -> _Frame:
 
 
 def _by_time(frames: list[_Frame]) -> dict[int, list[_Frame]]:
-    """Group frames by temporal position, from 1; where none is given, by repeated place."""
+    """Group frames by temporal position, from 1; else by how often their location repeats."""
     volumes: dict[int, list[_Frame]] = defaultdict(list)
-    seen: dict[float, int] = defaultdict(int)
+    repeats: dict[float, int] = defaultdict(int)
     for frame in frames:
         place = round(frame.location_mm, 2)
-        seen[place] += 1
-        volumes[seen[place] if frame.temporal is None else frame.temporal].append(frame)
+        repeats[place] += 1
+        volumes[repeats[place] if frame.temporal is None else frame.temporal].append(frame)
     return volumes
 
 
 def _whole_series_position(header: Header, temporal: int, volumes: int) -> int:
     """Return the temporal position in the series of one volume of this object.
 
-    Where each object is one volume, some Siemens versions let the temporal index stand at 1 and
-    count acquisitions; others do the reverse.
+    With one volume per object, some Siemens versions keep the temporal index at 1 and count
+    acquisitions; others do the reverse.
     """
     if volumes > 1 or is_philips(header):
         return temporal
@@ -174,8 +176,8 @@ def _whole_series_position(header: Header, temporal: int, volumes: int) -> int:
 def _scalings(frames: list[_Frame]) -> dict[int, Scaling]:
     """Return each frame's scaling as dcm2niix chooses it.
 
-    Philips' scale slope is used where all frames share one scaling; where they differ, dcm2niix
-    reports displayed values, and so does this.
+    Philips' scale slope is used if all frames share one scaling. Otherwise the result is displayed
+    values.
     """
     varies = len({(f.slope, f.intercept, f.scale_slope) for f in frames}) > 1
     return {
@@ -186,10 +188,10 @@ def _scalings(frames: list[_Frame]) -> dict[int, Scaling]:
     }
 
 
-def _scaled(
+def _apply_scalings(
     pixels: NDArray[np.integer[Any]], stack: list[_Frame], scalings: dict[int, Scaling]
 ) -> Float32:
-    """Return (X, Y, slices) reported values with rows reversed."""
+    """Return scaled values (X, Y, slices) with rows reversed."""
     stored = pixels[[f.number for f in stack], ::-1].transpose(2, 1, 0)
     kinds = {scalings[f.number] for f in stack}
     if len(kinds) == 1:

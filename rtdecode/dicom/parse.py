@@ -1,4 +1,4 @@
-"""One DICOM object's bytes -> `Parsed`."""
+"""Parse one DICOM object."""
 
 import hashlib
 import math
@@ -14,7 +14,7 @@ from rtdecode.dicom.values import Parsed, Series, Slab
 from rtdecode.errors import VolumeError
 
 MAX_VOLUMES = 2**17
-"""A higher temporal position is a damaged header: a day at 0.66 s."""
+"""A higher temporal position means a damaged header: this is a day of volumes at 0.66 s."""
 MAX_SERIES_NUMBER = 2**31 - 1
 MAX_REPETITION_TIME_S = 600.0
 
@@ -32,15 +32,15 @@ def parse(content: bytes, name: str) -> Parsed:
     Returns
     -------
     Parsed
-        Its series, and a slab for each volume it gives to.
+        The object's series, and a slab for each of its volumes.
 
     Raises
     ------
     OtherImageError
-        Whole, and not an MR magnitude image.
+        The object is whole and is not an MR magnitude image.
     VolumeError
-        Empty, truncated, damaged, not DICOM, or without what its place in space and time needs; the
-        message names `name` and what is wrong.
+        The object is empty, truncated, damaged, not DICOM, or does not give its position in space
+        and time. The message contains `name` and the problem.
     """
     try:
         return _parse(content)
@@ -51,9 +51,9 @@ def parse(content: bytes, name: str) -> Parsed:
 
 
 def require_whole(content: bytes, name: str) -> None:
-    """Refuse an object that is cut off, without looking at its image: for files being written.
+    """Refuse a truncated object without decoding its image: for files that are being written.
 
-    What passes may still be refused by `parse`, but not because more of it is to come.
+    `parse` may still refuse the object, but not because more of it is to come.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def require_whole(content: bytes, name: str) -> None:
     Raises
     ------
     VolumeError
-        Empty, truncated, not DICOM, or ending before its pixels.
+        The object is empty, truncated, not DICOM, or ends before its pixels.
     """
     try:
         dataset = read(content)
@@ -87,13 +87,13 @@ def _parse(content: bytes) -> Parsed:
     try:
         slabs = _slabs(header)
     except VolumeError as problem:
-        if kind:  # nobody needs to know what is wrong with it
+        if kind:  # its problem does not matter, because it is no run
             raise OtherImageError(str(problem), kind, digest, number) from problem
         raise
     for slab in slabs:
         if slab.temporal is None and not slab.instance:
             raise VolumeError(
-                "has neither temporal position nor InstanceNumber: its place is unknown"
+                "has neither temporal position nor InstanceNumber: its volume is unknown"
             )
         if (slab.temporal or 0) > MAX_VOLUMES:
             raise VolumeError(f"claims to be volume {slab.temporal} of its series")

@@ -1,4 +1,4 @@
-"""Stored pixel values of one object, native or compressed, and their scaling."""
+"""Stored pixel values of one object, uncompressed or compressed, and their scaling."""
 
 import struct
 import warnings
@@ -16,28 +16,28 @@ from rtdecode.errors import VolumeError
 from rtdecode.types import Float32
 
 MAX_PIXELS = 2**28
-"""No object may claim more: 200 volumes of 104 x 90 x 72 are 2**27."""
+"""Limit for one object: 200 volumes of 104 x 90 x 72 have 2**27 pixels."""
 MAX_FRAME_PIXELS = 2**24
-"""Nor a single frame: a mosaic of 100 slices of 256 x 256 has 2**23."""
+"""Limit for one frame: a mosaic of 100 slices of 256 x 256 has 2**23 pixels."""
 MAX_SLOPE, MAX_INTERCEPT = 1e6, 1e12
-"""Within these the sum of squares of any volume is finite in single precision."""
+"""Limits that keep the sum of squares of any volume finite in single precision."""
 _MAX_REASON = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """From stored to reported values: `stored * slope + intercept`."""
+    """Scaling of stored values: `stored * slope + intercept`."""
 
     slope: float = 1.0
     intercept: float = 0.0
 
     def apply(self, stored: NDArray[np.integer[Any]]) -> Float32:
-        """Return reported values, C-contiguous.
+        """Return scaled values, C-contiguous.
 
         Raises
         ------
         VolumeError
-            The scaling is beyond what keeps values finite.
+            The scaling is above the limits.
         """
         if not (abs(self.slope) <= MAX_SLOPE and abs(self.intercept) <= MAX_INTERCEPT):
             raise VolumeError(
@@ -55,7 +55,8 @@ class Scaling:
 def philips_scaling(slope: float, intercept: float, scale_slope: float) -> Scaling:
     """Return Philips' floating-point scaling (Chenevert et al. 2014, PMC3998685), as dcm2niix does.
 
-    The standard slope and intercept only map to the display; the private scale slope undoes that.
+    The standard slope and intercept map only to displayed values; the private scale slope reverses
+    that.
     """
     if slope * scale_slope == 0:
         return Scaling(slope, intercept)
@@ -68,7 +69,8 @@ def stored_pixels(header: Header) -> NDArray[np.integer[Any]]:
     Raises
     ------
     VolumeError
-        No pixels, fewer than claimed, more than `MAX_PIXELS`, colour, or undecodable.
+        There are no pixels, fewer than claimed or more than `MAX_PIXELS`, or they are in colour or
+        cannot be decoded.
     """
     value = header.elements.get(tags.PIXEL_DATA)
     if value is None:
@@ -85,14 +87,14 @@ def stored_pixels(header: Header) -> NDArray[np.integer[Any]]:
     if not value.encapsulated:
         if dataset.transfer_syntax not in NATIVE:
             raise VolumeError(
-                f"says its pixels are compressed ({dataset.transfer_syntax}) and they are not"
+                f"claims compressed pixels ({dataset.transfer_syntax}) but has uncompressed ones"
             )
         dtype = np.dtype(f"{dataset.order}{'i' if signed else 'u'}{bits // 8}")
         expected, present = pixels * dtype.itemsize, value.stop - value.start
         if present < expected:
             raise VolumeError(
                 f"is truncated: {frames} x {rows} x {columns} pixels need {expected} bytes and "
-                f"{present} are there"
+                f"{present} are present"
             )
         flat = np.frombuffer(dataset.content, dtype, pixels, value.start)
     else:
@@ -102,11 +104,11 @@ def stored_pixels(header: Header) -> NDArray[np.integer[Any]]:
 
 
 def _layout(header: Header) -> tuple[int, int, int, int, bool]:
-    """Return rows, columns, bits allocated, bits stored and whether values are signed."""
+    """Return rows, columns, bits allocated, bits stored, and whether values are signed."""
     rows, columns = header.count(tags.ROWS), header.count(tags.COLUMNS)
     bits = header.count(tags.BITS_ALLOCATED)
     if rows is None or columns is None or bits is None:
-        raise VolumeError("does not say how many pixels it has: it is not an image")
+        raise VolumeError("does not give its number of pixels: it is not an image")
     if (header.count(tags.SAMPLES_PER_PIXEL) or 1) != 1:
         raise VolumeError("is a colour image")
     if bits not in (8, 16, 32):
@@ -120,7 +122,7 @@ def _layout(header: Header) -> tuple[int, int, int, int, bool]:
 def _within_stored_bits(
     image: NDArray[np.integer[Any]], bits: int, stored: int, *, signed: bool
 ) -> NDArray[np.integer[Any]]:
-    """Drop what lies above the stored bits: overlays, or an overflow as dcm2niix mends it."""
+    """Clear the bits above the stored bits (overlays, or an overflow), as dcm2niix does."""
     if stored == bits:
         return image
     ceiling = 1 << (stored - 1 if signed else stored)
@@ -144,7 +146,7 @@ def _decode(
     bits, signed = header.count(tags.BITS_ALLOCATED) or 0, header.number(tags.PIXEL_SIGNED) == 1
     decoded: list[NDArray[np.integer[Any]]] = []
     try:
-        with warnings.catch_warnings():  # what is wrong is raised below or does not matter
+        with warnings.catch_warnings():  # problems are raised below or do not matter
             warnings.simplefilter("ignore")
             content = header.dataset.content[start:stop]
             for frame in generate_frames(content, number_of_frames=frames):
@@ -153,7 +155,7 @@ def _decode(
                 check_frame(frame, syntax, rows, columns, bits)
                 decoded.append(decode_frame(frame, syntax, rows, columns, bits))
     except (
-        # What pydicom and the decoders are known to raise on damaged input.
+        # pydicom and the decoders raise these on damaged input.
         ValueError,
         RuntimeError,
         AttributeError,

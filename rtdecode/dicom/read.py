@@ -1,9 +1,9 @@
-"""One DICOM object's bytes -> the few elements that are needed, without copying the pixels.
+"""Read the needed elements of one DICOM object, without copying the pixels.
 
-A reader of its own, because a real-time system must know for every object whether it is whole:
-pydicom stops quietly at a cut between two elements, pads or warns, and its strictness is a switch
-for the whole process. This one walks the data set (PS3.5 chapter 7) to the last byte, decodes only
-the elements in `tags`, and knows one error. It is also several times faster.
+A real-time system must know for each object whether it is whole. pydicom does not suit: it stops
+without an error at a cut between two elements, pads or warns, and its strict mode applies to the
+whole process. This reader walks the data set (PS3.5 chapter 7) to the last byte, reads only the
+elements in `tags`, and raises one error. It is also several times faster.
 """
 
 import struct
@@ -14,16 +14,16 @@ from rtdecode.dicom import tags
 from rtdecode.errors import VolumeError
 
 MAX_OBJECT_BYTES = 2**30
-"""No object may be larger, also once decompressed: an hour of a 1 mm run."""
+"""Maximum size of an object, also after decompression: an hour of a 1 mm run."""
 MAX_INFLATION, INFLATION_SLACK_BYTES = 32, 2**25
-"""Compressed objects may grow so many times, and by so much besides: scans grow 2 to 10 times."""
+"""Maximum growth on decompression, a factor and added bytes; scans grow 2 to 10 times."""
 MAX_FILE_HEADER_BYTES = 2**16
 MAX_ELEMENTS = 2**23
-"""In one object, at all depths: 14,400 frames of an enhanced object have two million."""
+"""Limit for one object, at all depths: 14,400 frames of an enhanced object have two million."""
 MAX_FRAMES = 2**16
-"""Items of one sequence: an enhanced object has one for each frame."""
+"""Limit for the items of one sequence: an enhanced object has one for each frame."""
 MAX_ITEMS = 2**20
-"""Of all sequences of an object together."""
+"""Limit for the items of all sequences of an object together."""
 
 _UNDEFINED = 0xFFFFFFFF
 _MAX_DEPTH = 16
@@ -34,7 +34,7 @@ _IMPLICIT = "1.2.840.10008.1.2"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 NATIVE = frozenset((_IMPLICIT, "1.2.840.10008.1.2.1", _BIG_ENDIAN, _DEFLATED))
-"""Transfer syntaxes whose pixels lie in the object as they are."""
+"""Transfer syntaxes with uncompressed pixels."""
 
 _SHORT_HEAD = {"<": struct.Struct("<HH2sH"), ">": struct.Struct(">HH2sH")}
 _IMPLICIT_HEAD = {"<": struct.Struct("<HHI"), ">": struct.Struct(">HHI")}
@@ -43,15 +43,15 @@ _U32 = {"<": struct.Struct("<I"), ">": struct.Struct(">I")}
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One element as stored: where its bytes lie, or the items of a sequence."""
+    """One element: the position of its bytes in the object, or the items of a sequence."""
 
     encoding: bytes
-    """Value representation, two capitals."""
+    """Value representation, two capital letters."""
     start: int = 0
     stop: int = 0
     items: tuple["Elements", ...] = ()
     encapsulated: bool = False
-    """Pixel data in fragments."""
+    """Whether the value is pixel data in fragments."""
 
 
 Elements = dict[int, Value]
@@ -59,18 +59,18 @@ Elements = dict[int, Value]
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The wanted elements of one object."""
+    """The needed elements of one object."""
 
     content: bytes
-    """The object, decompressed; `Value.start` and `stop` count in it."""
+    """Bytes of the decompressed object; `Value.start` and `stop` are positions in it."""
     elements: Elements
     order: str
-    """`<` for little endian, `>` for big endian."""
+    """Byte order: `<` for little endian, `>` for big endian."""
     transfer_syntax: str
 
 
 def read(content: bytes) -> Dataset:
-    """Read the wanted elements of one DICOM object.
+    """Read the needed elements of one DICOM object.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def read(content: bytes) -> Dataset:
     Raises
     ------
     VolumeError
-        Empty, not DICOM, truncated at any element, or larger than `MAX_OBJECT_BYTES`; the message
-        says which, without the object's name.
+        The object is empty, not DICOM, truncated at any element, or larger than
+        `MAX_OBJECT_BYTES`. The message says which, without the object's name.
     """
     if content[:2] == b"\x1f\x8b":
         content = _inflate(content, zlib.MAX_WBITS | 16, "gzip file")
@@ -101,7 +101,7 @@ def read(content: bytes) -> Dataset:
 
 
 def _inflate(content: bytes, window_bits: int, what: str) -> bytes:
-    """Decompress, no further than a scan can have been compressed."""
+    """Decompress up to the largest size that a scan can have."""
     limit = min(MAX_OBJECT_BYTES, INFLATION_SLACK_BYTES + MAX_INFLATION * len(content))
     inflater = zlib.decompressobj(window_bits)
     try:
@@ -111,15 +111,15 @@ def _inflate(content: bytes, window_bits: int, what: str) -> bytes:
     if not inflater.eof:
         if inflater.unconsumed_tail:
             raise VolumeError(
-                f"is a {what} of {len(content)} bytes that decompresses to more than {limit}: no "
-                "scan does"
+                f"is a {what} of {len(content)} bytes that decompresses to more than {limit}: it "
+                "is no scan"
             )
-        raise VolumeError(f"is a truncated {what}: it may still be being written")
+        raise VolumeError(f"is a truncated {what}: it may not be complete yet")
     return plain
 
 
 def _file_header(content: bytes) -> tuple[int, str]:
-    """Return where the data set begins and its transfer syntax (empty where none is given)."""
+    """Return the start of the data set and its transfer syntax (empty if none is given)."""
     if content[128:132] == b"DICM":
         at = 132
     elif content[:4] in (b"\x02\x00\x00\x00", b"\x02\x00\x10\x00"):
@@ -127,7 +127,7 @@ def _file_header(content: bytes) -> tuple[int, str]:
     elif content[:2] == b"\x08\x00" and content[2:4] < b"\x70\x00" and content[3:4] == b"\x00":
         return 0, ""
     else:
-        raise VolumeError(_what_else(content))
+        raise VolumeError(_describe_foreign(content))
     stop = at
     while content[stop : stop + 2] == b"\x02\x00":
         length, head = _explicit_length(content, stop)
@@ -136,7 +136,7 @@ def _file_header(content: bytes) -> tuple[int, str]:
             raise VolumeError(f"is damaged: its file header exceeds {MAX_FILE_HEADER_BYTES} bytes")
     elements, _ = _Walker(content, "<").walk(at, min(stop, len(content)), explicit=True, depth=0)
     if stop >= len(content):
-        raise VolumeError("ends within its file header: it may still be being written")
+        raise VolumeError("ends within its file header: it may not be complete yet")
     value = elements.get(tags.TRANSFER_SYNTAX)
     if value is None:
         return stop, ""
@@ -153,16 +153,16 @@ def _explicit_length(content: bytes, at: int) -> tuple[int, int]:
     return int.from_bytes(content[at + 6 : at + 8], "little"), 8
 
 
-def _what_else(content: bytes) -> str:
-    """Say what an object that is not DICOM looks like."""
+def _describe_foreign(content: bytes) -> str:
+    """Describe an object that is not DICOM."""
     if not content.strip(b"\0"):
-        return "holds only zeros: it may still be being written"
+        return "holds only zeros: it may not be complete yet"
     if b"DATA DESCRIPTION FILE" in content[:400]:
         return "is a Philips PAR header, not DICOM: have the scanner export DICOM"
     if content[344:348] in (b"n+1\0", b"ni1\0"):
         return "is NIfTI, not DICOM"
     if len(content) < 132:
-        return f"is no DICOM object, or only its first {len(content)} bytes"
+        return f"is not a DICOM object, or only its first {len(content)} bytes"
     if content[:2048].isascii():
         return "is text, not DICOM"
     return (
@@ -172,7 +172,7 @@ def _what_else(content: bytes) -> str:
 
 
 class _Walker:
-    """Position-keeping over one object's elements; every length is checked before it is used."""
+    """Walks the elements of one object and checks each length before use."""
 
     def __init__(self, content: bytes, order: str) -> None:
         self.content = content
@@ -187,17 +187,17 @@ class _Walker:
         if depth > _MAX_DEPTH:
             raise VolumeError(f"is damaged: sequences nested deeper than {_MAX_DEPTH}")
         found: Elements = {}
-        content, unpack, wanted = self.content, self.short.unpack_from, tags.ENCODINGS
+        content, unpack, needed = self.content, self.short.unpack_from, tags.ENCODINGS
         while at < stop:
             self.elements_left -= 1
             if self.elements_left < 0:
                 raise VolumeError(f"is damaged: it has more than {MAX_ELEMENTS} elements")
-            if explicit and stop - at >= 8:  # nine of ten elements: short, and not wanted
+            if explicit and stop - at >= 8:  # nine of ten elements: short, and not needed
                 group, element, encoding, length = unpack(content, at)
                 if encoding in _SHORT and length <= stop - at - 8:
                     at += 8
                     tag = group << 16 | element
-                    if tag in wanted:
+                    if tag in needed:
                         found[tag] = Value(encoding, at, at + length)
                     at += length
                     continue
@@ -205,12 +205,12 @@ class _Walker:
             if tag == _ITEM_END and depth:
                 return found, at
             if length == _UNDEFINED:
-                value, at = self._open_ended(
+                value, at = self._undefined_length(
                     tag, encoding, at, stop, explicit=explicit, depth=depth
                 )
             elif length > stop - at:
                 raise VolumeError(_cut(tag, length, stop - at))
-            elif wanted.get(tag) == b"SQ":
+            elif needed.get(tag) == b"SQ":
                 items, at = self._items(
                     at, at + length, explicit=explicit and encoding != b"UN", depth=depth
                 )
@@ -218,16 +218,15 @@ class _Walker:
             else:
                 value = Value(encoding, at, at + length)
                 at += length
-            if tag in wanted:
+            if tag in needed:
                 found[tag] = value
         return found, at
 
     def _head(self, at: int, stop: int, *, explicit: bool) -> tuple[int, bytes, int, int]:
-        """Return an element's tag, encoding, value length and where its value begins."""
+        """Return an element's tag, encoding, value length and start of the value."""
         if stop - at < 8:
             raise VolumeError(
-                f"is truncated: it ends within an element at byte {at}; it may still be being "
-                "written"
+                f"is truncated: it ends within an element at byte {at}; it may not be complete yet"
             )
         if not explicit:
             group, element, length = self.implicit.unpack_from(self.content, at)
@@ -245,7 +244,7 @@ class _Walker:
             raise VolumeError(f"is damaged: no DICOM element at byte {at}")
         return tag, encoding, length, at + 8
 
-    def _open_ended(
+    def _undefined_length(
         self, tag: int, encoding: bytes, at: int, stop: int, *, explicit: bool, depth: int
     ) -> tuple[Value, int]:
         """Read a value of undefined length: encapsulated pixels or a sequence."""
@@ -283,15 +282,15 @@ class _Walker:
             elements, at = self.walk(at, end, explicit=explicit, depth=depth + 1)
             items.append(elements)
         if delimited:
-            raise VolumeError("is truncated within a sequence; it may still be being written")
+            raise VolumeError("is truncated within a sequence; it may not be complete yet")
         return tuple(items), at
 
     def _fragments(self, at: int, stop: int) -> int:
-        """Return where encapsulated pixel data end, every fragment being whole."""
+        """Return the end of encapsulated pixel data and check that each fragment is whole."""
         while True:
             if stop - at < 8:
                 raise VolumeError(
-                    "is truncated: its compressed pixels have no end; it may still be being written"
+                    "is truncated: its compressed pixels have no end; it may not be complete yet"
                 )
             group, element = struct.unpack_from("<HH", self.content, at)
             length = struct.unpack_from("<I", self.content, at + 4)[0]
@@ -312,6 +311,6 @@ def _name(tag: int) -> str:
 def _cut(tag: int, length: int, left: int) -> str:
     what = "pixel data" if tag == tags.PIXEL_DATA else f"element {_name(tag)}"
     return (
-        f"is truncated: {what} should have {length} bytes and {left} are there; it may still be "
-        "being written"
+        f"is truncated: {what} should have {length} bytes and {left} are present; it may not be "
+        "complete yet"
     )

@@ -1,4 +1,4 @@
-"""From DICOM's patient coordinates (LPS) to a NIfTI affine (RAS+), stored as dcm2niix stores it.
+"""Convert DICOM's patient coordinates (LPS) to a NIfTI affine (RAS+) as dcm2niix does.
 
 dcm2niix keeps columns as the first axis, reverses the rows for the second, and orders slices along
 the cross product of row and column direction; a Siemens mosaic keeps its own slice order.
@@ -15,24 +15,24 @@ from rtdecode.errors import VolumeError
 from rtdecode.types import Float64
 
 _MAX_SPACING_MM, _MAX_POSITION_MM = 1e3, 1e5
-"""Farther apart or away is no scanner's; what is computed from these stays finite."""
+"""No scanner has larger spacing or positions. These limits keep results finite."""
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plane:
-    """Where the rows and columns of a slice run, in LPS millimetres."""
+    """Directions of the rows and columns of a slice, in LPS millimetres."""
 
     row: Float64
     """Step from one column to the next."""
     column: Float64
     """Step from one row to the next."""
     normal: Float64
-    """Unit normal, row direction x column direction."""
+    """Unit normal: row direction x column direction."""
 
     def location_mm(self, position: Float64) -> float:
-        """Return how far along the normal a slice lies."""
+        """Return a slice's position along the normal."""
         return float(position @ self.normal)
 
     def affine(self, position: Float64, step: Float64, rows: int) -> Float64:
@@ -43,9 +43,9 @@ class Plane:
         position
             Centre of the first stored pixel of the first slice, LPS millimetres.
         step
-            From one slice to the next, LPS millimetres.
+            Step from one slice to the next, LPS millimetres.
         rows
-            Rows of a slice.
+            Number of rows of a slice.
         """
         affine = np.eye(4)
         affine[:3, 0] = _LPS_TO_RAS @ self.row
@@ -61,9 +61,9 @@ def plane(orientation: tuple[float, ...], spacing: tuple[float, ...]) -> Plane:
     Raises
     ------
     VolumeError
-        Directions that are not two unit vectors at a right angle, or spacing that is not positive.
+        The directions are not two orthogonal unit vectors, or the spacing is not positive.
     """
-    if max(map(abs, orientation)) > 2:  # before anything can overflow
+    if max(map(abs, orientation)) > 2:  # before a value can overflow
         raise VolumeError("has an ImageOrientationPatient that is not two directions")
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
     lengths = np.array([np.linalg.norm(row), np.linalg.norm(column)])
@@ -82,24 +82,24 @@ def position_mm(header: Header) -> Float64:
     Raises
     ------
     VolumeError
-        It is absent, or farther away than any scanner's.
+        The position is absent, or farther from the isocentre than in any scanner.
     """
     position = header.vector(tags.POSITION, 3)
     if max(map(abs, position)) > _MAX_POSITION_MM:
         raise VolumeError(
             f"lies {max(map(abs, position)):g} mm from the isocentre; at most "
-            f"{_MAX_POSITION_MM:g} mm can be"
+            f"{_MAX_POSITION_MM:g} mm is possible"
         )
     return np.array(position)
 
 
 def slice_spacing_mm(*headers: Header) -> float | None:
-    """Return the distance of slice centres from the first header that gives one, else `None`.
+    """Return the distance between slice centres from the first header that gives it, or `None`.
 
     Raises
     ------
     VolumeError
-        Slices farther apart than any scanner's.
+        The slices are farther apart than in any scanner.
     """
     for tag in (tags.SLICE_SPACING, tags.SLICE_THICKNESS):
         for header in headers:
@@ -112,12 +112,12 @@ def slice_spacing_mm(*headers: Header) -> float | None:
 
 
 def even_order(locations_mm: Float64) -> NDArray[np.intp]:
-    """Return the order of slices along the normal.
+    """Return the indices that order slices along the normal.
 
     Raises
     ------
     VolumeError
-        Two slices at one place, or a slice missing between others.
+        Two slices have one location, or a slice is missing between others.
     """
     order = np.argsort(locations_mm, kind="stable")
     steps = np.diff(locations_mm[order])

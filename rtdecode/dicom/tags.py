@@ -1,4 +1,4 @@
-"""The elements that are read, and how each is encoded where the object does not say."""
+"""The elements that are read, and the value representation of each."""
 
 TRANSFER_SYNTAX = 0x00020010
 IMAGE_TYPE = 0x00080008
@@ -117,5 +117,5 @@ ENCODINGS: dict[int, bytes] = {
     FRAME_GROUPS: b"SQ",
     PIXEL_DATA: b"OW",
 }
-"""Value representation by tag (PS3.6; private ones as dcm2niix and the vendors' statements have
-them)."""
+"""Value representations for objects that do not state them, from PS3.6; for private tags from
+dcm2niix and the vendors' conformance statements."""

@@ -1,4 +1,4 @@
-"""What one DICOM object gives, before it is known which volumes are whole."""
+"""The data of one DICOM object, before volumes are assembled."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from rtdecode.types import Float32, Float64
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What every object of one run has in common."""
+    """Values that all objects of one run share."""
 
     digest: str
     """First 12 digits of SHA-256(SeriesInstanceUID)."""
@@ -15,17 +15,17 @@ class Series:
     matrix: tuple[int, int]
     """Columns and rows of one slice: X and Y of the volume."""
     echo_time_ms: float
-    """0 where the header gives none; the echoes of one series are different runs."""
+    """Echo time, 0 if the header gives none. Each echo of a series is a separate run."""
     repetition_time_s: float
-    """`nan` where the header gives none."""
+    """Repetition time, `nan` if the header gives none."""
     image_type: tuple[str, ...]
     volumes: int | None = None
-    """How many volumes the header announces, `None` where it does not."""
+    """Number of volumes in the header, `None` if it gives none."""
     kind: str = ""
-    """What these images are where they cannot be a run, for the operator; empty where they can."""
+    """Kind of these images for the operator if they cannot be a run, else empty."""
 
     def same_run(self, other: "Series") -> bool:
-        """Whether objects of both series belong to one run."""
+        """Return whether objects of both series belong to one run."""
         return (self.digest, self.matrix, self.echo_time_ms) == (
             other.digest,
             other.matrix,
@@ -35,30 +35,30 @@ class Series:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slab:
-    """What one object gives to one volume: one slice, or all of them."""
+    """The part of one volume that one object has: one slice, or all slices."""
 
     data: Float32
-    """(X, Y, slices), rows and slices in dcm2niix's order."""
+    """Intensities (X, Y, slices), with rows and slices in dcm2niix's order."""
     affine: Float64
-    """Voxel of `data` to scanner millimetres, RAS+, (4, 4)."""
+    """Matrix from voxels of `data` to scanner millimetres, RAS+, (4, 4)."""
     location_mm: float
     """Position of the first slice along the slice normal."""
     temporal: int | None
-    """Temporal position from 1; `None` where only the whole series tells."""
+    """Temporal position from 1; `None` if only the whole series shows it."""
     instance: int
-    """InstanceNumber, 0 where there is none."""
+    """InstanceNumber, 0 if there is none."""
     slices: int | None
-    """Slices of a whole volume; `None` where only the whole series tells."""
+    """Number of slices of a whole volume; `None` if only the whole series shows it."""
     acquisition_clock_s: float
-    """Acquisition start in seconds since midnight, `nan` where there is none."""
+    """Acquisition start in seconds since midnight, `nan` if there is none."""
     trigger_clock_s: float
-    """TriggerTime in seconds, `nan` where there is none."""
+    """TriggerTime in seconds, `nan` if there is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parsed:
-    """One DICOM object, read."""
+    """The series and the slabs of one DICOM object."""
 
     series: Series
     slabs: tuple[Slab, ...]
-    """One for each volume that the object gives to; most objects give to one."""
+    """One slab for each volume of the object; most objects have one."""

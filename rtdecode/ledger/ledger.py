@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Self
 
-from rtdecode.dicom import Assembler, Held, OtherImageError, Parsed, Slab, same_place
+from rtdecode.dicom import Assembler, OtherImageError, Parsed, Slab, SlabStatus, same_place
 from rtdecode.errors import VolumeError
 from rtdecode.ledger.memory import Memory
 from rtdecode.ledger.receipts import IMPORTANCE, LedgerReceipt
@@ -217,9 +217,9 @@ class Ledger:
             held = self._memory.compare(index, slab)
         else:
             held = assembler.hold(slab, stamps)
-        if held is Held.NEW:
+        if held is SlabStatus.NEW:
             return LedgerReceipt.PLACED
-        if held is Held.REPEATED:
+        if held is SlabStatus.REPEATED:
             return LedgerReceipt.DUPLICATE
         self._report_conflict(index, slab)
         return LedgerReceipt.CONFLICT
@@ -285,7 +285,7 @@ class Ledger:
 
     def _item(self, index: int) -> Volume | Skipped:
         if self._assembler is None:
-            return Skipped(index, SkipReason.GAP, "no image of it came")
+            return Skipped(index, SkipReason.GAP, "no image of it arrived")
         detail = self._assembler.describe(index)
         if self._assembler.is_whole(index):
             slabs = self._assembler.slabs(index)

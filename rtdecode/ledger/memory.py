@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Self
 
-from rtdecode.dicom import Held, Slab, same_place
+from rtdecode.dicom import Slab, SlabStatus, same_place
 
 MAX_VOLUMES = 64
 """An image of an older volume counts as a repeat."""
@@ -29,13 +29,13 @@ class Memory:
             same_place(location_mm, known_mm) for known_mm, _ in self._volumes.get(index, ())
         )
 
-    def compare(self, index: int, slab: Slab) -> Held:
+    def compare(self, index: int, slab: Slab) -> SlabStatus:
         """Compare a slab with the volume that was given out: the same image, or a different one."""
         known = self._volumes.get(index)
         if known is None:
-            return Held.REPEATED
+            return SlabStatus.REPEATED
         sums = [sum_ for location_mm, sum_ in known if same_place(location_mm, slab.location_mm)]
-        return Held.REPEATED if sums == [_checksum(slab)] else Held.DIFFERENT
+        return SlabStatus.REPEATED if sums == [_checksum(slab)] else SlabStatus.DIFFERENT
 
     def state(self) -> list[Any]:
         """Return the state for a restart, as JSON values."""

@@ -1,6 +1,7 @@
 """Figures as people read them."""
 
 import math
+from typing import Literal
 
 
 def shown(value: float) -> str:
@@ -17,6 +18,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def count(number: int, what: str) -> str:
-    """Return a number with its noun, in the plural where it is not 1."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def count(number: int, what: str, separator: Literal["", ","] = "") -> str:
+    """Return a number with its noun, in the plural if it is not 1.
+
+    `separator` stands between thousands.
+    """
+    return f"{number:{separator}} {what}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The road from a volume to the decoder's input, walked by calibration and serving alike."""
+"""The stages from a volume to the decoder's input, shared by calibration and the service."""
 
 from rtdecode.stages.preparation import Preparation, PreparationSettings, Space
 from rtdecode.stages.resample import dilate

@@ -1,13 +1,13 @@
-"""Causal detrending and z-scoring: a local level and spread per voxel, predicted then updated.
+"""Causal detrending and z-scoring: each voxel has a level and a spread that are updated online.
 
-What a voxel is expected to be is the mean of its past with memory `memory_s`; what it is now is
-expressed as its distance from that, in units of how far it usually is. Only the past enters, so a
-volume never explains itself away (a flexible basis refitted up to the present does). The level is
-an exponentially weighted mean (West 1979) that starts as the plain mean; the spread comes from the
-prediction errors themselves (recursive residuals, Brown, Durbin & Evans 1975), which makes the
-z of white noise have unit variance from the first volumes on. The spread remembers much longer than
-the level: it hardly changes, and in a memory of 40 s (20 volumes) it would err by a sixth and grow
-with the task's own signal.
+The level predicts a voxel's value as the mean of its past with memory `memory_s`. z is the
+deviation of the new value from the level, in units of the spread. Only the past enters, so a volume
+does not remove its own signal (as a flexible basis refitted up to the present does). The level is
+an exponentially weighted mean (West 1979) that starts as the plain mean. The spread comes from the
+prediction errors (recursive residuals, Brown, Durbin & Evans 1975), so that the z of white noise
+has unit variance from the first volumes on. The memory of the spread is much longer than that of
+the level, because the spread hardly changes: with a memory of 40 s (20 volumes) its error would be
+a sixth, and it would grow with the task's own signal.
 """
 
 from dataclasses import dataclass
@@ -19,41 +19,41 @@ from rtdecode.stages.smooth import read_only
 from rtdecode.types import Float32, State
 
 Z_BOUND = 8.0
-"""z is clipped here: a BOLD response is within 4, and what is beyond 8 is an artefact."""
+"""Limit at which z is clipped: a BOLD response is within 4, values beyond 8 are artefacts."""
 SPREAD_FLOOR = 1e-4
-"""Of the mean level over the mask. A voxel that varies by less (a temporal SNR above 10,000) holds
-no measurement, and gets z = 0."""
+"""Fraction of the mean level over the mask. A voxel with a smaller spread (a temporal SNR above
+10,000) has no measurement and gets z = 0."""
 LEVEL_VOLUMES = 4
-"""How many volumes a level needs before z means anything."""
+"""Minimum number of volumes for a meaningful level."""
 SPREAD_VOLUMES = 8
-"""How many a spread needs: with 8, its own error is a quarter of it."""
+"""Minimum number of volumes for the spread: with 8, its relative error is a quarter."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormaliseSettings:
-    """How long the past counts."""
+    """Time constants of the level and the spread."""
 
     repetition_time_s: float
     memory_s: float = 60.0
     """Time constant of the level: the weight of a volume falls to 1/e in this time."""
     spread_memory_s: float = 600.0
-    """The same for the spread: over a run or two, noise may change with the person's rest."""
+    """Time constant of the spread; the noise of a person may change over one or two runs."""
     ready_after_s: float = 20.0
-    """Time to learn the spread in, at least `SPREAD_VOLUMES` volumes."""
+    """Time to learn the spread, at least `SPREAD_VOLUMES` volumes."""
 
     @property
     def retention(self) -> float:
-        """What is left of a volume's weight in the level one repetition time later."""
+        """Fraction of a volume's weight in the level that remains after one repetition time."""
         return float(np.exp(-self.repetition_time_s / self.memory_s))
 
     @property
     def spread_retention(self) -> float:
-        """What is left of a volume's weight in the spread one repetition time later."""
+        """Fraction of a volume's weight in the spread that remains after one repetition time."""
         return float(np.exp(-self.repetition_time_s / self.spread_memory_s))
 
     @property
     def spread_volumes(self) -> int:
-        """How many volumes the spread is learnt from before z is used."""
+        """Number of volumes to learn the spread from before z is used."""
         return max(SPREAD_VOLUMES, int(np.ceil(self.ready_after_s / self.repetition_time_s - 1e-6)))
 
 
@@ -63,11 +63,11 @@ def initial_state(settings: NormaliseSettings, voxels: int, spread: Float32 | No
     Parameters
     ----------
     voxels
-        In the mask.
+        Number of voxels in the mask.
     spread
-        (voxels,) standard deviation of each voxel in an earlier run of the same person, as
-        `spread_of` gives it. It counts as a full memory's worth of volumes and is forgotten as they
-        are, and the run is ready as soon as its level is (`LEVEL_VOLUMES`).
+        (voxels,) standard deviation of each voxel in an earlier run of the same person, from
+        `spread_of`. It has the weight of a full memory and is forgotten at the same rate. The run
+        is ready as soon as its level is (`LEVEL_VOLUMES`).
     """
     known = spread is not None
     variance = np.zeros(voxels, np.float32) if spread is None else np.square(spread)
@@ -85,8 +85,8 @@ def initial_state(settings: NormaliseSettings, voxels: int, spread: Float32 | No
     }
 
 
-def ready(settings: NormaliseSettings, state: State) -> bool:
-    """Say whether the z of the next volume will mean anything."""
+def is_ready(settings: NormaliseSettings, state: State) -> bool:
+    """Return whether the z of the next volume will be meaningful."""
     return bool(
         state["level_volumes"] >= LEVEL_VOLUMES
         and state["spread_volumes"] >= settings.spread_volumes
@@ -99,10 +99,10 @@ def spread_of(state: State) -> Float32:
 
 
 def restart(state: State) -> State:
-    """Return the state with the level forgotten and the spread kept.
+    """Return the state with the level reset and the spread unchanged.
 
-    For a signal that has stepped to another level, as while magnetisation approaches its steady
-    state: the past says nothing about it any more.
+    This is for a signal that has jumped to another level, for example while magnetisation
+    approaches its steady state: the past no longer predicts it.
     """
     return state | {
         "level_weight": np.zeros(()),
@@ -125,7 +125,7 @@ def _normalise(
     floor: float,
     bound: float,
 ) -> float:
-    """Predict, then update; return the sum of the new levels."""
+    """Compute z, update level and variance, and return the sum of the new levels."""
     scale = np.float32(error_variance)
     to_level, to_spread = np.float32(level_gain), np.float32(spread_gain)
     least, most = np.float32(floor * floor), np.float32(bound)
@@ -150,7 +150,7 @@ def step(
     *,
     learn: bool = True,
 ) -> tuple[State, Float32]:
-    """Score one volume against its past, then let it become past.
+    """Compute z of one volume from its past, then add the volume to the past.
 
     With weights W of the level and V of the spread, S the variance of the level's own error in
     units of a volume's, and r^k, s^k the retention of level and spread over the k volumes since the
@@ -166,29 +166,30 @@ def step(
     Parameters
     ----------
     state
-        Of the volume before; not changed.
+        State after the previous volume; not changed.
     values
         (voxels,) float32.
     elapsed
-        Volumes since the previous call, 1 where none is missing: gaps age the memory.
+        Volumes since the previous call, 1 if none is missing. Gaps age the memory.
     learn
-        False for a volume that must not become past (head motion, a signal drop). It is scored and
-        the memory only ages, so when learning goes on after a long time the level moves at once.
+        False for a volume that must not enter the past (head motion, a signal drop). It gets a z
+        and the memory ages, so that after a long time the next learnt volume changes the level
+        quickly.
 
     Returns
     -------
     state : State
     z : ndarray
-        (voxels,) float32 within +-`Z_BOUND`; 0 in voxels that hold no measurement. It means
-        something only if `ready` said so before.
+        (voxels,) float32 within +-`Z_BOUND`; 0 in voxels without a measurement. It is meaningful
+        only if `is_ready` was true before.
     """
     since = int(state["since"]) + elapsed
     error = float(state["level_error"])
     first = state["level_volumes"] == 0
-    most = settings.retention**since / (1 - settings.retention)
-    level_weight = min(float(state["level_weight"]), most) + 1
-    most = settings.spread_retention**since / (1 - settings.spread_retention)
-    spread_weight = min(float(state["spread_weight"]), most) + (0 if first else 1)
+    max_weight = settings.retention**since / (1 - settings.retention)
+    level_weight = min(float(state["level_weight"]), max_weight) + 1
+    max_weight = settings.spread_retention**since / (1 - settings.spread_retention)
+    spread_weight = min(float(state["spread_weight"]), max_weight) + (0 if first else 1)
     z, level, variance = (np.empty(values.size, np.float32) for _ in range(3))
     total = _normalise(
         read_only(values),

@@ -1,4 +1,4 @@
-"""From a volume as acquired to the decoder's input: the stages in their order."""
+"""Run the stages in order, from the acquired volume to the decoder's input."""
 
 from dataclasses import dataclass, replace
 
@@ -22,19 +22,19 @@ from rtdecode.types import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
-    """Where voxels come from and where they go."""
+    """Reference image, decoder grid, and the mapping between them."""
 
     reference: Float32
-    """The reference EPI, (X, Y, Z)."""
+    """Reference EPI, (X, Y, Z)."""
     reference_affine: Float64
-    """Its voxels to scanner millimetres, RAS+, (4, 4)."""
+    """Matrix from voxels of the reference to scanner millimetres, RAS+, (4, 4)."""
     mask: Bool
-    """The decoder's voxels in its grid, (GX, GY, GZ)."""
+    """Voxels of the decoder in its grid, (GX, GY, GZ)."""
     grid_affine: Float64
-    """The decoder's grid to its millimetres (MNI), RAS+, (4, 4)."""
+    """Matrix from the decoder's grid to its millimetres (MNI), RAS+, (4, 4)."""
     coordinates_mm: Float32
-    """(n_dilated, 3) scanner millimetres in the reference's frame of each voxel of `dilate(mask)`,
-    in C order: whatever maps the subject to MNI, affine or dense warp, is already in them."""
+    """Positions of the voxels of `dilate(mask)` in the reference, scanner millimetres, in C order,
+    (n_dilated, 3). They include the mapping from subject to MNI, affine or dense warp."""
 
     def __post_init__(self) -> None:
         kinds = {
@@ -50,23 +50,23 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class PreparationSettings:
-    """How volumes are prepared; the defaults suit block designs of 10 to 20 s."""
+    """Settings of the preparation; the defaults suit block designs of 10 to 20 s."""
 
     repetition_time_s: float
     smoothing_fwhm_mm: float = 3.0
-    """Full width at half maximum, in the decoder's grid; 0 for none."""
+    """Full width at half maximum in the decoder's grid; 0 for no smoothing."""
     memory_s: float = 60.0
-    """Time constant of the online level and spread: two to three block lengths. Shorter, and they
-    learn the task's own signal away; longer, and drift stays in."""
+    """Time constant of the online level: two to three block lengths. A shorter one removes the
+    task's own signal; a longer one leaves drift."""
     ready_after_s: float = 20.0
-    """Time to learn the spread in (at least 8 volumes) before volumes count as evidence."""
+    """Time to learn the spread (at least 8 volumes) before volumes count as evidence."""
     framewise_displacement_limit_mm: float = 0.9
-    """Above it a volume is no evidence and does not enter the statistics (Siegel et al. 2014)."""
+    """A volume above this limit is no evidence and is not learnt (Siegel et al. 2014)."""
     signal_drop_limit: float = 0.05
-    """The same for a change of the mask's mean signal, a fraction, either way."""
+    """The same limit for a relative change of the mask's mean signal, in both directions."""
 
     def problems(self) -> list[str]:
-        """Return what is wrong with these settings, in words."""
+        """Return the problems of these settings, in words."""
         rules = {
             "repetition_time_s": (self.repetition_time_s > 0, "must be above 0"),
             "smoothing_fwhm_mm": (0 <= self.smoothing_fwhm_mm <= 20, "must be from 0 to 20"),
@@ -83,13 +83,13 @@ class PreparationSettings:
         }
         return [
             f"preparation.{name}: {rule}, and is {getattr(self, name):g}"
-            for name, (kept, rule) in rules.items()
-            if not kept
+            for name, (valid, rule) in rules.items()
+            if not valid
         ]
 
 
 def _problems(space: Space) -> list[str]:
-    """Return what is wrong with a space, in words."""
+    """Return the problems of a space, in words."""
     found = []
     if space.reference.ndim != 3 or min(space.reference.shape) < 4:
         found.append(f"space.reference: must be a volume of 4 voxels or more along each axis, and "
@@ -117,24 +117,24 @@ def _join(**parts: State) -> State:
 
 
 class Preparation:
-    """The road from `Volume` to `Prepared`; what is constant over a run is worked out once here.
+    """Prepares volumes for the decoder. Constants of a run are computed once here.
 
-    Its memory is outside, in a `State` of named arrays, so that a checkpoint is an `.npz` and a run
-    that goes on from one gives the same bits.
+    The memory is outside, in a `State` of named arrays. Therefore a checkpoint is an `.npz`, and a
+    run that is resumed from it gives the same bits.
 
     Parameters
     ----------
     space
-        Reference, grid, mask and what maps between them.
+        Reference, grid, mask and the mapping between them.
     settings
-        How volumes are prepared.
+        Settings of the preparation.
     clock
-        Where the stamps come from.
+        Clock for the stamps.
 
     Raises
     ------
     ConfigError
-        Settings or space are wrong; every problem found is named.
+        Settings or space are invalid; the error lists all problems.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class Preparation:
         self._limits = quality.QualityLimits(
             settings.framewise_displacement_limit_mm, settings.signal_drop_limit
         )
-        self._never_inside = resample.step(
+        self._outside_in_reference = resample.step(
             space.reference, space.reference_affine, np.eye(4), space.coordinates_mm
         )[1]
 
@@ -170,8 +170,8 @@ class Preparation:
         Parameters
         ----------
         spread
-            (voxels in mask,) what `spread_of` gave at the end of an earlier run of this person with
-            the same space and settings: this run is then ready after 4 volumes.
+            (voxels in mask,) result of `spread_of` at the end of an earlier run of this person with
+            the same space and settings. This run is then ready after 4 volumes.
 
         Raises
         ------
@@ -182,7 +182,7 @@ class Preparation:
             spread.shape != (self._voxels,) or not (np.isfinite(spread) & (spread >= 0)).all()
         ):
             raise ConfigError(
-                f"initial spread: must hold {self._voxels} finite values of 0 or more, one for "
+                f"initial spread: must have {self._voxels} finite values of 0 or more, one for "
                 "each voxel of the mask; calibrate again, or start without one"
             )
         return _join(
@@ -201,11 +201,11 @@ class Preparation:
         Parameters
         ----------
         state
-            Of the volume before; neither it nor its arrays are changed.
+            State after the previous volume; it and its arrays are not changed.
         volume
-            On any grid; the motion found includes what the grids differ by.
+            Volume on any grid; the motion found includes the difference between the grids.
         elapsed
-            How far its index is from that of the volume before; above 1 after a gap.
+            Difference to the index of the previous volume; above 1 after a gap.
 
         Returns
         -------
@@ -215,13 +215,13 @@ class Preparation:
         Raises
         ------
         VolumeError
-            The volume is not 3-D or its intensities are not finite; the state given stays good.
+            The volume is not 3-D or its intensities are not finite; `state` remains valid.
         RunError
-            The state belongs to another mask, or time went backwards.
+            The state belongs to another mask, or the index is not after the previous one.
         """
         self._check(state, volume, elapsed)
         space, now = self._space, self._clock.monotonic_ns
-        realigned, motion, correlation = realign.step(
+        realign_state, motion, correlation = realign.step(
             self._reference, _part(state, "realign"), volume.data, volume.affine
         )
         stamps = replace(volume.stamps, realigned_ns=now())
@@ -234,25 +234,25 @@ class Preparation:
         stamps = replace(stamps, smoothed_ns=now())
 
         past = _part(state, "normalise")
-        ready = normalise.ready(self._normalise, past)
-        measured = quality.Measured(
+        ready = normalise.is_ready(self._normalise, past)
+        measurements = quality.Measurements(
             motion=motion.as_array(),
             lost=correlation < realign.LOST_CORRELATION,
-            outside=(outside - self._never_inside) / len(space.coordinates_mm),
+            outside=(outside - self._outside_in_reference) / len(space.coordinates_mm),
             ready=ready,
         )
-        judged, verdict = quality.step(
+        quality_state, verdict = quality.step(
             self._limits,
             self._normalise.retention,
             _part(state, "quality"),
             values,
-            measured,
+            measurements,
             elapsed,
         )
-        if quality.settling(verdict.why):
+        if quality.restarts_statistics(verdict.why):
             past = normalise.restart(past)
-        learnt, z = normalise.step(
-            self._normalise, past, values, elapsed, learn=quality.learnable(verdict.why)
+        normalise_state, z = normalise.step(
+            self._normalise, past, values, elapsed, learn=quality.enters_statistics(verdict.why)
         )
         prepared = Prepared(
             index=volume.index,
@@ -261,23 +261,25 @@ class Preparation:
             quality=verdict,
             stamps=replace(stamps, normalised_ns=now()),
         )
-        return _join(realign=realigned, quality=judged, normalise=learnt), prepared
+        return _join(
+            realign=realign_state, quality=quality_state, normalise=normalise_state
+        ), prepared
 
     def _check(self, state: State, volume: Volume, elapsed: int) -> None:
         if elapsed < 1:
-            raise RunError(f"volume {volume.index}: must come after the one before, and is "
-                           f"{1 - elapsed} volumes too early")  # fmt: skip
+            raise RunError(f"volume {volume.index}: must follow the previous one, and its index "
+                           f"is {1 - elapsed} too low")  # fmt: skip
         if (voxels := state["normalise.level"].size) != self._voxels:
-            raise RunError(f"state: must hold {self._voxels} voxels as the bundle's mask does, and "
-                           f"holds {voxels}; start a new run with this bundle")  # fmt: skip
+            raise RunError(f"state: must have {self._voxels} voxels like the bundle's mask, and "
+                           f"has {voxels}; start a new run with this bundle")  # fmt: skip
         if volume.data.ndim != 3 or min(volume.data.shape) < 2:
             raise VolumeError(f"volume {volume.index}: must have 2 voxels or more along each of "
                               f"three axes, and is {volume.data.shape}")  # fmt: skip
 
     def warm_up(self) -> None:
-        """Compile every kernel, so that a run's first volume need not wait for it.
+        """Compile all kernels, so that a run's first volume is not delayed.
 
-        Takes seconds on a machine's first run; what it compiles is kept on disk.
+        This takes seconds on a machine's first run; the compiled code is stored on disk.
         """
         volume = Volume(
             index=0,

@@ -1,4 +1,4 @@
-"""How far a volume can be trusted: motion, DVARS, temporal SNR, signal drop."""
+"""Quality of a volume: motion, DVARS, temporal SNR, signal drop."""
 
 from dataclasses import dataclass
 
@@ -9,36 +9,37 @@ from rtdecode.stages.smooth import read_only
 from rtdecode.types import Float32, Float64, Quality, State
 
 HEAD_RADIUS_MM = 50.0
-"""Rotations count as the arc on a sphere of this radius (Power et al. 2012)."""
+"""Radius of the sphere on which rotations count as arcs (Power et al. 2012)."""
 SNR_VOXELS = 8192
-"""Temporal SNR is the median over about this many voxels, evenly spread through the mask."""
+"""Approximate number of voxels, evenly spaced in the mask, for the median temporal SNR."""
 
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """What makes a volume unusable."""
+    """Limits above which a volume is unusable."""
 
     framewise_displacement_mm: float = 0.9
-    """The limit of Siegel et al. 2014 for task fMRI: it keeps ordinary breathing and swallowing
-    in, and censoring more strictly took away more statistical power than it gave."""
+    """Limit of Siegel et al. 2014 for task fMRI. It accepts ordinary breathing and swallowing; a
+    stricter limit cost more statistical power than it gained."""
     signal_drop: float = 0.05
-    """Change of the mask's mean signal, a fraction either way; physiology and BOLD: below 2 %."""
+    """Relative change of the mask's mean signal, in both directions; physiology and BOLD change it
+    by less than 2 %."""
     outside: float = 0.1
-    """Fraction of the mask that the reference's field of view holds and this volume's does not."""
+    """Fraction of the mask inside the reference's field of view but outside this volume's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What the other stages found out about a volume."""
+class Measurements:
+    """Results of the other stages for one volume."""
 
     motion: Float64
-    """(6,) mm and rad."""
+    """Motion parameters, (6,) mm and rad."""
     lost: bool
-    """Realignment failed."""
+    """Whether realignment failed."""
     outside: float
-    """Fraction of the mask outside the field of view, beyond what the reference lacks too."""
+    """Fraction of the mask outside the field of view, minus the same fraction of the reference."""
     ready: bool
-    """The online statistics mean something."""
+    """Whether the online statistics are meaningful."""
 
 
 def framewise_displacement(motion: Float64, previous: Float64) -> float:
@@ -48,7 +49,7 @@ def framewise_displacement(motion: Float64, previous: Float64) -> float:
 
 
 def initial_state(voxels: int) -> State:
-    """Return the state before a run's first volume, for a mask of so many voxels."""
+    """Return the state before a run's first volume, for a mask of `voxels` voxels."""
     sample = len(range(0, voxels, _stride(voxels)))
     return {
         "previous": np.zeros(voxels, np.float32),
@@ -77,25 +78,25 @@ def _compare(values: Float32, previous: Float32) -> tuple[float, float]:
     return total, squares
 
 
-def settling(why: tuple[str, ...]) -> bool:
-    """Say whether a volume marks a new start of the statistics.
+def restarts_statistics(why: tuple[str, ...]) -> bool:
+    """Return whether the statistics restart at a volume with these reasons.
 
-    Before they are ready, a step in the signal is magnetisation on its way to its steady state (or
-    another accident that is over): what came before it says nothing about what comes after.
+    Before they are ready, a jump of the signal is magnetisation that approaches its steady state
+    (or another event that is over): earlier volumes do not predict later ones.
     """
     return "not_ready" in why and not {"signal_drop", "signal_rise"}.isdisjoint(why)
 
 
-def learnable(why: tuple[str, ...]) -> bool:
-    """Say whether a volume with these reasons may enter the statistics."""
-    return set(why) <= {"not_ready"} or settling(why)
+def enters_statistics(why: tuple[str, ...]) -> bool:
+    """Return whether a volume with these reasons enters the statistics."""
+    return set(why) <= {"not_ready"} or restarts_statistics(why)
 
 
 def _forget(state: State) -> State:
-    """Return the state with the signal's mean and the temporal SNR forgotten."""
-    forgotten = {"signal_weight": np.zeros(()), "snr_volumes": np.zeros((), np.int64)}
+    """Return the state with the mean signal and the temporal SNR reset."""
+    reset = {"signal_weight": np.zeros(()), "snr_volumes": np.zeros((), np.int64)}
     zeros = {name: np.zeros_like(state[name]) for name in ("snr_mean", "snr_squares")}
-    return state | forgotten | zeros
+    return state | reset | zeros
 
 
 def _temporal_snr(state: State) -> float:
@@ -109,7 +110,7 @@ def _temporal_snr(state: State) -> float:
 
 
 def _learn_snr(state: State, values: Float32) -> State:
-    """Welford's update of mean and sum of squares of the sampled voxels."""
+    """Update mean and sum of squares of the sampled voxels by Welford's method."""
     sample = values[:: _stride(values.size)].astype(np.float64)
     volumes = np.asarray(state["snr_volumes"] + 1)
     change = sample - state["snr_mean"]
@@ -123,19 +124,19 @@ def step(
     retention: float,
     state: State,
     values: Float32,
-    measured: Measured,
+    measurements: Measurements,
     elapsed: int = 1,
 ) -> tuple[State, Quality]:
-    """Judge one volume.
+    """Compute the quality of one volume.
 
     Parameters
     ----------
     retention
-        What is left of a volume's weight one repetition time later in the mean signal that
-        `signal_drop` compares with. That mean follows every volume, so that a lasting change of
-        gain is forgiven with time instead of silencing the rest of the run.
+        Fraction of a volume's weight that remains after one repetition time in the mean signal,
+        which is the reference of `signal_drop`. This mean follows every volume. Therefore volumes
+        become usable again some time after a lasting change of gain.
     state
-        Of the volume before; not changed.
+        State after the previous volume; not changed.
     values
         (voxels,) realigned, resampled and smoothed intensities.
     elapsed
@@ -145,35 +146,35 @@ def step(
     -------
     state : State
     quality : Quality
-        `why` names, of `not_ready`, `motion`, `realignment`, `field_of_view`, `signal_drop` and
-        `signal_rise`, all that apply.
+        `why` contains all reasons that apply: `not_ready`, `motion`, `realignment`,
+        `field_of_view`, `signal_drop`, `signal_rise`.
     """
     first = state["volumes"] == 0
     total, squares = _compare(read_only(values), read_only(state["previous"]))
     signal, mean = total / values.size, float(state["signal"])
     known = not first and mean > 0
     drop = 1 - signal / mean if known else 0.0
-    displacement = 0.0 if first else framewise_displacement(measured.motion, state["motion"])
+    displacement = 0.0 if first else framewise_displacement(measurements.motion, state["motion"])
     reasons = {
-        "not_ready": not measured.ready,
+        "not_ready": not measurements.ready,
         "motion": displacement > limits.framewise_displacement_mm,
-        "realignment": measured.lost,
-        "field_of_view": measured.outside > limits.outside,
+        "realignment": measurements.lost,
+        "field_of_view": measurements.outside > limits.outside,
         "signal_drop": drop > limits.signal_drop,
         "signal_rise": drop < -limits.signal_drop,
     }
     why = tuple(reason for reason, applies in reasons.items() if applies)
-    past = _forget(state) if settling(why) else state
-    most = retention**elapsed / (1 - retention)
-    weight = min(float(past["signal_weight"]), most) + 1
+    past = _forget(state) if restarts_statistics(why) else state
+    max_weight = retention**elapsed / (1 - retention)
+    weight = min(float(past["signal_weight"]), max_weight) + 1
     after = past | {
         "previous": values,
-        "motion": measured.motion,
+        "motion": measurements.motion,
         "volumes": np.asarray(state["volumes"] + 1),
         "signal": np.array(mean + (signal - mean) / weight),
         "signal_weight": np.array(weight),
     }
-    if learnable(why):
+    if enters_statistics(why):
         after = _learn_snr(after, values)
     quality = Quality(
         framewise_displacement=displacement,

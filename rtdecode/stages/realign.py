@@ -1,10 +1,10 @@
-"""Rigid realignment to the reference EPI by Gauss-Newton with everything slow done beforehand.
+"""Rigid realignment to the reference EPI by Gauss-Newton, with all slow steps done beforehand.
 
 The inverse-compositional form (Baker & Matthews, IJCV 2004) moves the reference a little instead
-of the volume, so gradients and normal matrix belong to the reference and never change. As in SPM
-(Friston et al. 1995; Ashburner & Friston 2003) the sum of squares includes an intensity gain, and
-the reference is sampled off its own grid, which removes most of the pull that interpolation
-exerts towards whole voxels.
+of the volume, so gradients and normal matrix belong to the reference and are constant. As in SPM
+(Friston et al. 1995; Ashburner & Friston 2003) the sum of squares includes an intensity gain. The
+reference is sampled off its own grid, which removes most of the interpolation bias towards whole
+voxels.
 """
 
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ from rtdecode.stages.reference import (
     MINIMUM_SAMPLES,
     Level,
     Reference,
-    margin_of,
-    smoothed_as,
+    edge_margin,
+    smooth_to_fwhm,
 )
 from rtdecode.stages.rigid import matrix_motion, motion_matrix, rotation
 from rtdecode.stages.smooth import read_only
 from rtdecode.types import Float32, Float64, Motion, State
 
 CONVERGED_MM = 0.005
-"""An iteration that moves no point of the head by more is the last."""
+"""Iteration stops when no point of the head moves by more than this."""
 HEAD_RADIUS_MM = 80.0
 TRACKING_ITERATIONS = 8
 MINIMUM_OVERLAP = 0.25
-"""Of the samples; a smaller part of the head can look like anything."""
+"""Minimum fraction of the samples; a smaller part of the head can be matched anywhere."""
 COARSE_ITERATIONS = 30
 LOST_CORRELATION = 0.7
-"""Below this correlation with the reference the volume is not the same head in the same place."""
+"""Below this correlation with the reference, realignment is lost."""
 
 
 @njit(cache=True, nogil=True)
@@ -46,7 +46,7 @@ def _project(
     missing: Float64,
     sums: Float64,
 ) -> None:
-    """Sample the volume where the reference's samples lie in it and project onto the design.
+    """Sample the volume at the reference's samples and project onto the design.
 
     Adds design' v over the samples inside to `moment` (7,), design' design over those outside to
     `missing` (7, 7), and n, v, v^2, r, r^2, r v to `sums` (6,), r being the reference.
@@ -104,7 +104,7 @@ def _project(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Fit:
-    """Where Gauss-Newton ended."""
+    """Result of Gauss-Newton."""
 
     transform: Float64
     correlation: float
@@ -127,7 +127,7 @@ def _gauss_newton(
 ) -> _Fit:
     """Iterate from the (4, 4) transform `start`."""
     inverse_affine = np.linalg.inv(affine)
-    margin = margin_of(smoothed.shape, affine)
+    margin = edge_margin(smoothed.shape, affine)
     transform, correlation, converged = start, 0.0, False
     for _ in range(iterations):
         moment, missing, sums = np.zeros(7), np.zeros((7, 7)), np.zeros(6)
@@ -146,7 +146,7 @@ def _gauss_newton(
         correlation = _correlation(sums)
         if sums[0] < max(MINIMUM_SAMPLES, MINIMUM_OVERLAP * len(level.points_mm)):
             return _Fit(transform, 0.0, converged=False)
-        # Where no sample fell outside, this is the constant pseudo-inverse times the volume.
+        # If no sample is outside, this is the constant pseudo-inverse times the volume.
         solution = (
             np.linalg.lstsq(level.normal - missing, moment, rcond=None)[0]
             if missing.any()
@@ -156,10 +156,10 @@ def _gauss_newton(
             return _Fit(transform, 0.0, converged=False)
         change = solution[:6] / solution[6]
         turn = rotation(*change[3:])
-        moved = np.eye(4)
-        moved[:3, :3] = turn
-        moved[:3, 3] = centre + change[:3] - turn @ centre
-        transform = transform @ np.linalg.inv(moved)
+        update = np.eye(4)
+        update[:3, :3] = turn
+        update[:3, 3] = centre + change[:3] - turn @ centre
+        transform = transform @ np.linalg.inv(update)
         reach = np.linalg.norm(change[:3]) + HEAD_RADIUS_MM * np.linalg.norm(change[3:])
         if reach < CONVERGED_MM:
             converged = True
@@ -168,10 +168,10 @@ def _gauss_newton(
 
 
 def _search(reference: Reference, data: Float32, affine: Float64, start: Float64) -> _Fit:
-    """Realign from afar, coarse to fine."""
+    """Realign over a large distance, coarse to fine."""
     transform, fit = start, _Fit(start, 0.0, converged=False)
     for level in reference.levels:
-        smoothed = smoothed_as(data, affine, level.fwhm_mm)
+        smoothed = smooth_to_fwhm(data, affine, level.fwhm_mm)
         fit = _gauss_newton(
             level, reference.centre_mm, smoothed, affine, transform, COARSE_ITERATIONS
         )
@@ -192,34 +192,34 @@ def step(
     Parameters
     ----------
     reference
-        Made by `reference.build`.
+        Result of `reference.build`.
     state
-        Of the volume before; not changed.
+        State after the previous volume; not changed.
     data
         (X, Y, Z) float32, C-contiguous.
     affine
-        Voxel to scanner millimetres of this volume, (4, 4); need not be the reference's.
+        Voxel to scanner millimetres of this volume, (4, 4); may differ from the reference's.
 
     Returns
     -------
     state : State
-        With this volume's motion as the next one's start, unless realignment was lost.
+        State with this volume's motion as the start for the next, unless realignment was lost.
     motion : Motion
-        Reference to volume.
+        Motion from reference to volume.
     correlation : float
-        Of the smoothed volume with the reference; below
-        `LOST_CORRELATION` the motion is the last one known.
+        Correlation of the smoothed volume with the reference; below `LOST_CORRELATION` the motion
+        is the last known one.
 
     Raises
     ------
     VolumeError
-        The volume holds intensities that are not finite.
+        The volume has intensities that are not finite.
     """
     fine = reference.levels[-1]
     start = motion_matrix(Motion.from_array(state["motion"]), reference.centre_mm)
     fit = _Fit(start, 0.0, converged=False)
     if state["tracking"]:
-        smoothed = smoothed_as(data, affine, fine.fwhm_mm)
+        smoothed = smooth_to_fwhm(data, affine, fine.fwhm_mm)
         fit = _gauss_newton(fine, reference.centre_mm, smoothed, affine, start, TRACKING_ITERATIONS)
     if not fit.converged or fit.correlation < LOST_CORRELATION:
         fit = _search(reference, data, affine, start)

@@ -1,6 +1,6 @@
-"""The reference EPI made ready for realignment: off-grid samples, gradients, normal matrix.
+"""Prepare the reference EPI for realignment: off-grid samples, gradients, normal matrix.
 
-Everything here happens once, before a run, so it is plain numpy.
+This is done once before a run, so it is plain numpy.
 """
 
 from dataclasses import dataclass
@@ -13,49 +13,49 @@ from rtdecode.stages.smooth import FWHM_PER_SIGMA, blur
 from rtdecode.types import Float32, Float64
 
 FINE = (7.0, 6.0)
-"""Smoothing (FWHM) and spacing of the samples while tracking, mm: about half the error of 5 mm
-FWHM on voxels of 3 to 4 mm, and a spacing of 4 mm gains nothing more."""
+"""Smoothing (FWHM) and sample spacing for tracking, mm. The error is about half of that with 5 mm
+FWHM on voxels of 3 to 4 mm; a spacing of 4 mm does not reduce it further."""
 COARSE = ((24.0, 12.0), (12.0, 8.0))
-"""The same for a run's first volume, where nothing is known yet: from 24 mm, Gauss-Newton finds its
-way home over 20 mm and 10 degrees."""
+"""The same for a run's first volume, whose position is unknown: starting with 24 mm, Gauss-Newton
+converges from 20 mm and 10 degrees away."""
 MARGIN_MM = 6.0
-"""Samples nearer than this to the edge of a field of view are left out. Smoothing mixes the edge's
-repetition into them, which does not move with the head: on three real series cut to a part of the
-head, the worst mean error was 0.024 mm with a margin of 2 mm, and is 0.014 mm with this."""
+"""Samples nearer than this to the edge of a field of view are left out, because smoothing mixes
+repeated edge values into them, which do not move with the head. On three real series cut to a part
+of the head, the worst mean error was 0.024 mm with a margin of 2 mm, and is 0.014 mm with this."""
 HEAD_THRESHOLD = 0.1
-"""Of the 98th percentile of the smoothed reference; below it there is no head."""
+"""Fraction of the 98th percentile of the smoothed reference; the head is above it."""
 MINIMUM_SAMPLES = 100
-"""Six parameters from fewer would be chance."""
+"""Fewer samples do not determine six parameters reliably."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Level:
-    """The reference at one smoothness, ready for Gauss-Newton."""
+    """The reference at one smoothness, prepared for Gauss-Newton."""
 
     fwhm_mm: float
     points_mm: Float32
-    """(n, 3) where it is sampled, scanner mm."""
+    """Sample positions, scanner mm, (n, 3)."""
     design: Float32
-    """(n, 7) change of intensity for each of three translations (mm) and three rotations (rad)
-    about the centre, and the intensity itself."""
+    """Derivatives of the intensity by three translations (mm) and three rotations (rad) about the
+    centre, and the intensity itself, (n, 7)."""
     normal: Float64
-    """(7, 7) design' design."""
+    """Normal matrix design' design, (7, 7)."""
     inverse: Float64
-    """(7, 7) its inverse; with design' it is the pseudo-inverse."""
+    """Inverse of `normal`, (7, 7); times design' it is the pseudo-inverse."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """What never changes while a run is realigned; made by `build`."""
+    """Constants of realignment during a run, from `build`."""
 
     centre_mm: Float64
-    """(3,) centre of the field of view, about which rotations turn."""
+    """Centre of the field of view and of rotations, (3,)."""
     levels: tuple[Level, ...]
-    """Coarse to fine; tracking uses the last."""
+    """Levels from coarse to fine; tracking uses the last."""
 
 
 def _basis(t: Float64) -> tuple[Float64, Float64]:
-    """Return the weights (4, n) of the cubic B-spline at offsets `t` in [0, 1), and slopes."""
+    """Return weights and slopes (4, n) of the cubic B-spline at offsets `t` in [0, 1)."""
     u = 1 - t
     weights = np.array([u**3, 3 * t**3 - 6 * t**2 + 4, 3 * u**3 - 6 * u**2 + 4, t**3]) / 6
     slopes = np.array([-(u**2), 3 * t**2 - 4 * t, -3 * u**2 + 4 * u, t**2]) / 2
@@ -85,32 +85,32 @@ def _voxel_mm(affine: Float64) -> Float64:
     return np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
 
 
-def smoothed_as(data: Float32, affine: Float64, fwhm_mm: float) -> Float32:
-    """Smooth so that, with what the B-spline will add, the blur is `fwhm_mm` on any grid.
+def smooth_to_fwhm(data: Float32, affine: Float64, fwhm_mm: float) -> Float32:
+    """Smooth so that the total blur, including that of the B-spline, is `fwhm_mm` on any grid.
 
-    A cubic B-spline without prefilter blurs by a third of a squared voxel; were that not counted,
-    a run on another grid than the reference's would be compared at another smoothness.
+    A cubic B-spline without prefilter adds a variance of a third of a squared voxel. Without this
+    correction, a run and a reference on different grids would differ in smoothness.
     """
     voxel_mm = _voxel_mm(affine)
     variance = (fwhm_mm / FWHM_PER_SIGMA) ** 2 - voxel_mm**2 / 3
     return blur(data, np.sqrt(np.maximum(variance, 0)) / voxel_mm)
 
 
-def margin_of(shape: tuple[int, ...], affine: Float64) -> Float64:
-    """Return the edge to leave out in voxels (3,), never so much that nothing is left."""
+def edge_margin(shape: tuple[int, ...], affine: Float64) -> Float64:
+    """Return the margin to leave out in voxels (3,), limited so that samples remain."""
     return np.minimum(MARGIN_MM / _voxel_mm(affine), (np.array(shape[:3]) - 1) / 4)
 
 
 def _level(data: Float32, affine: Float64, fwhm_mm: float, spacing_mm: float) -> Level:
-    smoothed = smoothed_as(data, affine, fwhm_mm)
+    smoothed = smooth_to_fwhm(data, affine, fwhm_mm)
     voxel_mm = _voxel_mm(affine)
-    margin = margin_of(data.shape, affine)
+    margin = edge_margin(data.shape, affine)
     axes = [
         np.arange(low, n - 1 - low, max(spacing_mm / mm, 1.0))
         for n, mm, low in zip(data.shape, voxel_mm, margin, strict=True)
     ]
     voxels = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    # A fixed seed: the same reference always gives the same samples, hence the same decisions.
+    # With a fixed seed, the same reference always gives the same samples and decisions.
     voxels += np.random.default_rng(0).uniform(-0.5, 0.5, voxels.shape)
     voxels = np.clip(voxels, margin, np.array(data.shape) - 1 - margin)
     values, gradients = _sample(smoothed, voxels)
@@ -118,13 +118,13 @@ def _level(data: Float32, affine: Float64, fwhm_mm: float, spacing_mm: float) ->
     voxels, values, gradients = voxels[head], values[head], gradients[head]
     points = voxels @ affine[:3, :3].T + affine[:3, 3]
     slopes = gradients @ np.linalg.inv(affine[:3, :3])
-    turns = np.cross(points - centre_mm(data.shape, affine), slopes)
-    design = np.column_stack([slopes, turns, values]).astype(np.float32)
+    rotations = np.cross(points - centre_mm(data.shape, affine), slopes)
+    design = np.column_stack([slopes, rotations, values]).astype(np.float32)
     exact: Float64 = design.astype(np.float64)
     normal = exact.T @ exact
     if len(points) < MINIMUM_SAMPLES or np.linalg.matrix_rank(normal, hermitian=True) < 7:
         raise ConfigError(
-            f"reference EPI: realignment needs a head in it and found {len(points)} usable "
+            f"reference EPI: realignment needs an image of a head and found {len(points)} usable "
             f"samples of {len(head)} in a {'x'.join(map(str, data.shape))} volume; "
             "calibrate again with a whole-head EPI"
         )
@@ -133,7 +133,7 @@ def _level(data: Float32, affine: Float64, fwhm_mm: float, spacing_mm: float) ->
 
 
 def build(reference: Float32, affine: Float64) -> Reference:
-    """Prepare realignment to a reference EPI.
+    """Prepare the realignment to a reference EPI.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def build(reference: Float32, affine: Float64) -> Reference:
     Raises
     ------
     ConfigError
-        The reference shows nothing that could be aligned.
+        The reference has too few usable samples.
     """
     data = np.ascontiguousarray(reference, dtype=np.float32)
     levels = tuple(_level(data, affine, *level) for level in (*COARSE, FINE))

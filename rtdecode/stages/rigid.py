@@ -1,4 +1,4 @@
-"""Rigid head motion as a matrix, about the centre of the reference's field of view."""
+"""Rigid head motion as a matrix; rotations are about the reference's centre."""
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def rotation(rot_x: float, rot_y: float, rot_z: float) -> Float64:
 
 
 def motion_matrix(motion: Motion, centre: Float64) -> Float64:
-    """Return the matrix from reference to volume millimetres that `motion` stands for.
+    """Return the matrix of `motion` from reference to volume millimetres.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def motion_matrix(motion: Motion, centre: Float64) -> Float64:
     Returns
     -------
     ndarray
-        (4, 4); a point x of the reference lies at R (x - centre) + centre + translation.
+        (4, 4); a point x of the reference moves to R (x - centre) + centre + translation.
     """
     matrix = np.eye(4)
     matrix[:3, :3] = rotation(motion.rot_x, motion.rot_y, motion.rot_z)
@@ -58,13 +58,13 @@ def motion_matrix(motion: Motion, centre: Float64) -> Float64:
 
 def matrix_motion(matrix: Float64, centre: Float64) -> Motion:
     """Return the motion whose `motion_matrix` about `centre` is the rigid (4, 4) `matrix`."""
-    turn = matrix[:3, :3]
-    translation = turn @ centre + matrix[:3, 3] - centre
+    rotation_matrix = matrix[:3, :3]
+    translation = rotation_matrix @ centre + matrix[:3, 3] - centre
     return Motion(
         trans_x=float(translation[0]),
         trans_y=float(translation[1]),
         trans_z=float(translation[2]),
-        rot_x=float(np.arctan2(turn[2, 1], turn[2, 2])),
-        rot_y=float(np.arcsin(np.clip(-turn[2, 0], -1.0, 1.0))),
-        rot_z=float(np.arctan2(turn[1, 0], turn[0, 0])),
+        rot_x=float(np.arctan2(rotation_matrix[2, 1], rotation_matrix[2, 2])),
+        rot_y=float(np.arcsin(np.clip(-rotation_matrix[2, 0], -1.0, 1.0))),
+        rot_z=float(np.arctan2(rotation_matrix[1, 0], rotation_matrix[0, 0])),
     )

@@ -1,4 +1,4 @@
-"""Separable Gaussian smoothing: of whole volumes, and of the voxels in a mask."""
+"""Separable Gaussian smoothing of whole volumes and of the voxels in a mask."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,11 +12,12 @@ from rtdecode.types import Bool, Float32, Float64
 Array = TypeVar("Array", bound=NDArray[Any])
 FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))
 TRUNCATION_SIGMA = 3.0
-"""Beyond this a Gaussian's weight is about 1 % of its peak, and 0.3 % of all of it."""
+"""Cut-off of the Gaussian: its height there is about 1 % of the peak, and 0.3 % of its area is
+beyond."""
 
 
 def gaussian(sigma: float) -> Float32:
-    """Return a Gaussian's weights, odd in number, summing to 1; `sigma` in voxels, 0 for none."""
+    """Return an odd number of Gaussian weights with sum 1; `sigma` in voxels, 0 for none."""
     if sigma <= 0:
         return np.ones(1, dtype=np.float32)
     radius = max(1, int(np.ceil(TRUNCATION_SIGMA * sigma - 0.5)))
@@ -25,7 +26,7 @@ def gaussian(sigma: float) -> Float32:
 
 
 def read_only(array: Array) -> Array:
-    """Return a read-only view, so that a kernel is compiled once whoever owns the array."""
+    """Return a read-only view, so that a kernel is compiled once for all arrays."""
     view = array.view()
     view.setflags(write=False)
     return view
@@ -33,7 +34,7 @@ def read_only(array: Array) -> Array:
 
 @njit(cache=True, nogil=True)
 def _along_x(image: Float32, x: int, kernel: Float32, plane: Float32) -> None:
-    """Set `plane` (Y, Z) to the image at `x` convolved along x, edges repeated."""
+    """Set `plane` (Y, Z) to the image at `x`, convolved along x with repeated edges."""
     nx, ny, nz = image.shape
     plane[:] = 0
     for t in range(kernel.size):
@@ -46,7 +47,7 @@ def _along_x(image: Float32, x: int, kernel: Float32, plane: Float32) -> None:
 
 @njit(cache=True, nogil=True)
 def _along_z(row: Float32, kernel: Float32, out: Float32) -> None:
-    """Set `out` (Z,) to `row` convolved; `row` has room for repeated edges on either side."""
+    """Set `out` (Z,) to the convolved `row`, which has space for repeated edges on both sides."""
     nz, radius = out.size, kernel.size // 2
     for t in range(radius):
         row[t] = row[radius]
@@ -60,7 +61,7 @@ def _along_z(row: Float32, kernel: Float32, out: Float32) -> None:
 
 @njit(cache=True, nogil=True)
 def _blur(image: Float32, kx: Float32, ky: Float32, kz: Float32, out: Float32) -> None:
-    """Convolve along the three axes, one plane and row at a time, so that they stay in cache."""
+    """Convolve along three axes by planes and rows, which fit into the processor's cache."""
     nx, ny, nz = image.shape
     radius = kz.size // 2
     plane = np.empty((ny, nz), np.float32)
@@ -78,7 +79,7 @@ def _blur(image: Float32, kx: Float32, ky: Float32, kz: Float32, out: Float32) -
 
 
 def blur(image: Float32, sigmas: Float64) -> Float32:
-    """Return `image` smoothed by a Gaussian, its edges repeated outwards.
+    """Return `image` smoothed by a Gaussian, with repeated edges.
 
     Parameters
     ----------
@@ -100,22 +101,22 @@ def blur(image: Float32, sigmas: Float64) -> Float32:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Smoothing:
-    """What never changes while a run is smoothed; made by `plan`."""
+    """Constants of smoothing during a run, from `plan`."""
 
     shape: tuple[int, int, int]
-    """The bounding box of the dilated mask and a rim of one voxel."""
+    """Shape of the bounding box of the dilated mask plus one voxel on each side."""
     source: NDArray[np.intp]
-    """(n_dilated,) where each voxel of the dilated mask lies in the raveled box."""
+    """Index of each voxel of the dilated mask in the raveled box, (n_dilated,)."""
     target: NDArray[np.intp]
-    """(n_mask,) where each voxel of the mask lies in it."""
+    """Index of each voxel of the mask in the raveled box, (n_mask,)."""
     sigmas: Float64
-    """(3,) voxels."""
+    """Standard deviations in voxels, (3,)."""
     gain: Float32
-    """(n_mask,) one over the weight of the dilated mask under the kernel."""
+    """Inverse of the kernel's weight inside the dilated mask, (n_mask,)."""
 
 
 def plan(mask: Bool, dilated: Bool, affine: Float64, fwhm_mm: float) -> Smoothing:
-    """Prepare the smoothing of `dilated` onto `mask`.
+    """Prepare smoothing from the voxels of `dilated` to those of `mask`.
 
     Parameters
     ----------
@@ -140,10 +141,10 @@ def plan(mask: Bool, dilated: Bool, affine: Float64, fwhm_mm: float) -> Smoothin
 
 
 def step(smoothing: Smoothing, dilated_values: Float32) -> Float32:
-    """Smooth one volume, as if nothing but the dilated mask existed.
+    """Smooth one volume using only the voxels of the dilated mask.
 
-    Dividing by the kernel's weight inside the dilated mask keeps a constant constant up to the
-    mask's rim, where zeros outside would pull it down.
+    The result is divided by the kernel's weight inside the dilated mask. Without that, zeros
+    outside would reduce values at the mask's edge.
 
     Parameters
     ----------

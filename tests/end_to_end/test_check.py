@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import zmq
 
-from rtdecode.check import CheckResult, Finding, SessionPlan, walk
+from rtdecode.check import CheckResult, Finding, SessionPlan, run_all_checks
 from rtdecode.client import Outcomes
 from rtdecode.keys import allow, new_client, new_service
 from rtdecode.wire import Done, EchoRequest, Reply, decode, encode
@@ -15,14 +15,14 @@ from rtdecode.wire import Done, EchoRequest, Reply, decode, encode
 
 @pytest.fixture
 def rows(settings, tmp_path):
-    """Return a function that runs every check without a bundle and returns rows by name."""
+    """Return a function that runs all checks without a bundle and returns the rows by name."""
 
-    def made(announce=lambda _: None, **changes) -> dict[str, Finding]:
+    def run(announce=lambda _: None, **changes) -> dict[str, Finding]:
         stimulus_s = changes.pop("stimulus_s", None)
         plan = SessionPlan(replace(settings, **changes), tmp_path / "none", "cpu", 10.0, stimulus_s)
-        return {finding.name: finding for finding in walk(plan, lambda _: None, announce)}
+        return {finding.name: finding for finding in run_all_checks(plan, lambda _: None, announce)}
 
-    return made
+    return run
 
 
 def test_ports_and_session_of_a_running_service_are_red(start, rows):
@@ -101,7 +101,7 @@ def test_an_unfinished_run_is_reported(start, rows, scanner, export):
     service.shut()
     found = rows()["session folder"]
     assert found.verdict is CheckResult.YELLOW
-    assert "unfinished run 1 of 1 outcome: serving goes on with it" in found.found
+    assert "unfinished run 1 with 1 outcome: the service continues it" in found.found
 
 
 def test_other_addresses_need_keys(rows, tmp_path):

@@ -47,7 +47,7 @@ def session() -> MonitorState:
     """Return a session of two decisions and a gap."""
     session = MonitorState(status=status())
     session.add(Numbered("s", 1, 1, decision(0, (0.1, 0.7, 0.1, 0.1))))
-    session.add(Numbered("s", 1, 2, Skipped(1, SkipReason.GAP, "no image of it came")))
+    session.add(Numbered("s", 1, 2, Skipped(1, SkipReason.GAP, "no image of it arrived")))
     session.add(Numbered("s", 1, 3, decision(2, (0.05, 0.05, 0.85, 0.05), moved=0.6)))
     return session
 
@@ -82,8 +82,8 @@ def test_silence_and_faults_are_not_missed(session):
 
 def test_a_skipped_volume_is_said_and_the_old_decision_is_not_taken_for_new(session):
     """The reason of the newest volume stands under the bars."""
-    session.add(Numbered("s", 1, 4, Skipped(3, SkipReason.INCOMPLETE, "3 of 4 slices came")))
-    assert "volume 3 3 of 4 slices came" in text(session)
+    session.add(Numbered("s", 1, 4, Skipped(3, SkipReason.INCOMPLETE, "3 of 4 slices arrived")))
+    assert "volume 3 3 of 4 slices arrived" in text(session)
 
 
 def test_many_classes_stay_within_the_terminal():

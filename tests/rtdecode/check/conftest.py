@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rtdecode.check import Finding, SessionPlan, walk
-from rtdecode.check.context import Subject
+from rtdecode.check import Finding, SessionPlan, run_all_checks
+from rtdecode.check.context import CheckContext
 from rtdecode.clock import SystemClock
 from rtdecode.service import ServiceSettings
 
@@ -14,7 +14,7 @@ ANY = "tcp://127.0.0.1:*"
 
 @pytest.fixture
 def plan(bundle, tmp_path) -> SessionPlan:
-    """Return a plan of which everything works."""
+    """Return a plan in which everything works."""
     (tmp_path / "export").mkdir()
     settings = ServiceSettings(
         session=tmp_path / "sessions" / "one",
@@ -28,20 +28,20 @@ def plan(bundle, tmp_path) -> SessionPlan:
 
 
 @pytest.fixture
-def subject(plan, bundle) -> Subject:
-    """Return that plan with its bundle loaded."""
-    return Subject(plan, SystemClock(), loaded=bundle)
+def context(plan, bundle) -> CheckContext:
+    """Return the context of that plan with its bundle loaded."""
+    return CheckContext(plan, SystemClock(), loaded_bundle=bundle)
 
 
 @pytest.fixture
 def rows():
-    """Return a function that makes every check of a plan and gives the rows by name."""
+    """Return a function that runs all checks of a plan and returns the rows by name."""
 
-    def made(plan: SessionPlan) -> dict[str, Finding]:
-        findings = walk(plan, lambda _: None, lambda _: None)
+    def run(plan: SessionPlan) -> dict[str, Finding]:
+        findings = run_all_checks(plan, lambda _: None, lambda _: None)
         return {finding.name: finding for finding in findings}
 
-    return made
+    return run
 
 
 def tree(folder: Path) -> list[str]:
@@ -51,5 +51,5 @@ def tree(folder: Path) -> list[str]:
 
 @pytest.fixture
 def names():
-    """Return a function that lists all there is below a folder."""
+    """Return a function that lists every name below a folder."""
     return tree

@@ -1,4 +1,4 @@
-"""The command itself."""
+"""The command `rtdecode check`."""
 
 import json
 import subprocess
@@ -22,8 +22,8 @@ def arguments(plan, *more: str) -> list[str]:
     ]
 
 
-def test_ready_ends_with_0_and_the_table(plan, capsys, names, tmp_path):
-    """A row for each check, and the verdict last."""
+def test_a_ready_session_gives_exit_code_0_and_the_table(plan, capsys, names, tmp_path):
+    """The table has a row for each check and ends with the verdict."""
     before = names(tmp_path)
     assert main(arguments(plan)) == 0
     out, err = capsys.readouterr()
@@ -33,8 +33,8 @@ def test_ready_ends_with_0_and_the_table(plan, capsys, names, tmp_path):
     assert names(tmp_path) == before
 
 
-def test_red_ends_with_1_and_json_says_which(plan, capsys, tmp_path):
-    """For scripts: nothing but JSON on standard output."""
+def test_a_red_check_gives_exit_code_1_and_json_names_it(plan, capsys, tmp_path):
+    """Standard output is only JSON, for scripts."""
     (tmp_path / "export").rmdir()
     assert main(arguments(plan, "--json")) == 1
     found = json.loads(capsys.readouterr().out)
@@ -44,8 +44,8 @@ def test_red_ends_with_1_and_json_says_which(plan, capsys, tmp_path):
     assert rows["speed"]["figures"]["p95_ms"] > 0
 
 
-def test_as_a_process_it_waits_for_the_stimulus_program(plan):
-    """The operator is told to start it; nobody does, and that is red."""
+def test_the_command_waits_for_the_stimulus_program(plan):
+    """It asks the operator to start the program, and no program is a red row."""
     line = [sys.executable, "-m", "rtdecode", *arguments(plan, "--stimulus", "--wait-s", "0.5")]
     done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1

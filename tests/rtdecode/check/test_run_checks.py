@@ -1,10 +1,10 @@
-"""Every row, whatever is wrong with the others."""
+"""All checks run, whatever the other results."""
 
 from dataclasses import replace
 
 import pytest
 
-from rtdecode.check import CheckResult, ready, walk
+from rtdecode.check import CheckResult, ready, run_all_checks
 from rtdecode.clock import SystemClock
 
 NAMES = [
@@ -22,13 +22,13 @@ NAMES = [
 ]
 
 
-def test_all_is_well_and_nothing_is_left(plan, rows, names, tmp_path):
-    """Each row has its verdict, in order; no folder, file, lock or socket stays."""
+def test_a_ready_session_has_all_rows_and_no_files_remain(plan, rows, names, tmp_path):
+    """Each row has its verdict, in order; no folder, file, lock or socket remains."""
     before = names(tmp_path)
     found = rows(plan)
     assert list(found) == NAMES
     assert ready(found.values())
-    assert found["provider"].found == "cpu, as asked, 1 thread"
+    assert found["provider"].found == "cpu, as requested, 1 thread"
     assert found["speed"].figures["volumes"] >= 10
     assert found["source"].figures["files"] == 0
     assert found["session folder"].figures["durable_p95_ms"] > 0
@@ -36,8 +36,8 @@ def test_all_is_well_and_nothing_is_left(plan, rows, names, tmp_path):
     assert names(tmp_path) == before
 
 
-def test_everything_is_wrong_at_once(plan, rows, names, tmp_path):
-    """No red row keeps another from being made."""
+def test_all_problems_are_reported_together(plan, rows, names, tmp_path):
+    """A red row does not stop the other checks."""
     (tmp_path / "file").write_text("", encoding="utf-8")
     settings = replace(
         plan.settings,
@@ -59,21 +59,21 @@ def test_everything_is_wrong_at_once(plan, rows, names, tmp_path):
 
 
 class Broken(SystemClock):
-    """Breaks after a while, as nobody expects."""
+    """A clock that raises an unexpected error after a while."""
 
     calls = 0
 
     def monotonic_ns(self) -> int:
-        """Tell the time twice."""
+        """Return the time twice, then fail."""
         self.calls += 1
         if self.calls > 2:
             raise ZeroDivisionError("sub-01/name of a file")
         return super().monotonic_ns()
 
 
-def test_a_check_that_breaks_is_a_red_row(plan):
-    """The others are made all the same."""
-    findings = walk(plan, lambda _: None, lambda _: None, Broken())
+def test_an_unexpected_error_is_a_red_row(plan):
+    """The other checks still run."""
+    findings = run_all_checks(plan, lambda _: None, lambda _: None, Broken())
     found = {finding.name: finding for finding in findings}
     assert list(found) == NAMES
     assert found["speed"].verdict is CheckResult.RED
@@ -82,8 +82,8 @@ def test_a_check_that_breaks_is_a_red_row(plan):
 
 
 @pytest.mark.parametrize("name", ["decoder.onnx", "reference.nii.gz"])
-def test_an_altered_bundle_is_told_file_by_file(plan, rows, bundle_folder, name):
-    """As the service would refuse it."""
+def test_an_altered_file_of_the_bundle_is_named(plan, rows, bundle_folder, name):
+    """The error is the service's."""
     (bundle_folder / name).write_bytes(b"x")
     found = rows(replace(plan, bundle=bundle_folder))["bundle"]
     assert found.verdict is CheckResult.RED
@@ -91,8 +91,8 @@ def test_an_altered_bundle_is_told_file_by_file(plan, rows, bundle_folder, name)
     assert found.remedy == "copy it again"
 
 
-def test_a_bundle_that_was_fitted_to_nobody_is_yellow(plan, rows):
-    """The tiny one has no figures."""
+def test_a_bundle_without_metrics_is_yellow(plan, rows):
+    """The tiny bundle was fitted to no person."""
     found = rows(plan)["bundle"]
     assert found.verdict is CheckResult.YELLOW
     assert "calibrate" in found.remedy

@@ -1,4 +1,4 @@
-"""The ways in, over real folders and ports."""
+"""Checks of each kind of source, with real folders and ports."""
 
 import socket as sockets
 from contextlib import closing
@@ -8,26 +8,26 @@ import pytest
 import zmq
 
 from rtdecode.check.findings import CheckResult
-from rtdecode.check.source_check import check_source_opens, told_after_ms
+from rtdecode.check.source_check import check_source_opens, event_delay_ms
 from rtdecode.clock import SystemClock
 from rtdecode.errors import ConfigError
 
 
 @pytest.fixture
-def looked(subject):
+def looked(context):
     """Return a function that checks a source."""
 
     def look(source: str, **changes):
-        settings = replace(subject.plan.settings, source=source, **changes)
-        subject.plan = replace(subject.plan, settings=settings)
-        return check_source_opens(subject)
+        settings = replace(context.plan.settings, source=source, **changes)
+        context.plan = replace(context.plan, settings=settings)
+        return check_source_opens(context)
 
     return look
 
 
 @pytest.fixture
 def taken():
-    """Return a port that another program has."""
+    """Return a port that another program uses."""
     with closing(sockets.socket()) as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -35,7 +35,7 @@ def taken():
 
 
 def test_an_empty_folder_is_green(looked, tmp_path):
-    """Whether the system tells of new files is tried, and nothing is left."""
+    """The test of new-file events leaves no file."""
     found = looked(f"folder:{tmp_path / 'export'}")
     assert found.verdict is CheckResult.GREEN
     assert found.found.endswith("It is empty")
@@ -43,7 +43,7 @@ def test_an_empty_folder_is_green(looked, tmp_path):
 
 
 def test_a_folder_that_holds_files_is_yellow(looked, tmp_path):
-    """They would be decoded first."""
+    """The service would decode them first."""
     for name in ("a", "b"):
         (tmp_path / "export" / name).write_text("x", encoding="utf-8")
     found = looked(f"folder:{tmp_path / 'export'}")
@@ -52,22 +52,22 @@ def test_a_folder_that_holds_files_is_yellow(looked, tmp_path):
     assert "empty the folder" in found.remedy
 
 
-def test_the_system_tells_of_a_new_file(tmp_path):
-    """In a folder of this machine's own."""
-    told_ms = told_after_ms(tmp_path, SystemClock())
-    assert told_ms is not None
-    assert 0 < told_ms < 3000
+def test_the_delay_of_a_new_file_event_is_measured(tmp_path):
+    """The folder is local."""
+    delay_ms = event_delay_ms(tmp_path, SystemClock())
+    assert delay_ms is not None
+    assert 0 < delay_ms < 3000
     assert not list(tmp_path.iterdir())
 
 
-def test_the_session_may_not_lie_in_the_folder(looked, tmp_path):
-    """As the service refuses it."""
+def test_a_session_inside_the_source_folder_is_refused(looked, tmp_path):
+    """The error is the service's."""
     with pytest.raises(ConfigError, match="lies inside the source folder"):
         looked(f"folder:{tmp_path}")
 
 
 def test_a_dicom_receiver_answers_an_echo(looked):
-    """A real association over a real port, by a title that may call."""
+    """An allowed title opens a real association over a real port."""
     found = looked("dicom://127.0.0.1:0?aet=DECODER&from=SCANNER,OTHER")
     assert found.verdict is CheckResult.GREEN
     assert "as DECODER and answers a C-ECHO" in found.found
@@ -76,33 +76,33 @@ def test_a_dicom_receiver_answers_an_echo(looked):
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "text"),
     [
         ("zmq:", "can be pushed to tcp://127.0.0.1:"),
         ("pyneal://127.0.0.1:*", "can connect to tcp://127.0.0.1:"),
     ],
 )
-def test_sockets_that_can_be_opened_are_green(looked, source, told):
-    """And the address is told."""
+def test_sockets_that_can_be_opened_are_green(looked, source, text):
+    """The result contains the address."""
     found = looked(source)
     assert found.verdict is CheckResult.GREEN
-    assert told in found.found
+    assert text in found.found
 
 
-def test_pyneal_for_everybody_is_yellow(looked):
-    """Its protocol protects nothing."""
+def test_a_pyneal_port_open_to_other_computers_is_yellow(looked):
+    """Its protocol has no protection."""
     assert looked("pyneal://*:*").verdict is CheckResult.YELLOW
 
 
 @pytest.mark.parametrize("source", ["dicom://127.0.0.1:{port}", "pyneal://127.0.0.1:{port}"])
-def test_a_port_that_is_taken_is_refused(looked, taken, source):
-    """The message says what to do."""
+def test_a_port_in_use_is_refused(looked, taken, source):
+    """The message gives the remedy."""
     with pytest.raises(ConfigError, match="choose another port"):
         looked(source.format(port=taken))
 
 
-def test_an_ingest_port_that_is_taken_is_refused(looked):
-    """By another service, say."""
+def test_an_ingest_port_in_use_is_refused(looked):
+    """The message suggests that another service is running."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as other:
         port = other.bind_to_random_port("tcp://127.0.0.1")
         with pytest.raises(ConfigError, match="another service may be running"):
@@ -110,14 +110,14 @@ def test_an_ingest_port_that_is_taken_is_refused(looked):
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "reason"),
     [
         ("carrier pigeon", "is not known"),
         ("dicom://11112", "is not an address"),
         ("recording:/nowhere", "cannot be read"),
     ],
 )
-def test_a_source_that_is_none_is_refused(looked, source, told):
-    """Each with its own words."""
-    with pytest.raises(ConfigError, match=told):
+def test_an_invalid_source_is_refused(looked, source, reason):
+    """Each error has its own reason."""
+    with pytest.raises(ConfigError, match=reason):
         looked(source)

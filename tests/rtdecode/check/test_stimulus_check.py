@@ -1,4 +1,4 @@
-"""The link to the stimulus program, over real sockets."""
+"""Check of the link to the stimulus program, over real sockets."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +14,7 @@ from rtdecode.client import Outcomes
 
 
 def follow(outcomes: str, control: str, stop: Event) -> list[object]:
-    """Be a stimulus program that looks sixty times a second; return what it took for outcomes."""
+    """Act as a stimulus program that polls at 60 Hz; return the outcomes that it received."""
     taken = []
     with Outcomes(outcomes, control) as source:
         while not stop.is_set():
@@ -25,7 +25,7 @@ def follow(outcomes: str, control: str, stop: Event) -> list[object]:
 
 
 def listen_only(outcomes: str, _control: str, stop: Event) -> list[list[bytes]]:
-    """Be a program of somebody's own that knows nothing of tests."""
+    """Act as a program without support for tests."""
     taken = []
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
         socket.setsockopt(zmq.LINGER, 0)
@@ -38,7 +38,7 @@ def listen_only(outcomes: str, _control: str, stop: Event) -> list[list[bytes]]:
 
 
 def echo_by_hand(outcomes: str, control: str, stop: Event) -> list[bytes]:
-    """Be a program in another language that echoes as docs/protocol.md says."""
+    """Act as a program in another language that echoes as docs/protocol.md describes."""
     with (
         zmq.Context() as context,
         context.socket(zmq.SUB) as socket,
@@ -63,11 +63,11 @@ def echo_by_hand(outcomes: str, control: str, stop: Event) -> list[bytes]:
 
 
 @pytest.fixture
-def tried(subject):
-    """Return a function that tries the link with some programs, and gives what they took, too."""
+def tried(context):
+    """Return a function that tests the link with programs and returns what they received, too."""
 
     def attempt(*programs, wait_s: float = 20.0):
-        subject.plan = replace(subject.plan, stimulus_s=wait_s)
+        context.plan = replace(context.plan, stimulus_s=wait_s)
         stop, running = Event(), []
         with ThreadPoolExecutor(4) as pool:
 
@@ -77,7 +77,7 @@ def tried(subject):
                 running.extend(pool.submit(p, outcomes, control, stop) for p in programs)
 
             try:
-                found = check_stimulus(subject, announce)
+                found = check_stimulus(context, announce)
             finally:
                 stop.set()
             return found, [program.result(timeout=30) for program in running]
@@ -85,8 +85,8 @@ def tried(subject):
     return attempt
 
 
-def test_a_program_that_uses_the_client_is_green_and_hears_no_outcome(tried):
-    """It echoes without a line of its own, and what is tested never looks like a decision."""
+def test_a_program_that_uses_the_client_is_green_and_receives_no_outcome(tried):
+    """It echoes without extra code, and a test is never an outcome."""
     found, taken = tried(follow)
     assert found.verdict is CheckResult.GREEN
     assert found.figures["tests"] == 10
@@ -95,30 +95,30 @@ def test_a_program_that_uses_the_client_is_green_and_hears_no_outcome(tried):
     assert taken == [[]]
 
 
-def test_a_program_in_another_language_can_echo(tried):
-    """By what the protocol's page says."""
+def test_a_program_without_the_client_can_echo(tried):
+    """The protocol's page describes the echo."""
     found, _ = tried(echo_by_hand)
     assert found.verdict is CheckResult.GREEN
 
 
 def test_a_program_that_does_not_echo_is_yellow(tried):
-    """It is connected, which is said; and it took the tests for nothing."""
+    """The result says that it is connected; it received no outcome."""
     found, taken = tried(listen_only, wait_s=1.0)
     assert found.verdict is CheckResult.YELLOW
-    assert found.found.startswith("1 program connected, and no echo")
+    assert found.found.startswith("1 program connected, but no echo")
     assert "docs/protocol.md" in found.remedy
     assert taken == [[]]
 
 
-def test_of_two_programs_the_one_that_is_silent_is_noticed(tried):
-    """A monitor that answers does not stand for the stimulus program."""
+def test_a_silent_program_among_two_is_yellow(tried):
+    """A monitor that answers does not replace the stimulus program."""
     found, _ = tried(follow, listen_only, wait_s=30.0)
     assert found.verdict is CheckResult.YELLOW
     assert "2 programs connected, 1 answered" in found.found
 
 
-def test_nobody_is_red(tried):
-    """And it is said where to connect."""
+def test_no_program_is_red(tried):
+    """The remedy contains the addresses."""
     found, _ = tried(wait_s=0.2)
     assert found.verdict is CheckResult.RED
     assert "no program connected within 0.2 s" in found.found

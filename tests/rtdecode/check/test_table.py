@@ -1,4 +1,4 @@
-"""How the findings look."""
+"""The table of findings."""
 
 import io
 
@@ -17,15 +17,15 @@ FINDINGS = [
 
 
 def shown(findings, width: int) -> list[str]:
-    """Return the lines of a table in a terminal of so many columns."""
+    """Return the lines of a table in a terminal of `width` columns."""
     console = Console(width=width, file=io.StringIO())
     console.print(render(findings, width), highlight=False)
     return console.file.getvalue().splitlines()
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
-def test_it_fits_the_terminal_and_says_everything(width):
-    """Verdicts in words beside their colours, remedies below what was found."""
+def test_the_table_fits_the_terminal_and_contains_everything(width):
+    """Verdicts also have words, and remedies follow the results."""
     lines = shown(FINDINGS, width)
     text = "\n".join(lines)
     assert max(map(len, lines)) <= min(width, 110)
@@ -34,8 +34,8 @@ def test_it_fits_the_terminal_and_says_everything(width):
     assert "not ready: 1 red" in lines[-1]
 
 
-def test_the_last_line_says_whether_to_go_on():
-    """And how many rows an operator should read."""
+def test_the_last_line_is_the_overall_verdict():
+    """It counts the rows that an operator should read."""
     assert shown(FINDINGS[:1], 80)[-1].strip() == "●  ready"
     others = [f for f in FINDINGS if f.verdict is not CheckResult.RED]
-    assert shown(others, 80)[-1].strip() == "●  ready, and 1 to know of (1 not tried)"
+    assert shown(others, 80)[-1].strip() == "●  ready, with 1 warning (1 not tried)"

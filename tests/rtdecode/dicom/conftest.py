@@ -1,4 +1,4 @@
-"""Small synthetic DICOM objects, built as the vendors build theirs."""
+"""Small synthetic DICOM objects in the formats of the vendors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ OBLIQUE = (0.96, 0.28, 0.0, -0.28, 0.96, 0.0)
 
 
 def csa_header(**tags: tuple[float, ...]) -> bytes:
-    """Build a CSA2 header that holds numbers."""
+    """Build a CSA2 header with numbers."""
     body = b""
     for name, values in tags.items():
         body += name.encode().ljust(64, b"\0")
@@ -30,7 +30,7 @@ def csa_header(**tags: tuple[float, ...]) -> bytes:
 
 @dataclass
 class Builder:
-    """One simulated run; each method gives one object's bytes."""
+    """One simulated run; each method returns the bytes of one object."""
 
     series_uid: str = field(default_factory=lambda: generate_uid(entropy_srcs=["run"]))
     series_number: int = 5
@@ -40,7 +40,7 @@ class Builder:
     implicit: bool = False
 
     def base(self, sop_class: str = MR, manufacturer: str = "SIEMENS") -> FileDataset:
-        """Build what every MR object has."""
+        """Build the elements that every MR object has."""
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID = sop_class
         meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["object"])
@@ -93,7 +93,7 @@ class Builder:
         ds.AcquisitionNumber = ds.InstanceNumber = number
         ds.AcquisitionTime = f"1000{10 + 1.5 * (number - 1):09.6f}"
         ds.RepetitionTime = self.repetition_time_ms
-        # The scanner gives the corner of the whole picture, laid around the volume's centre.
+        # The scanner gives the corner of the whole image, centred on the volume.
         row, column = np.array(self.orientation[:3]), np.array(self.orientation[3:])
         margin = row * self.spacing_mm[1] * columns * (tiles - 1) / 2
         margin += column * self.spacing_mm[0] * rows * (tiles - 1) / 2
@@ -212,13 +212,13 @@ def builder() -> Builder:
 
 @pytest.fixture
 def make_builder() -> Callable[..., Builder]:
-    """Return the builder's class, for runs of other settings."""
+    """Return the builder's class, for runs with other settings."""
     return Builder
 
 
 @pytest.fixture(scope="session")
 def run() -> np.ndarray:
-    """Return a small run as scanned, (volumes, slices, rows, columns), every value its own."""
+    """Return a small run as scanned, (volumes, slices, rows, columns), with distinct values."""
     values = np.arange(4 * 5 * 6 * 7, dtype=np.uint16).reshape(4, 5, 6, 7)
     values.setflags(write=False)
     return values

@@ -33,7 +33,7 @@ def worst_mm(one, other, shape):
 
 @pytest.mark.parametrize(("source", "reference"), REFERENCES)
 def test_real_series_equals_its_reference(shared_data, source, reference):
-    """Voxels, order and affine are dcm2niix's."""
+    """Voxels, order and affine equal those of dcm2niix."""
     image = nib.load(shared_data / f"{reference}.nii.gz")
     expected = np.atleast_3d(image.get_fdata())
     expected = expected[..., None] if expected.ndim == 3 else expected
@@ -48,8 +48,8 @@ def test_real_series_equals_its_reference(shared_data, source, reference):
 
 @pytest.mark.parametrize("kind", ["ge", "philips", "philips_enhanced"])
 @pytest.mark.parametrize("encoding", ["001", "001_implicit"])
-def test_scrambled_series_lies_where_dicom2nifti_has_it(shared_data, kind, encoding):
-    """Another converter puts the same values at the same places (up to Philips' scaling)."""
+def test_dicom2nifti_reference_series_has_equal_values_and_positions(shared_data, kind, encoding):
+    """Values and positions equal those of another converter (except for Philips' scaling)."""
     folder = shared_data / "dicom2nifti" / kind / "fmri"
     truth = nib.load(folder / f"{encoding}_ground_truth.nii.gz")
     expected = truth.get_fdata()
@@ -105,13 +105,13 @@ def check_against_binary(source, folder):
         ),
     ],
 )
-def test_series_without_reference_equals_the_program(shared_data, tmp_path, source):
-    """Where no reference was shipped, the dcm2niix program makes one."""
+def test_series_without_reference_equals_dcm2niix_output(shared_data, tmp_path, source):
+    """The dcm2niix program makes the missing reference."""
     check_against_binary(shared_data / source, tmp_path)
 
 
-def test_real_philips_slices_equal_the_program(shared_data, tmp_path):
-    """26 volumes of 35 slice files make the volumes that dcm2niix makes of them."""
+def test_real_philips_slices_equal_dcm2niix_output(shared_data, tmp_path):
+    """26 volumes of 35 slice files equal those of dcm2niix."""
     source = tmp_path / "slices"
     with tarfile.open(shared_data / "datalad_oneback" / "vols_001-026.tar.xz") as archive:
         archive.extractall(source, filter="data")
@@ -119,12 +119,12 @@ def test_real_philips_slices_equal_the_program(shared_data, tmp_path):
 
 
 def test_par_rec_is_refused(shared_data):
-    """Philips' PAR/REC is not DICOM, and the message says what to do."""
+    """Philips' PAR/REC is not DICOM, and the message gives the remedy."""
     with pytest.raises(VolumeError, match="PAR header, not DICOM: have the scanner export DICOM"):
         assemble([shared_data / "pyneal" / "Philips_env"])
 
 
 def test_real_series_in_one_folder_are_listed(shared_data):
-    """Six series in one tree are refused by number."""
+    """The error lists the numbers of six series in one folder tree."""
     with pytest.raises(VolumeError, match=r"6 series here, numbers 6 .*12 .*16 .*21 .*25 .*26 "):
         assemble([shared_data / "dcm_qa" / "In"])

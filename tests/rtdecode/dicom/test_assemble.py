@@ -1,4 +1,4 @@
-"""A finished folder -> volumes."""
+"""Volumes from a finished folder."""
 
 import gzip
 import logging
@@ -23,20 +23,20 @@ def test_headers_decide_order_and_duplicates_are_dropped(builder, run, tmp_path)
 
 
 def test_gzipped_files_and_single_paths(builder, run, tmp_path):
-    """Files are read as shipped, and one path need not be wrapped in a list."""
+    """Gzipped files are read, and one path needs no list."""
     path = tmp_path / "a.dcm.gz"
     path.write_bytes(gzip.compress(builder.mosaic(run[0], 1)))
     assert len(assemble(str(path))) == 1
     assert len(assemble([path, path])) == 1
 
 
-def test_a_missing_volume_keeps_the_others_indices(builder, run, tmp_path, caplog):
-    """What is lost is logged; what is there keeps its number."""
+def test_indices_are_unchanged_by_a_missing_volume(builder, run, tmp_path, caplog):
+    """The missing volume is logged; the others keep their numbers."""
     for at in (0, 1, 3):
         (tmp_path / f"{at}").write_bytes(builder.mosaic(run[at], at + 1))
     with caplog.at_level(logging.WARNING):
         assert [v.index for v in assemble([tmp_path])] == [0, 1, 3]
-    assert "left out: volume 2, no image of it came" in caplog.text
+    assert "left out: volume 2, no image of it arrived" in caplog.text
 
 
 def test_an_incomplete_last_volume_is_left_out(builder, run, tmp_path, caplog):
@@ -46,11 +46,11 @@ def test_an_incomplete_last_volume_is_left_out(builder, run, tmp_path, caplog):
         (tmp_path / f"{at}").write_bytes(builder.philips(run[t], t + 1, z))
     with caplog.at_level(logging.WARNING):
         assert [v.index for v in assemble([tmp_path])] == [0, 1, 2]
-    assert "left out: volume 3, 3 of 5 slices came" in caplog.text
+    assert "left out: volume 3, 3 of 5 slices arrived" in caplog.text
 
 
 def test_several_series_are_listed(builder, make_builder, run, tmp_path):
-    """Which series a folder holds is said by number."""
+    """The error lists the series numbers in a folder."""
     (tmp_path / "a").write_bytes(builder.mosaic(run[0], 1))
     other = make_builder(series_uid="1.2.3.4", series_number=9)
     (tmp_path / "b").write_bytes(other.mosaic(run[0], 1))
@@ -59,7 +59,7 @@ def test_several_series_are_listed(builder, make_builder, run, tmp_path):
 
 
 def test_other_files_in_a_folder_are_left_out_with_a_warning(builder, run, tmp_path, caplog):
-    """A licence beside the images is no reason to stop, but it is named."""
+    """A licence file among the images is logged and does not stop the reading."""
     (tmp_path / "LICENSE").write_text("Permission is hereby granted\n" * 9)
     (tmp_path / "a").write_bytes(builder.mosaic(run[0], 1))
     with caplog.at_level(logging.WARNING):
@@ -67,8 +67,8 @@ def test_other_files_in_a_folder_are_left_out_with_a_warning(builder, run, tmp_p
     assert "LICENSE is text, not DICOM" in caplog.text
 
 
-def test_a_bad_file_that_is_named_itself_is_an_error(builder, run, tmp_path):
-    """What the user asks for by name is never left out quietly."""
+def test_an_unreadable_file_in_the_arguments_is_an_error(builder, run, tmp_path):
+    """A file that the user names is never left out without an error."""
     (tmp_path / "a").write_bytes(builder.mosaic(run[0], 1))
     (tmp_path / "half").write_bytes(builder.mosaic(run[1], 2)[:-1])
     with pytest.raises(VolumeError, match="half is truncated"):
@@ -78,7 +78,7 @@ def test_a_bad_file_that_is_named_itself_is_an_error(builder, run, tmp_path):
 
 
 def test_no_images_is_an_error(tmp_path):
-    """A folder without images says so."""
+    """A folder without images is refused with that reason."""
     with pytest.raises(VolumeError, match="no MR images"):
         assemble([tmp_path])
     (tmp_path / "x.par").write_text("# === DATA DESCRIPTION FILE =====\n")

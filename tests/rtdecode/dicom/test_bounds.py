@@ -1,4 +1,4 @@
-"""What claims or grows beyond what a scan can be is refused before memory is spent on it."""
+"""Objects that claim or decompress to impossible sizes are refused before memory is allocated."""
 
 import struct
 import tracemalloc
@@ -26,7 +26,7 @@ RLE, JPEG, JPEG_LS, JPEG_2000 = (
 
 @pytest.fixture
 def refused() -> Callable[..., str]:
-    """Return a function that gives the reason of a refusal, and limits the memory it took."""
+    """Return a function that gives the reason of a refusal and checks the memory used."""
 
     def reason(content: bytes, most_bytes: int = 4 * MEBIBYTE) -> str:
         tracemalloc.start()
@@ -44,7 +44,7 @@ def refused() -> Callable[..., str]:
 
 @pytest.fixture
 def plain(builder, run) -> Dataset:
-    """Return a classic slice that can be read, to be spoilt."""
+    """Return a readable classic slice."""
     ds = builder.slice_dataset(run[0][0], 0, 1, "SIEMENS")
     ds.AcquisitionNumber = 1
     parse(builder.write(ds), "object")
@@ -52,7 +52,7 @@ def plain(builder, run) -> Dataset:
 
 
 def spoilt(builder, ds, keyword: str, value: object) -> bytes:
-    """Return an object with one element changed, whatever pydicom thinks of the value."""
+    """Return an object with one element changed, also to a value that pydicom refuses."""
     written = dcmread(BytesIO(builder.write(ds)))
     encoding = written[keyword].VR if keyword in written else "DS"
     if isinstance(value, str):
@@ -93,13 +93,13 @@ def spoilt(builder, ds, keyword: str, value: object) -> bytes:
         ("SamplesPerPixel", 3),
     ],
 )
-def test_a_value_no_scanner_gives_is_refused(builder, plain, refused, keyword, value) -> None:
-    """Numbers that are none, negative, zero or absurd: each in a message, without a warning."""
+def test_an_impossible_value_is_refused(builder, plain, refused, keyword, value) -> None:
+    """Texts and negative, zero or huge numbers give a message without a Python warning."""
     assert refused(spoilt(builder, plain, keyword, value)).startswith("object ")
 
 
-def test_an_element_of_ten_gigabytes_is_seen_to_be_missing(builder, plain, refused) -> None:
-    """A length beyond the object's end is a truncation; nothing is allocated for it."""
+def test_an_element_of_4_gib_is_reported_as_truncated(builder, plain, refused) -> None:
+    """A length beyond the object's end is a truncation; no memory is allocated for it."""
     content = builder.write(plain)
     at = content.index(b"\xe0\x7f\x10\x00")
     claimed = content[: at + 8] + struct.pack("<I", 0xFFFFFFF0) + content[at + 12 :]
@@ -107,7 +107,7 @@ def test_an_element_of_ten_gigabytes_is_seen_to_be_missing(builder, plain, refus
 
 
 def test_a_text_of_megabytes_is_not_split_into_numbers(builder, plain, refused) -> None:
-    """Ten million numbers where three belong would take a gigabyte."""
+    """Ten million numbers instead of three would need a gigabyte."""
     content = builder.write(plain)
     at = content.index(b"\x20\x00\x32\x00DS")
     length = struct.unpack_from("<H", content, at + 6)[0]
@@ -118,16 +118,16 @@ def test_a_text_of_megabytes_is_not_split_into_numbers(builder, plain, refused) 
 
 
 @pytest.mark.parametrize("keyword", ["FloatPixelData", "DoubleFloatPixelData"])
-def test_pixels_in_floating_point_are_no_scan(builder, plain, refused, keyword) -> None:
-    """NaN and infinity cannot come as pixels: only whole numbers are read."""
+def test_floating_point_pixels_are_refused(builder, plain, refused, keyword) -> None:
+    """Only integer pixels are read, so NaN and infinity cannot occur."""
     del plain.PixelData
     number = {"FloatPixelData": np.float32, "DoubleFloatPixelData": np.float64}[keyword]
     setattr(plain, keyword, np.full(plain.Rows * plain.Columns, np.nan, number).tobytes())
     assert "no pixel data" in refused(builder.write(plain))
 
 
-def test_a_million_frames_are_refused_however_they_are_claimed(builder, run, refused) -> None:
-    """Neither the count nor the frames' descriptions are followed that far."""
+def test_a_million_frames_are_refused_in_count_and_sequence(builder, run, refused) -> None:
+    """The count is compared with the sequence, and the sequence has a limit."""
     ds = dcmread(BytesIO(builder.enhanced(run[:1])))
     ds.NumberOfFrames = 1_000_000
     assert "describes 5 frames and has 1000000" in refused(builder.write(ds))
@@ -139,16 +139,16 @@ def test_a_million_frames_are_refused_however_they_are_claimed(builder, run, ref
     assert "more than 65536 items" in reason
 
 
-def test_sequences_in_sequences_end_somewhere(builder, plain, refused) -> None:
-    """A nest of thousands is refused without exhausting the stack."""
+def test_the_nesting_of_sequences_is_limited(builder, plain, refused) -> None:
+    """Thousands of nested sequences are refused without a stack overflow."""
     opened = b"\x00\x52\x29\x92SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
     content = builder.write(plain)
     at = content.index(b"\xe0\x7f\x10\x00")
     assert "nested deeper than" in refused(content[:at] + opened * 50_000)
 
 
-def test_a_file_header_has_an_end(builder, plain, refused) -> None:
-    """Group 2 is not followed through megabytes of nothing."""
+def test_the_length_of_the_file_header_is_limited(builder, plain, refused) -> None:
+    """A group 2 of megabytes is refused."""
     content = builder.write(plain)
     filler = b"\x02\x00\x02\x01OB\0\0\0\0\0\0" * 100_000
     assert "its file header exceeds" in refused(content[:132] + filler + content[132:])
@@ -156,7 +156,7 @@ def test_a_file_header_has_an_end(builder, plain, refused) -> None:
 
 @pytest.mark.parametrize("wrapped", ["gzip", "deflated"])
 def test_a_decompression_bomb_is_stopped_early(builder, plain, refused, wrapped) -> None:
-    """What grows a thousandfold is no scan, however much of it is there."""
+    """An object that decompresses to a thousand times its size is refused."""
     content = builder.write(plain)
     zeros = bytes(4 * INFLATION_SLACK_BYTES)
     if wrapped == "gzip":
@@ -169,7 +169,7 @@ def test_a_decompression_bomb_is_stopped_early(builder, plain, refused, wrapped)
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
         bomb = whole[:at] + packer.compress(zeros) + packer.flush()
     assert len(bomb) * MAX_INFLATION < len(zeros) - INFLATION_SLACK_BYTES
-    # The output grows by doubling, so twice the limit may be held for a moment.
+    # The output buffer doubles, so memory may briefly be twice the limit.
     assert "decompresses to more than" in refused(bomb, 3 * INFLATION_SLACK_BYTES)
 
 
@@ -207,20 +207,20 @@ def compressed(builder, ds, syntax: str, frame: bytes) -> bytes:
 def test_a_frame_that_claims_gigapixels_is_not_decoded(
     builder, plain, refused, syntax, frame
 ) -> None:
-    """What the frame says of itself is compared with the object's header first."""
+    """The frame's header is compared with the object's header first."""
     reason = refused(compressed(builder, plain, syntax, frame))
     assert "where its header says 6 x 7" in reason
 
 
 def test_a_frame_of_a_million_tiles_is_not_decoded(builder, plain, refused) -> None:
-    """JPEG 2000 may cut an image to pieces; decoders keep books on each."""
+    """JPEG 2000 may have many tiles; decoders allocate memory for each."""
     plain.Rows = plain.Columns = 4096
     frame = b"\xff\x4f\xff\x51\0\x29\0\0" + struct.pack(">8IH", 4096, 4096, 0, 0, 1, 1, 0, 0, 1)
     assert "tiles" in refused(compressed(builder, plain, JPEG_2000, frame + b"\x0f\x01\x01"))
 
 
-def test_runs_do_not_grow_beyond_the_frame(builder, plain, refused) -> None:
-    """A segment of runs is followed only as far as its pixels go."""
+def test_rle_segments_are_limited_to_the_pixels_of_the_frame(builder, plain, refused) -> None:
+    """A segment that decodes to more pixels is refused."""
     bomb = rle([b"\x81\0" * MEBIBYTE, b"\x81\0" * 16])
     assert "grows beyond its 42 pixels" in refused(compressed(builder, plain, RLE, bomb), MEBIBYTE)
 
@@ -234,21 +234,21 @@ def test_runs_do_not_grow_beyond_the_frame(builder, plain, refused) -> None:
     ],
 )
 def test_a_damaged_run_length_frame_is_refused(builder, plain, frame, reason) -> None:
-    """Its table of contents is not believed."""
+    """The segment table in the RLE header is checked."""
     with pytest.raises(VolumeError, match=reason):
         parse(compressed(builder, plain, RLE, frame), "object")
 
 
 def test_more_frames_than_claimed_are_refused(builder, run) -> None:
-    """A single image that carries two frames is not decoded as one."""
+    """A classic image with two frames is not decoded as one."""
     ds = dcmread(BytesIO(builder.write(builder.slice_dataset(run[0][0], 0, 1, "SIEMENS"))))
     ds.AcquisitionNumber, ds.NumberOfFrames = 1, 2
     with pytest.raises(VolumeError, match="classic image of 2 frames"):
         parse(builder.write(ds), "object")
 
 
-def test_a_csa_header_with_what_is_no_number_is_refused(builder, run) -> None:
-    """A mosaic that says it has infinitely many slices does not crash the reader."""
+def test_a_csa_header_without_finite_numbers_is_refused(builder, run) -> None:
+    """A mosaic that claims infinitely many slices does not crash the reader."""
     content = builder.mosaic(run[0], 1, count_in="csa")
     assert b"5.00000000" in content
     for text in (b"inf       ", b"nan       ", b"1e308     "):
@@ -256,8 +256,8 @@ def test_a_csa_header_with_what_is_no_number_is_refused(builder, run) -> None:
             parse(content.replace(b"5.00000000", text), "object")
 
 
-def test_one_item_is_asked_for_once(builder, run) -> None:
-    """Shared descriptions in ten thousands do not make reading quadratic."""
+def test_reading_many_shared_items_takes_linear_time(builder, run) -> None:
+    """Reading time is not quadratic in the number of shared items."""
     ds = dcmread(BytesIO(builder.enhanced(run[:1])))
     shared = ds.SharedFunctionalGroupsSequence[0]
     measures = shared.PixelMeasuresSequence[0]

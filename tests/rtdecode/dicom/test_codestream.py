@@ -1,4 +1,4 @@
-"""Compressed pixels: every transfer syntax gives them back, and damage gives a VolumeError."""
+"""Compressed pixels: each transfer syntax decodes, and damage gives a VolumeError."""
 
 import struct
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def native(builder) -> bytes:
 
 @pytest.fixture(scope="module")
 def compressed(builder, native) -> dict[str, bytes]:
-    """Return it in every compression that is read without loss."""
+    """Return that slice in each lossless compression that can be read."""
     objects = {}
     for syntax, encode in ENCODERS.items():
         ds = dcmread(BytesIO(native))
@@ -61,16 +61,16 @@ def compressed(builder, native) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("syntax", ENCODERS)
-def test_pixels_come_back(native, compressed, syntax) -> None:
-    """What was compressed without loss is what it was."""
+def test_lossless_compression_is_decoded_exactly(native, compressed, syntax) -> None:
+    """Decoded pixels equal the uncompressed ones."""
     one, other = parse(native, "a").slabs[0], parse(compressed[syntax], "b").slabs[0]
     np.testing.assert_array_equal(one.data, other.data)
 
 
 @pytest.mark.parametrize("signed_bits", [8, 12, 16])
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.90"])
-def test_negative_pixels_come_back(builder, syntax, signed_bits) -> None:
-    """Two's complement survives, in the sign's own place and in the full width."""
+def test_negative_pixels_are_decoded_exactly(builder, syntax, signed_bits) -> None:
+    """Two's complement is kept, within the stored bits and in the full width."""
     reach = 2 ** (signed_bits - 1)
     kind = np.int8 if signed_bits == 8 else np.int16
     picture = np.random.default_rng(2).integers(-reach, reach, (24, 20)).astype(kind)
@@ -88,8 +88,8 @@ def test_negative_pixels_come_back(builder, syntax, signed_bits) -> None:
 @pytest.mark.parametrize("syntax", ENCODERS)
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
-def test_damaged_frames_never_raise_anything_else(compressed, syntax, data) -> None:
-    """Another image or a VolumeError; never another exception, nor the end of the process."""
+def test_damaged_frames_raise_only_volume_errors(compressed, syntax, data) -> None:
+    """Damage gives another image or a VolumeError, never another exception or a crash."""
     content = bytearray(compressed[syntax])
     start = content.index(b"\xe0\x7f\x10\x00")
     near = st.integers(start, min(start + 150, len(content) - 1))
@@ -105,8 +105,8 @@ def test_damaged_frames_never_raise_anything_else(compressed, syntax, data) -> N
     ("syntax", "marker"),
     [("1.2.840.10008.1.2.4.70", b"\xff\xc3"), ("1.2.840.10008.1.2.4.80", b"\xff\xf7")],
 )
-def test_a_precision_no_pixel_has_is_refused(compressed, syntax, marker, precision) -> None:
-    """Found by tools/fuzz/fuzz_dicom.py: it ended the process in another library."""
+def test_an_invalid_precision_is_refused(compressed, syntax, marker, precision) -> None:
+    """A library crashed on this input, which tools/fuzz/fuzz_dicom.py found."""
     content = bytearray(compressed[syntax])
     content[content.index(marker) + 4] = precision
     with pytest.raises(VolumeError):
@@ -116,13 +116,13 @@ def test_a_precision_no_pixel_has_is_refused(compressed, syntax, marker, precisi
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        (lambda frame: frame[2:], "does not begin as JPEG"),
+        (lambda frame: frame[2:], "does not begin with a JPEG marker"),
         (lambda frame: frame[:2] + frame[2:].replace(b"\xff\xc3", b"\xff\xfe"), "0 frame headers"),
-        (lambda frame: frame[:2] + b"\0" + frame[2:], "no JPEG marker"),
+        (lambda frame: frame[:2] + b"\0" + frame[2:], "a JPEG marker is missing"),
     ],
 )
 def test_a_jpeg_frame_without_its_header_is_refused(builder, native, changed, reason) -> None:
-    """The frame's own header is looked for, and nothing is decoded without it."""
+    """A frame without exactly one header is not decoded."""
     ds = dcmread(BytesIO(native))
     syntax = "1.2.840.10008.1.2.4.70"
     picture = np.frombuffer(ds.PixelData, "<u2").reshape(ds.Rows, ds.Columns)

@@ -1,4 +1,4 @@
-"""What cannot be a run is known by its header."""
+"""Objects that cannot be a run are recognised by their headers."""
 
 import pytest
 
@@ -36,8 +36,8 @@ def header(builder, run):
         ({"PixelData": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.9.2.1"}, "without pixels"),
     ],
 )
-def test_what_holds_no_magnitudes_is_refused_by_its_kind(header, changes, kind):
-    """Its series and what it is are known without its pixels."""
+def test_objects_without_magnitudes_are_refused_with_their_kind(header, changes, kind):
+    """The series and the kind are known without the pixels."""
     with pytest.raises(OtherImageError, match=r"^odd\.dcm ") as refused:
         parse(header(**changes), "odd.dcm")
     assert kind in refused.value.kind
@@ -46,7 +46,7 @@ def test_what_holds_no_magnitudes_is_refused_by_its_kind(header, changes, kind):
 
 
 def test_an_image_whose_pixels_are_missing_is_damaged(header):
-    """A beginning of an MR image is not taken for another kind of object."""
+    """An MR image without pixels is not another kind of object."""
     with pytest.raises(VolumeError, match="no pixel data") as refused:
         parse(header(PixelData=None), "half.dcm")
     assert not isinstance(refused.value, OtherImageError)
@@ -72,8 +72,8 @@ def test_an_image_whose_pixels_are_missing_is_damaged(header):
         ({"EchoPlanarPulseSequence": "NO"}, "structural"),
     ],
 )
-def test_images_that_are_no_run_say_what_they_are(header, changes, kind):
-    """By image type, description or sequence."""
+def test_images_that_cannot_be_a_run_have_a_kind(header, changes, kind):
+    """The kind comes from image type, description or sequence."""
     assert kind in parse(header(**changes), "other.dcm").series.kind
 
 
@@ -92,13 +92,13 @@ def test_images_that_are_no_run_say_what_they_are(header, changes, kind):
         {"SeriesDescription": "func-bold_task-fa_run-1"},
     ],
 )
-def test_a_run_is_none_of_them(header, changes):
-    """Philips calls echo-planar runs GR; enhanced Siemens images may be derived by a filter."""
+def test_images_of_a_run_have_no_kind(header, changes):
+    """Philips marks echo-planar runs as GR; a filter makes enhanced Siemens images DERIVED."""
     assert parse(header(**changes), "run.dcm").series.kind == ""
 
 
-def test_what_cannot_even_be_placed_is_refused_by_its_kind(header):
-    """A localiser that is no slice of a volume is no damaged image."""
+def test_a_localiser_without_orientation_is_refused_with_its_kind(header):
+    """A localiser that has no place in a volume is not a damaged image."""
     with pytest.raises(OtherImageError) as refused:
         parse(header(SeriesDescription="localizer", ImageOrientationPatient=None), "scout.dcm")
     assert "localiser" in refused.value.kind
@@ -116,8 +116,8 @@ def test_what_cannot_even_be_placed_is_refused_by_its_kind(header):
         "dcm_qa/In/Orientation/sag/sagint36",
     ],
 )
-def test_every_real_run_is_a_run(shared_data, folder):
-    """Nothing that a scanner exported as a run is taken for something else."""
+def test_real_runs_have_no_other_kind(shared_data, folder):
+    """Real functional series are not taken for other images."""
     kinds = set()
     for path in sorted(p for p in (shared_data / folder).rglob("*") if p.is_file()):
         try:
@@ -129,8 +129,8 @@ def test_every_real_run_is_a_run(shared_data, folder):
     assert kinds == {""}
 
 
-def test_a_finished_folder_of_copies_is_read_all_the_same(builder, run, tmp_path):
-    """Offline the operator chooses the series; only live has it to be recognised."""
+def test_a_folder_of_motion_corrected_copies_is_read_offline(builder, run, tmp_path):
+    """Offline the operator chooses the series; only the live ledger must recognise it."""
     for at in range(2):
         ds = builder.slice_dataset(run[0][at], at, at + 1, "SIEMENS")
         ds.ImageType = [*ds.ImageType, "MOCO"]

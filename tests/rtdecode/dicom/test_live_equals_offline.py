@@ -1,4 +1,4 @@
-"""The ledger, fed live in any order, gives what `assemble` gives from the finished folder."""
+"""The live ledger gives the volumes of `assemble` for any order of arrival."""
 
 import itertools
 
@@ -21,17 +21,17 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def recorded(builder, run):
-    """Return every kind's objects in the scanner's order."""
+    """Return the objects of each kind in the scanner's order."""
     return {kind: build(builder, run) for kind, build in KINDS.items()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 @settings(max_examples=20, deadline=None)
-def test_any_arrival_gives_the_volumes_of_the_finished_folder(
+def test_any_order_of_arrival_gives_the_volumes_of_the_finished_folder(
     recorded, tmp_path_factory, kind, data
 ):
-    """Drops, duplicates and disorder: one outcome an index, in order, equal to `assemble`'s."""
+    """Each index has one outcome, in order, despite lost, repeated and unordered objects."""
     objects = recorded[kind]
     kept = data.draw(
         st.lists(st.sampled_from(range(len(objects))), min_size=1, max_size=2 * len(objects))
@@ -56,7 +56,7 @@ def test_any_arrival_gives_the_volumes_of_the_finished_folder(
 
 
 def test_ge_without_slice_count_needs_the_next_volumes_first_slice(builder, run):
-    """Where no header gives the slices of a volume, it is whole when the next one begins."""
+    """If no header gives the slices of a volume, it is whole when the next one begins."""
     ledger, sizes = Ledger(), []
     order = itertools.product(range(3), range(5))
     for now, (t, z) in enumerate(order):
@@ -67,7 +67,7 @@ def test_ge_without_slice_count_needs_the_next_volumes_first_slice(builder, run)
     assert out == []
 
 
-def test_ge_last_volume_of_unknown_size_comes_at_close(builder, run):
+def test_ge_last_volume_without_slice_count_is_whole_at_close(builder, run):
     """A run of a single volume is whole at its end."""
     ledger = Ledger()
     for z in range(5):
@@ -78,7 +78,7 @@ def test_ge_last_volume_of_unknown_size_comes_at_close(builder, run):
 
 
 def test_unevenly_spaced_slices_are_corrupt(builder, run):
-    """A volume whose slices leave a hole is skipped as corrupt, and the run goes on."""
+    """A volume with a missing slice between others is skipped as corrupt; the run continues."""
     ledger, out = Ledger(), []
     for t in range(2):
         for z in range(5):

@@ -11,7 +11,7 @@ from rtdecode.dicom import assemble, parse
 def test_several_volumes_in_one_object(
     make_builder, run, expected_affine, tmp_path, slices_outer, implicit
 ):
-    """Frames find their volume and slice by their headers, whichever runs fastest."""
+    """Headers give volume and slice of each frame, in both orders."""
     path = tmp_path / "run.dcm"
     path.write_bytes(make_builder(implicit=implicit).enhanced(run, slices_outer=slices_outer))
     volumes = assemble([path])
@@ -23,8 +23,8 @@ def test_several_volumes_in_one_object(
         assert volume.acquired_s == pytest.approx(1.5 * volume.index)
 
 
-def test_one_volume_an_object(builder, run, tmp_path):
-    """Siemens XA writes one volume an object; the acquisition counts them."""
+def test_one_volume_per_object(builder, run, tmp_path):
+    """Siemens XA writes one volume per object; AcquisitionNumber counts them."""
     for at in range(4):
         (tmp_path / f"{9 - at}").write_bytes(builder.enhanced(run[at : at + 1], first=at + 1))
     volumes = assemble([tmp_path])
@@ -32,8 +32,8 @@ def test_one_volume_an_object(builder, run, tmp_path):
     assert [v.data.max() for v in volumes] == [r.max() for r in run]
 
 
-def test_a_volume_cut_short_is_not_whole(builder, run):
-    """Of an object whose last volume lacks a slice, every slab still says how many belong."""
+def test_a_volume_with_a_missing_frame_is_not_whole(builder, run):
+    """If the last volume of an object lacks a slice, all its slabs give the full slice count."""
     parsed = parse(builder.enhanced(run), "e")
     assert {slab.slices for slab in parsed.slabs} == {5}
     assert {slab.data.shape for slab in parsed.slabs} == {(7, 6, 5)}

@@ -1,4 +1,4 @@
-"""What is no whole DICOM image is refused with its name and the reason, and nothing else."""
+"""An object that is not a whole DICOM image is refused with its name and the reason."""
 
 import gzip
 import warnings
@@ -25,7 +25,7 @@ def objects(builder, run):
 @given(data=st.data())
 @EXAMPLES
 def test_a_truncated_object_is_refused_at_any_byte(objects, which, data):
-    """However little is missing from the end, the object is not taken for a whole one."""
+    """An object without its last byte, or with less, is refused."""
     content = objects[which]
     cut = data.draw(st.integers(0, len(content) - 1))
     with pytest.raises(VolumeError, match=r"^half\.dcm "):
@@ -33,8 +33,8 @@ def test_a_truncated_object_is_refused_at_any_byte(objects, which, data):
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_file_that_is_being_written_is_whole_no_byte_too_early(objects, which):
-    """The cheap look comes to the same verdict as reading, wherever the file ends so far."""
+def test_require_whole_refuses_every_incomplete_file(objects, which):
+    """The quick test agrees with reading, wherever the file ends so far."""
     content = objects[which]
     require_whole(content, "whole.dcm")
     for cut in range(len(content)):
@@ -42,8 +42,8 @@ def test_a_file_that_is_being_written_is_whole_no_byte_too_early(objects, which)
             require_whole(content[:cut], "half.dcm")
 
 
-def test_an_image_that_is_whole_and_of_no_use_is_not_waited_for(builder, run):
-    """More of a phase image would not make it a magnitude image."""
+def test_require_whole_accepts_a_whole_phase_image(builder, run):
+    """More bytes would not make a phase image a magnitude image."""
     ds = builder.slice_dataset(run[0, 0], 0, 1, "GE MEDICAL SYSTEMS")
     ds.ImageType = ["ORIGINAL", "PRIMARY", "P"]
     phase = builder.write(ds)
@@ -55,8 +55,8 @@ def test_an_image_that_is_whole_and_of_no_use_is_not_waited_for(builder, run):
 @pytest.mark.parametrize("which", [0, 1])
 @given(data=st.data())
 @EXAMPLES
-def test_damage_never_raises_anything_else(objects, which, data):
-    """Bytes that were changed give another image or a VolumeError, and nothing else."""
+def test_damage_raises_only_volume_errors(objects, which, data):
+    """Changed bytes give another image or a VolumeError, never another exception."""
     content = bytearray(objects[which])
     changes = st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255))
     for at, value in data.draw(st.lists(changes, min_size=1, max_size=5)):
@@ -68,7 +68,7 @@ def test_damage_never_raises_anything_else(objects, which, data):
 @given(content=st.binary(max_size=400))
 @EXAMPLES
 def test_arbitrary_bytes_are_refused(content):
-    """Noise is not an image."""
+    """Random bytes are not an image."""
     with pytest.raises(VolumeError, match=r"^noise "):
         parse(content, "noise")
 
@@ -85,13 +85,13 @@ def test_arbitrary_bytes_are_refused(content):
         (bytes(range(256)) * 40, "is not DICOM"),
     ],
 )
-def test_foreign_objects_are_named(content, reason):
-    """The message says what the object is instead."""
+def test_the_format_of_a_foreign_object_is_reported(content, reason):
+    """The message names the format of the object."""
     with pytest.raises(VolumeError, match=f"^thing .*{reason}"):
         parse(content, "thing")
 
 
-def test_gzip_is_read_and_its_truncation_seen(builder, run):
+def test_gzip_is_read_and_truncated_gzip_is_refused(builder, run):
     """A gzipped object equals the plain one; half of it is refused."""
     content = builder.mosaic(run[0], 1)
     packed = gzip.compress(content)
@@ -101,8 +101,8 @@ def test_gzip_is_read_and_its_truncation_seen(builder, run):
         parse(packed[:-9], "a.gz")
 
 
-def test_absurd_sizes_are_refused_before_anything_is_allocated(builder, run):
-    """A header that claims gigapixels is refused by the claim."""
+def test_impossible_sizes_are_refused_before_memory_is_allocated(builder, run):
+    """A header that claims gigapixels is refused."""
     ds = builder.slice_dataset(run[0][0], 0, 1, "SIEMENS")
     ds.Rows = ds.Columns = 65535
     with pytest.raises(VolumeError, match="claims 1 frames of 65535 x 65535"):
@@ -110,7 +110,7 @@ def test_absurd_sizes_are_refused_before_anything_is_allocated(builder, run):
 
 
 def test_an_object_without_pixels_is_no_image(builder, run):
-    """A report or a header alone is refused."""
+    """A report, or a header without pixels, is refused."""
     ds = builder.slice_dataset(run[0][0], 0, 1, "SIEMENS")
     del ds.PixelData
     with pytest.raises(VolumeError, match="no pixel data"):
@@ -120,8 +120,8 @@ def test_an_object_without_pixels_is_no_image(builder, run):
         parse(builder.write(ds), "report")
 
 
-def test_odd_values_give_no_warning(builder, run):
-    """Values that break the standard's length or alphabet are read without a Python warning."""
+def test_nonstandard_values_give_no_python_warning(builder, run):
+    """Values with a length or characters against the standard are read."""
     ds = builder.slice_dataset(run[0][0], 0, 1, "SIEMENS")
     ds.AcquisitionNumber = 3
     content = builder.write(ds).replace(b"ISO_IR 100", b"ISO_IR 999")

@@ -1,4 +1,4 @@
-"""Any schedule of faults: one outcome an index, in order, equal to the unbroken run's.
+"""Any schedule of faults gives one outcome per index, in order, equal to an undisturbed run.
 
 A scanner's objects are delivered by a hypothesis state machine that drops, delays, duplicates,
 reorders, truncates and contradicts them, mixes others in, lets deadlines pass and restarts the
@@ -30,7 +30,7 @@ KINDS = {
 
 
 class Schedule(RuleBasedStateMachine):
-    """The way from the scanner, misbehaving."""
+    """A scanner and a network with faults."""
 
     def __init__(self, objects, conflicts, others, truth, slices):
         super().__init__()
@@ -46,7 +46,7 @@ class Schedule(RuleBasedStateMachine):
         self.emitted_before = {}
 
     def apply(self, step):
-        """Let a step of the log take effect, as the service does."""
+        """Apply a step of the log as the service does."""
         receipt, items = None, []
         if isinstance(step, int):
             items = self.ledger.give_up(step) if step >= self.ledger.next_index else []
@@ -57,7 +57,7 @@ class Schedule(RuleBasedStateMachine):
         return receipt, items
 
     def step(self, step):
-        """Log a step and let it take effect."""
+        """Log a step and apply it."""
         self.log.append(step)
         receipt, items = self.apply(step)
         self.out += items
@@ -67,7 +67,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, VOLUMES * SLICES - 1))
     def deliver(self, at):
-        """One comes: in order or not, again or for the first time."""
+        """Deliver an object, in order or not, again or for the first time."""
         place = divmod(at % (VOLUMES * self.slices), self.slices)
         gone = place[0] < self.ledger.next_index
         skipped = any(o.index == place[0] and isinstance(o, Skipped) for o in self.out)
@@ -83,14 +83,14 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, VOLUMES * SLICES - 1), share=st.floats(0, 0.999))
     def truncate(self, at, share):
-        """One comes cut short: it is refused, and changes nothing."""
+        """Deliver a truncated object: it is refused and changes nothing."""
         content = self.objects[divmod(at % (VOLUMES * self.slices), self.slices)]
         with pytest.raises(VolumeError):
             parse(content[: int(share * len(content))], "half")
 
     @rule(at=st.integers(0, VOLUMES * SLICES - 1))
     def contradict(self, at):
-        """Another image comes for a place that has one: the first is kept."""
+        """Deliver a second image for one location: the first is kept."""
         place = divmod(at % (VOLUMES * self.slices), self.slices)
         if place in self.delivered:
             receipt = self.step(parse(self.conflicts[place], "c"))
@@ -98,7 +98,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def mix_in(self, data):
-        """Something that is not the run comes, also before the run's first image."""
+        """Deliver an object of another series, also before the run's first image."""
         content = data.draw(st.sampled_from(self.others))
         try:
             other = parse(content, "x")
@@ -108,7 +108,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 2.5]))
     def wait(self, seconds):
-        """Time passes, and with it deadlines."""
+        """Time passes, and deadlines expire."""
         self.now_ns += round(seconds * SECOND)
         for index in self.ledger.overdue(self.now_ns):
             if index >= self.ledger.next_index:
@@ -117,7 +117,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        """Go on from what was saved, as a killed service does."""
+        """Resume from the saved state, as a service does after a crash."""
         state = json.loads(json.dumps(self.ledger.state(), allow_nan=False))
         self.ledger = Ledger.restore(state)
         for step in self.log[self.feed_from :]:
@@ -125,7 +125,7 @@ class Schedule(RuleBasedStateMachine):
 
     @invariant()
     def once_and_in_order(self):
-        """Every index up to the newest has one outcome, and a volume is the scanner's."""
+        """Each index up to the newest has one outcome, and volumes equal the scanner's."""
         assert [o.index for o in self.out] == list(range(len(self.out)))
         for outcome in self.out:
             if isinstance(outcome, Volume):
@@ -134,7 +134,7 @@ class Schedule(RuleBasedStateMachine):
                 assert outcome.affine.tobytes() == same.affine.tobytes()
 
     def teardown(self):
-        """End the run: what came whole and in time is a volume, and nothing else is."""
+        """End the run: volumes that did not arrive whole and in time are skipped."""
         self.out += self.ledger.close()
         self.once_and_in_order()
         assert len(self.out) == 1 + max((v for v, _ in self.delivered), default=-1)
@@ -150,7 +150,7 @@ class Schedule(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_schedule_gives_each_volume_one_outcome(builder, make_builder, run, kind, tmp_path):
-    """Thousands of steps; what came is equal to the unbroken run's."""
+    """After thousands of steps, the volumes equal those of an undisturbed run."""
     build, slices = KINDS[kind], 1 if kind in ("mosaic", "enhanced") else SLICES
     places = [(t, z) for t in range(VOLUMES) for z in range(slices)]
     objects = {place: build(builder, run, *place) for place in places}

@@ -8,7 +8,7 @@ from rtdecode.errors import VolumeError
 
 
 def write_all(folder, objects):
-    """Write objects under names that sort against their order."""
+    """Write objects under names that sort in reverse order."""
     for at, content in enumerate(objects):
         (folder / f"{len(objects) - at:04d}").write_bytes(content)
     return folder
@@ -23,7 +23,7 @@ def as_stored(volume):
 def test_ge_volumes_are_counted_without_temporal_index(
     builder, run, expected_affine, tmp_path, count_in
 ):
-    """GE slices find their volume by InstanceNumber, or by repeated places."""
+    """InstanceNumber or repeated locations give the volume of GE slices."""
     write_all(
         tmp_path,
         [builder.ge(run[t], t + 1, z, count_in=count_in) for t in range(4) for z in range(5)],
@@ -37,8 +37,8 @@ def test_ge_volumes_are_counted_without_temporal_index(
 
 
 @pytest.mark.parametrize("facts", [True, False])
-def test_philips_slices_outer(builder, run, tmp_path, facts):
-    """Philips numbers images time first; with or without its private facts volumes come out."""
+def test_philips_images_numbered_time_first(builder, run, tmp_path, facts):
+    """Philips numbers images time first; volumes do not depend on its private elements."""
     write_all(
         tmp_path,
         [
@@ -57,15 +57,15 @@ def test_philips_slices_outer(builder, run, tmp_path, facts):
     ("slope", "scale_slope", "factor"),
     [(2.0, 0.5, 2.0), (4.0, 0.5, 2.0), (None, 0.25, 4.0), (3.0, None, 3.0), (None, None, 1.0)],
 )
-def test_philips_scaling_is_dcm2niix(builder, run, slope, scale_slope, factor):
-    """The private scale slope counts, the standard one only where there is no private one."""
+def test_philips_scaling_equals_dcm2niix(builder, run, slope, scale_slope, factor):
+    """The private scale slope is used; the standard slope only without a private one."""
     content = builder.philips(run[0], 1, 2, slope=slope, scale_slope=scale_slope)
     (slab,) = parse(content, "p").slabs
     np.testing.assert_allclose(slab.data[:, :, 0], factor * as_stored(run[0])[:, :, 2], rtol=1e-6)
 
 
-def test_stored_bits_bound_the_values(builder):
-    """What lies above the stored bits is no signal."""
+def test_bits_above_the_stored_bits_are_cleared(builder):
+    """Bits above the stored bits are not signal."""
     ds = builder.slice_dataset(np.array([[0x1001, 0x0FFF]]), 0, 1, "Philips")
     ds.BitsStored, ds.HighBit = 12, 11
     (slab,) = parse(builder.write(ds), "p").slabs
@@ -73,7 +73,7 @@ def test_stored_bits_bound_the_values(builder):
 
 
 def test_phase_images_are_refused(builder, run):
-    """A phase image is not taken for signal."""
+    """A phase image is not decoded."""
     ds = builder.slice_dataset(run[0][0], 0, 1, "Philips Medical Systems")
     ds.ImageType = ["ORIGINAL", "PRIMARY", "PHASE MAP", "P", "FFE"]
     with pytest.raises(VolumeError, match="p is not a magnitude image"):

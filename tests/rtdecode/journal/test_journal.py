@@ -68,7 +68,7 @@ def test_threads_may_append_at_the_same_time(tmp_path: Path):
 
 def test_outcomes_are_kept_to_the_last_bit(tmp_path: Path):
     """What is read after opening again is what was recorded, not-a-numbers and stamps included."""
-    skipped = Skipped(1, SkipReason.GAP, "no image of it came")
+    skipped = Skipped(1, SkipReason.GAP, "no image of it arrived")
     with Journal(tmp_path) as journal:
         journal.begin_run(1, "b" * 12, ("a", "b"), 1.5)
         session = journal.session

@@ -105,7 +105,7 @@ def test_a_run_of_incomplete_volumes_does_not_stand_still():
     feed(ledger, image(0, 0, 3), image(1, 0, 3), image(2, 0, 3))
     assert ledger.overdue(2 * SECOND) == [0]
     (skipped,) = ledger.give_up(0)
-    assert (skipped.reason, skipped.detail) == ("incomplete", "1 of 3 slices came")
+    assert (skipped.reason, skipped.detail) == ("incomplete", "1 of 3 slices arrived")
 
 
 def test_giving_up_what_went_out_does_nothing():

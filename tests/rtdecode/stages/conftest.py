@@ -1,4 +1,4 @@
-"""A head that is a formula, so that it can be seen from anywhere without interpolation."""
+"""A head given by a formula, so that it can be sampled anywhere without interpolation."""
 
 from collections.abc import Callable
 
@@ -43,7 +43,7 @@ def head() -> Callable[[Array], Array]:
 
 @pytest.fixture(scope="session")
 def scan(head: Callable[[Array], Array]) -> Callable[..., Volume]:
-    """Return a scanner: a volume of the head after `motion` (4, 4), with noise."""
+    """Return a function that scans the head after `motion` (4, 4), with noise."""
 
     def acquire(
         index: int = 0,
@@ -69,14 +69,14 @@ def scan(head: Callable[[Array], Array]) -> Callable[..., Volume]:
 
 @pytest.fixture(scope="session")
 def head_mm() -> Array:
-    """Return points all over the head, (n, 3) mm."""
+    """Return points in the whole head, (n, 3) mm."""
     points = np.random.default_rng(5).uniform(-1, 1, (2000, 3))
     return points[(points**2).sum(axis=1) < 1] * [68, 84, 64]
 
 
 @pytest.fixture(scope="session")
 def space(scan: Callable[..., Volume]) -> Space:
-    """Return a decoder's grid of 6 mm within the head."""
+    """Return the space of a decoder with a grid of 6 mm within the head."""
     shape, voxel_mm = (22, 26, 20), (-6.0, 6.0, 6.0)
     grid_affine = _affine(voxel_mm, shape)
     mm = _coordinates_mm(shape, grid_affine)
@@ -99,7 +99,7 @@ def settings() -> PreparationSettings:
 
 @pytest.fixture(scope="session")
 def random_motion() -> Callable[..., Motion]:
-    """Return a maker of motions whose six sizes are log-uniform between two bounds, mm or deg."""
+    """Return a function that draws motions with log-uniform sizes between two bounds, mm or deg."""
 
     def make(seed: int, low: float = 0.05, high: float = 3.0) -> Motion:
         rng = np.random.default_rng(seed)

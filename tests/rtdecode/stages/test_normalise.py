@@ -17,7 +17,7 @@ def run(
     elapsed: list[int] | None = None,
     learn: list[bool] | None = None,
 ) -> tuple[State, np.ndarray]:
-    """Return the final state and the z of every volume."""
+    """Return the final state and the z of all volumes."""
     scores = []
     for t, values in enumerate(series.astype(np.float32)):
         state, z = normalise.step(
@@ -31,11 +31,11 @@ def run(
     return state, np.array(scores)
 
 
-def by_hand(series: np.ndarray, times: np.ndarray, learn: list[bool]) -> np.ndarray:
-    """Return z by explicit weights over each voxel's whole past, quadratic in time.
+def explicit_z(series: np.ndarray, times: np.ndarray, learn: list[bool]) -> np.ndarray:
+    """Return z by explicit weights over each voxel's whole past, in quadratic time.
 
-    A volume's weight in the level is what later gains have left of it; the spread is the weighted
-    mean of squared prediction errors, each over the variance that white noise would give it.
+    Later gains reduce a volume's weight in the level. The spread is the weighted mean of squared
+    prediction errors, each divided by its variance for white noise.
     """
     keep = np.exp(-SETTINGS.repetition_time_s / SETTINGS.memory_s)
     keep_spread = np.exp(-SETTINGS.repetition_time_s / SETTINGS.spread_memory_s)
@@ -72,14 +72,16 @@ def by_hand(series: np.ndarray, times: np.ndarray, learn: list[bool]) -> np.ndar
     seed=st.integers(0, 2**32 - 1),
     steps=st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=8, max_size=40),
 )
-def test_it_equals_the_slow_formula(seed: int, steps: list[tuple[int, bool]]) -> None:
-    """Explicit weights over the whole past give the same z, whatever is missing or not learnt."""
+def test_the_online_update_equals_the_explicit_formula(
+    seed: int, steps: list[tuple[int, bool]]
+) -> None:
+    """Explicit weights give the same z, also with missing or unlearnt volumes."""
     rng = np.random.default_rng(seed)
     series = 500 + 3 * rng.standard_normal((len(steps), 5)).cumsum(axis=0)
     elapsed, learn = [e for e, _ in steps], [keep for _, keep in steps]
     _, scores = run(series, normalise.initial_state(SETTINGS, 5), elapsed, learn)
-    expected = by_hand(series.astype(np.float32).astype(float), np.cumsum(elapsed), learn)
-    # Sooner, a spread of one or two errors may be below the floor, or nothing but rounding.
+    expected = explicit_z(series.astype(np.float32).astype(float), np.cumsum(elapsed), learn)
+    # In the first volumes, the spread may be below the floor or only rounding error.
     known = np.cumsum(learn) - np.array(learn) >= 5
     np.testing.assert_allclose(scores[known], expected[known], rtol=2e-3, atol=2e-3)
 
@@ -98,7 +100,7 @@ def test_the_level_begins_as_the_plain_mean_and_forgets_exponentially() -> None:
 def test_white_noise_has_unit_variance_from_the_first_ready_volumes(
     rng: np.random.Generator,
 ) -> None:
-    """Scores allow for the level's own uncertainty, so that early volumes are not inflated."""
+    """The uncertainty of the level enters z, so early values are not too large."""
     series = 900 + 7 * rng.standard_normal((60, 20000))
     _, scores = run(series, normalise.initial_state(SETTINGS, 20000))
     spread = scores.std(axis=1)
@@ -108,19 +110,19 @@ def test_white_noise_has_unit_variance_from_the_first_ready_volumes(
 
 
 def test_the_spread_is_learnt_over_the_whole_run(rng: np.random.Generator) -> None:
-    """After minutes it errs as little as all volumes allow, far less than the level's memory."""
+    """After minutes its error is that of all volumes, far below that of the level's memory."""
     long = normalise.NormaliseSettings(repetition_time_s=2.0)
     state = normalise.initial_state(long, 4000)
     for values in (600 + 5 * rng.standard_normal((200, 4000))).astype(np.float32):
         state, _ = normalise.step(long, state, values)
     spread = normalise.spread_of(state)
-    # The standard deviation of n independent values errs by 1 / sqrt(2 n) of itself.
+    # The relative error of the standard deviation of n independent values is 1 / sqrt(2 n).
     assert spread.std() / spread.mean() < 1.2 / np.sqrt(2 * 200)
     np.testing.assert_allclose(spread.mean(), 5, rtol=0.02)
 
 
-def test_an_active_voxel_keeps_its_unit(rng: np.random.Generator) -> None:
-    """Two strong blocks do not change what one z means: a later, equal block scores the same."""
+def test_task_activity_does_not_change_the_unit_of_z(rng: np.random.Generator) -> None:
+    """After two strong blocks, a later, equal block has the same z."""
     task = np.zeros(150)
     for onset in (60, 72, 84, 96, 130):
         task[onset : onset + 8] = 3
@@ -134,15 +136,15 @@ def test_an_active_voxel_keeps_its_unit(rng: np.random.Generator) -> None:
 
 
 def test_drift_is_removed(rng: np.random.Generator) -> None:
-    """A drift of many spreads over a run leaves little in z."""
+    """A drift of many spreads over a run changes z little."""
     noise = rng.standard_normal((200, 500))
     drift = 40 * np.sin(np.linspace(0, 3, 200))[:, None]
     _, scores = run(800 + noise + drift, normalise.initial_state(SETTINGS, 500))
     assert np.abs(scores[50:].mean(axis=1)).max() < 2
 
 
-def test_a_volume_that_is_not_learnt_changes_nothing_but_age(rng: np.random.Generator) -> None:
-    """A spike is scored, clipped and forgotten; a run without it, with a gap, goes on the same."""
+def test_a_volume_that_is_not_learnt_only_ages_the_memory(rng: np.random.Generator) -> None:
+    """A spike has a clipped z; later z equal those of a run with a gap instead."""
     series = 700 + 5 * rng.standard_normal((30, 50))
     spiked = series.copy()
     spiked[15] += 400
@@ -156,7 +158,7 @@ def test_a_volume_that_is_not_learnt_changes_nothing_but_age(rng: np.random.Gene
 
 
 def test_voxels_without_measurement_are_zero(rng: np.random.Generator) -> None:
-    """A constant voxel and one outside the field of view give 0, not noise blown up."""
+    """A constant voxel and one outside the field of view give 0, not amplified noise."""
     series = 600 + rng.standard_normal((20, 3))
     series[:, 1], series[:, 2] = 0, 412.3
     _, scores = run(series, normalise.initial_state(SETTINGS, 3))
@@ -165,17 +167,17 @@ def test_voxels_without_measurement_are_zero(rng: np.random.Generator) -> None:
 
 
 def test_a_known_spread_makes_a_run_ready_sooner(rng: np.random.Generator) -> None:
-    """With an earlier run's spread the fifth volume counts, and its scale is already right."""
+    """With an earlier run's spread, the fifth volume is ready and has the correct scale."""
     series = 600 + 3 * rng.standard_normal((40, 4000))
     learnt, _ = run(series, normalise.initial_state(SETTINGS, 4000))
     spread = normalise.spread_of(learnt)
     fresh, known = (normalise.initial_state(SETTINGS, 4000, s) for s in (None, spread))
     for values in series[:4].astype(np.float32):
-        assert not normalise.ready(SETTINGS, known)
+        assert not normalise.is_ready(SETTINGS, known)
         fresh, _ = normalise.step(SETTINGS, fresh, values)
         known, _ = normalise.step(SETTINGS, known, values)
-    assert normalise.ready(SETTINGS, known)
-    assert not normalise.ready(SETTINGS, fresh)
+    assert normalise.is_ready(SETTINGS, known)
+    assert not normalise.is_ready(SETTINGS, fresh)
     _, z = normalise.step(SETTINGS, known, series[4].astype(np.float32))
     assert 0.85 < z.std() < 1.15
 
@@ -184,12 +186,12 @@ def test_a_known_spread_makes_a_run_ready_sooner(rng: np.random.Generator) -> No
 def test_the_spread_is_learnt_for_20_s_and_8_volumes(
     repetition_time_s: float, volumes: int
 ) -> None:
-    """Readiness is a time, with a least number of volumes for slow sequences."""
+    """Readiness needs a time, and a minimum number of volumes for slow sequences."""
     assert normalise.NormaliseSettings(repetition_time_s).spread_volumes == volumes
 
 
 def test_a_restart_forgets_the_level_and_keeps_the_spread(rng: np.random.Generator) -> None:
-    """After a step of the signal the next volume is the new level."""
+    """After a restart, the next volume is the new level."""
     series = 600 + 3 * rng.standard_normal((20, 100))
     state, _ = run(series, normalise.initial_state(SETTINGS, 100))
     after, _ = normalise.step(SETTINGS, normalise.restart(state), series[0].astype(np.float32))

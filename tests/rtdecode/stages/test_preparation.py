@@ -1,4 +1,4 @@
-"""The stages in their order."""
+"""The stages in order."""
 
 import io
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from rtdecode.types import Motion, Prepared, Stamps, State, Volume
 
 
 class TickingClock:
-    """A clock that ticks when looked at."""
+    """A clock that advances at each reading."""
 
     def __init__(self) -> None:
         self.now = 100
 
     def monotonic_ns(self) -> int:
-        """Return one more than the last time."""
+        """Return the last time plus one."""
         self.now += 1
         return self.now
 
     def sleep_until(self, monotonic_ns: int) -> None:
-        """Be there at once."""
+        """Return immediately."""
         self.now = max(self.now, monotonic_ns)
 
 
@@ -43,10 +43,10 @@ def volumes(scan: Callable[..., Volume]) -> list[Volume]:
     ]
 
 
-def walk(
+def prepare_all(
     preparation: Preparation, volumes: list[Volume], state: State | None = None
 ) -> tuple[State, list[Prepared]]:
-    """Return the last state and what became of every volume."""
+    """Return the last state and all prepared volumes."""
     state, out = state or preparation.initial_state(), []
     for volume in volumes:
         state, prepared = preparation.step(state, volume)
@@ -55,7 +55,7 @@ def walk(
 
 
 def saved(state: State) -> State:
-    """Return the state after a stay on disk."""
+    """Return the state after saving and loading it."""
     file = io.BytesIO()
     np.savez(file, **state)
     file.seek(0)
@@ -63,9 +63,9 @@ def saved(state: State) -> State:
         return dict(archive)
 
 
-def test_a_run_becomes_z_scores(preparation: Preparation, volumes: list[Volume]) -> None:
-    """The first volumes say they are not ready; the rest are z-scores, motion removed."""
-    _, out = walk(preparation, volumes)
+def test_a_run_is_converted_to_z_scores(preparation: Preparation, volumes: list[Volume]) -> None:
+    """The first volumes are not ready; the others are z-scores without motion."""
+    _, out = prepare_all(preparation, volumes)
     assert [p.index for p in out] == list(range(24))
     assert [p.quality.why for p in out] == [("not_ready",)] * 11 + [()] * 13
     assert all(not p.data.any() for p in out[:11])
@@ -77,8 +77,8 @@ def test_a_run_becomes_z_scores(preparation: Preparation, volumes: list[Volume])
 
 
 def test_a_state_is_never_changed(preparation: Preparation, volumes: list[Volume]) -> None:
-    """Stepping twice from one state gives the same twice and leaves every array as it was."""
-    state, _ = walk(preparation, volumes[:12])
+    """Two steps from one state give the same result and change no array."""
+    state, _ = prepare_all(preparation, volumes[:12])
     before = {name: array.copy() for name, array in state.items()}
     first, second = (preparation.step(state, volumes[12])[1] for _ in range(2))
     np.testing.assert_array_equal(first.data, second.data)
@@ -87,18 +87,18 @@ def test_a_state_is_never_changed(preparation: Preparation, volumes: list[Volume
 
 
 @pytest.mark.parametrize("cut", [1, 7, 15])
-def test_a_run_goes_on_from_disk_with_the_same_bits(
+def test_a_run_resumed_from_disk_gives_the_same_bits(
     cut: int,
     space: Space,
     settings: PreparationSettings,
     preparation: Preparation,
     volumes: list[Volume],
 ) -> None:
-    """Saving, loading into a new preparation and going on equals an unbroken run bit for bit."""
-    whole, expected = walk(preparation, volumes)
-    state, first = walk(preparation, volumes[:cut])
+    """A run that is saved and loaded into a new preparation equals an unbroken run."""
+    whole, expected = prepare_all(preparation, volumes)
+    state, first = prepare_all(preparation, volumes[:cut])
     other = Preparation(space, settings, TickingClock())
-    last, second = walk(other, volumes[cut:], saved(state))
+    last, second = prepare_all(other, volumes[cut:], saved(state))
     for a, b in zip(first + second, expected, strict=True):
         assert a.data.tobytes() == b.data.tobytes()
         assert (a.motion, repr(a.quality)) == (b.motion, repr(b.quality))
@@ -109,19 +109,19 @@ def test_a_run_goes_on_from_disk_with_the_same_bits(
 def test_a_motion_spike_is_marked_and_not_learnt(
     preparation: Preparation, scan: Callable[..., Volume], volumes: list[Volume]
 ) -> None:
-    """The jump and the jump back are no evidence, and later volumes never knew of it."""
+    """The jump and the jump back are no evidence and do not change later volumes."""
     jump = scan(index=15, motion=motion_matrix(Motion(trans_y=4.0), np.zeros(3)))
-    _, out = walk(preparation, [*volumes[:15], jump, *volumes[16:]])
+    _, out = prepare_all(preparation, [*volumes[:15], jump, *volumes[16:]])
     assert out[15].quality.why == out[16].quality.why == ("motion",)
     assert not out[15].quality.usable
     assert out[15].motion.trans_y == pytest.approx(4.0, abs=0.05)
-    _, without = walk(preparation, volumes)
+    _, without = prepare_all(preparation, volumes)
     assert np.corrcoef(out[17].data, without[17].data)[0, 1] > 0.95
 
 
 def test_a_gap_ages_the_memory(preparation: Preparation, volumes: list[Volume]) -> None:
-    """Volumes that never came make the next one weigh more."""
-    state, _ = walk(preparation, volumes)
+    """The next volume has more weight after missing volumes."""
+    state, _ = prepare_all(preparation, volumes)
     near, far = (
         preparation.step(state, replace(volumes[-1], index=24 + gap), elapsed=1 + gap)[0]
         for gap in (0, 20)
@@ -132,30 +132,30 @@ def test_a_gap_ages_the_memory(preparation: Preparation, volumes: list[Volume]) 
 def test_an_earlier_run_s_spread_makes_a_run_ready_sooner(
     preparation: Preparation, volumes: list[Volume]
 ) -> None:
-    """The feedback run that starts from the calibration run's spread needs four volumes."""
-    state, _ = walk(preparation, volumes)
+    """A feedback run with the calibration run's spread is ready after four volumes."""
+    state, _ = prepare_all(preparation, volumes)
     start = preparation.initial_state(preparation.spread_of(state))
-    _, out = walk(preparation, volumes[:6], start)
+    _, out = prepare_all(preparation, volumes[:6], start)
     assert [p.quality.usable for p in out] == [False] * 4 + [True] * 2
     with pytest.raises(ConfigError, match="initial spread"):
         preparation.initial_state(np.ones(3, np.float32))
 
 
-def test_bright_first_volumes_do_not_spoil_the_spread(
+def test_bright_first_volumes_do_not_affect_the_spread(
     preparation: Preparation, volumes: list[Volume]
 ) -> None:
-    """While magnetisation settles, the statistics start anew."""
+    """The statistics restart while magnetisation approaches its steady state."""
     bright = [
         replace(v, data=v.data * np.float32(gain))
         for v, gain in zip(volumes, (1.5, 1.2, 1.08), strict=False)
     ]
-    _, out = walk(preparation, bright + volumes[3:])
+    _, out = prepare_all(preparation, bright + volumes[3:])
     assert out[1].quality.why == ("not_ready", "signal_drop")
     assert 0.7 < np.array([p.data for p in out[16:]]).std() < 1.3
 
 
 def test_every_stage_is_stamped(preparation: Preparation, volumes: list[Volume]) -> None:
-    """Stamps of earlier steps stay and each stage adds its own, in order."""
+    """Earlier stamps remain, and each stage adds its own in order."""
     volume = replace(volumes[0], stamps=Stamps(received_ns=5, parsed_ns=9))
     _, prepared = preparation.step(preparation.initial_state(), volume)
     assert prepared.stamps == Stamps(
@@ -168,28 +168,28 @@ def test_every_stage_is_stamped(preparation: Preparation, volumes: list[Volume])
     )
 
 
-def test_a_head_out_of_view_is_noticed(
+def test_a_head_outside_the_field_of_view_is_unusable(
     preparation: Preparation, scan: Callable[..., Volume], volumes: list[Volume]
 ) -> None:
-    """A volume that covers less of the mask than the reference says so."""
+    """The quality of a volume that covers less of the mask names the field of view."""
     affine = volumes[0].affine.copy()
     affine[:3, 3] += affine[:3, :3] @ [0, 0, 12]
     slab = scan(index=12, shape=(44, 52, 22), affine=affine)
-    state, _ = walk(preparation, volumes[:12])
+    state, _ = prepare_all(preparation, volumes[:12])
     _, prepared = preparation.step(state, slab)
     assert "field_of_view" in prepared.quality.why
 
 
-def test_warming_up_changes_nothing(preparation: Preparation, volumes: list[Volume]) -> None:
-    """A run after warming up equals one without."""
-    _, cold = walk(preparation, volumes[:3])
+def test_warm_up_does_not_change_results(preparation: Preparation, volumes: list[Volume]) -> None:
+    """A run after the warm-up equals one without it."""
+    _, cold = prepare_all(preparation, volumes[:3])
     preparation.warm_up()
-    _, warm = walk(preparation, volumes[:3])
+    _, warm = prepare_all(preparation, volumes[:3])
     assert [p.motion for p in cold] == [p.motion for p in warm]
 
 
-def test_all_problems_are_named_at_once(space: Space) -> None:
-    """Wrong settings and a space that does not fit are refused together."""
+def test_all_problems_are_reported_together(space: Space) -> None:
+    """One error lists the problems of settings and space."""
     broken = replace(space, coordinates_mm=space.coordinates_mm[1:])
     with pytest.raises(ConfigError) as caught:
         Preparation(broken, PreparationSettings(repetition_time_s=2.0, memory_s=3.0))
@@ -198,15 +198,15 @@ def test_all_problems_are_named_at_once(space: Space) -> None:
     assert "space.coordinates_mm" in str(caught.value)
 
 
-def test_what_does_not_belong_to_the_run_is_refused(
+def test_wrong_state_index_or_shape_is_refused(
     preparation: Preparation, volumes: list[Volume]
 ) -> None:
-    """Another mask's state, time that goes back and a flat volume each say what is wrong."""
+    """Another mask's state, a repeated index and a volume of one slice are errors."""
     state = preparation.initial_state()
     other = state | {"normalise.level": np.zeros(5, np.float32)}
     with pytest.raises(RunError, match="start a new run"):
         preparation.step(other, volumes[0])
-    with pytest.raises(RunError, match="too early"):
+    with pytest.raises(RunError, match="too low"):
         preparation.step(state, volumes[0], elapsed=0)
     with pytest.raises(VolumeError, match="2 voxels or more"):
         preparation.step(state, replace(volumes[0], data=volumes[0].data[:, :, :1]))

@@ -7,7 +7,7 @@ from rtdecode.stages import quality
 from rtdecode.types import Quality, State
 
 LIMITS = quality.QualityLimits()
-FINE = quality.Measured(motion=np.zeros(6), lost=False, outside=0.0, ready=True)
+FINE = quality.Measurements(motion=np.zeros(6), lost=False, outside=0.0, ready=True)
 RETENTION = 0.95
 
 
@@ -18,9 +18,11 @@ def brain(rng: np.random.Generator) -> np.ndarray:
 
 
 def judge(state: State, values: np.ndarray, **changes: object) -> tuple[State, Quality]:
-    """Judge one volume that is fine but for `changes`."""
+    """Return the quality of one volume that is good except for `changes`."""
     measured = {name: getattr(FINE, name) for name in ("motion", "lost", "outside", "ready")}
-    return quality.step(LIMITS, RETENTION, state, values, quality.Measured(**(measured | changes)))
+    return quality.step(
+        LIMITS, RETENTION, state, values, quality.Measurements(**(measured | changes))
+    )
 
 
 def settled(brain: np.ndarray) -> State:
@@ -31,14 +33,14 @@ def settled(brain: np.ndarray) -> State:
     return state
 
 
-def test_framewise_displacement_is_power_s() -> None:
+def test_framewise_displacement_follows_power_2012() -> None:
     """Translations add up in mm, rotations as arcs on a sphere of 50 mm."""
     before, after = np.zeros(6), np.array([0.1, -0.2, 0.3, 0.01, -0.02, 0.0])
     assert quality.framewise_displacement(after, before) == pytest.approx(0.6 + 50 * 0.03)
 
 
-def test_the_first_volume_has_nothing_to_differ_from(brain: np.ndarray) -> None:
-    """A run's first volume moved by nothing, changed by nothing, and has no temporal SNR."""
+def test_the_first_volume_has_no_displacement_and_no_dvars(brain: np.ndarray) -> None:
+    """The first volume has no change and no temporal SNR."""
     _, first = judge(quality.initial_state(2000), brain[0], motion=np.full(6, 3.0))
     assert first.framewise_displacement == first.dvars == first.signal_drop == 0
     assert np.isnan(first.temporal_snr)
@@ -46,7 +48,7 @@ def test_the_first_volume_has_nothing_to_differ_from(brain: np.ndarray) -> None:
 
 
 def test_dvars_and_temporal_snr_follow_their_definitions(brain: np.ndarray) -> None:
-    """Both equal the formula over the voxels, DVARS in per cent of the mean signal."""
+    """Both equal their formulas; DVARS is in per cent of the mean signal."""
     _, found = judge(settled(brain), brain[-1])
     change = brain[-1].astype(float) - brain[-2]
     assert found.dvars == pytest.approx(100 * np.sqrt((change**2).mean()) / 500, rel=1e-2)
@@ -67,19 +69,19 @@ def test_dvars_and_temporal_snr_follow_their_definitions(brain: np.ndarray) -> N
         ({"lost": True}, 0.2, ("realignment", "signal_drop")),
     ],
 )
-def test_every_reason_is_named(
+def test_all_reasons_are_reported(
     changes: dict[str, object], scale: float, why: tuple[str, ...], brain: np.ndarray
 ) -> None:
-    """A volume is usable exactly where no reason against it applies."""
+    """A volume is usable if and only if no reason applies."""
     _, found = judge(settled(brain), brain[-1] * np.float32(scale), **changes)
     assert found.why == why
     assert found.usable is (not why)
     if not why:
-        assert quality.learnable(found.why)
+        assert quality.enters_statistics(found.why)
 
 
-def test_a_lasting_change_of_gain_is_forgiven(brain: np.ndarray) -> None:
-    """The mean signal follows, so that a run is not silenced for good."""
+def test_volumes_are_usable_again_after_a_lasting_change_of_gain(brain: np.ndarray) -> None:
+    """The mean signal follows the new gain."""
     state, usable = settled(brain), []
     for _ in range(40):
         state, found = judge(state, brain[-1] * np.float32(0.8))
@@ -88,21 +90,21 @@ def test_a_lasting_change_of_gain_is_forgiven(brain: np.ndarray) -> None:
     assert usable[-1]
 
 
-def test_settling_magnetisation_begins_the_statistics_anew(brain: np.ndarray) -> None:
-    """Before the statistics are ready, a step of the signal is a new start and may be learnt."""
+def test_a_signal_jump_before_readiness_restarts_the_statistics(brain: np.ndarray) -> None:
+    """A volume with a jump before readiness enters the restarted statistics."""
     state, _ = judge(quality.initial_state(2000), brain[0] * np.float32(1.4), ready=False)
     state, second = judge(state, brain[1], ready=False)
     assert second.why == ("not_ready", "signal_drop")
-    assert quality.settling(second.why)
-    assert quality.learnable(second.why)
+    assert quality.restarts_statistics(second.why)
+    assert quality.enters_statistics(second.why)
     assert float(state["signal"]) == pytest.approx(500, rel=1e-2)
     _, third = judge(state, brain[2], ready=False)
     assert third.why == ("not_ready",)
     assert abs(third.signal_drop) < 0.01
 
 
-def test_an_empty_mask_signal_divides_by_nothing() -> None:
-    """Black volumes give finite figures."""
+def test_volumes_without_signal_give_finite_values() -> None:
+    """A mean signal of zero does not divide by zero."""
     state = quality.initial_state(50)
     for _ in range(3):
         state, found = judge(state, np.zeros(50, np.float32))

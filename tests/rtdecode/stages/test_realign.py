@@ -1,4 +1,4 @@
-"""Rigid realignment on motions that are known."""
+"""Rigid realignment of known motions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +13,11 @@ from rtdecode.stages.rigid import centre_mm, motion_matrix, rotation
 from rtdecode.types import Motion, Volume
 
 MEAN_MM, WORST_MM = 0.02, 0.1
-"""The goal: mean error over the head and the worst voxel of it."""
+"""Limits for the mean and the largest error over the head."""
 
 
 def errors_mm(found: Motion, truth: np.ndarray, centre: np.ndarray, mm: np.ndarray) -> np.ndarray:
-    """Return how far each point of the head is from where it should be."""
+    """Return the position error of each point of the head."""
     wrong = motion_matrix(found, centre) - truth
     return np.linalg.norm(mm @ wrong[:3, :3].T + wrong[:3, 3], axis=1)
 
@@ -35,7 +35,7 @@ def test_known_motions_are_recovered(
     random_motion: Callable[..., Motion],
     head_mm: np.ndarray,
 ) -> None:
-    """Motions of 0.05 to 3 mm and degrees, with noise and another gain, meet the goal."""
+    """Errors are within the limits for 0.05 to 3 mm and degrees, with noise and a gain."""
     means = []
     for seed in range(10):
         truth = motion_matrix(random_motion(seed), target.centre_mm)
@@ -52,10 +52,10 @@ def test_known_motions_are_recovered(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_first_volume_is_found_from_afar(
+def test_a_first_volume_far_from_the_reference_is_realigned(
     seed: int, scan: Callable[..., Volume], target: reference.Reference, head_mm: np.ndarray
 ) -> None:
-    """A run that begins 20 mm and 10 degrees away is realigned as well as any."""
+    """A start 20 mm and 10 degrees away does not increase the error."""
     direction = np.random.default_rng(seed).standard_normal((2, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     motion = Motion(*(20 * direction[0]), *(np.deg2rad(10) * direction[1]))
@@ -71,7 +71,7 @@ def test_a_run_may_have_its_own_grid(
     random_motion: Callable[..., Motion],
     head_mm: np.ndarray,
 ) -> None:
-    """Another voxel size, matrix, flip and obliquity change nothing about the motion found."""
+    """Voxel size, matrix, flip and obliquity do not change the motion found."""
     truth = motion_matrix(random_motion(3), target.centre_mm)
     shape, voxel_mm = (64, 60, 36), np.array([-3.0, 3.2, 4.0])
     affine = np.eye(4)
@@ -85,7 +85,7 @@ def test_a_run_may_have_its_own_grid(
 def test_a_field_of_view_may_cut_the_head(
     scan: Callable[..., Volume], random_motion: Callable[..., Motion]
 ) -> None:
-    """Slices that miss the crown and the base of the head do not pull at the motion."""
+    """Slices without the top and the base of the head do not bias the motion."""
     cut = scan(index=-1, shape=(44, 52, 22))
     target = reference.build(cut.data, cut.affine)
     inside = np.random.default_rng(0).uniform([-60, -75, -45], [60, 75, 45], (500, 3))
@@ -103,7 +103,7 @@ def test_a_field_of_view_may_cut_the_head(
 def test_tracking_equals_searching(
     scan: Callable[..., Volume], target: reference.Reference, random_motion: Callable[..., Motion]
 ) -> None:
-    """Where the last volume was decides how fast a volume is found, not where."""
+    """The start changes the number of iterations, not the motion found."""
     truth = motion_matrix(random_motion(1), target.centre_mm)
     volume = scan(index=2, motion=truth)
     cold = realign.initial_state()
@@ -115,7 +115,7 @@ def test_tracking_equals_searching(
 def test_a_volume_without_the_head_is_lost(
     scan: Callable[..., Volume], target: reference.Reference, rng: np.random.Generator
 ) -> None:
-    """Noise and blackness correlate with nothing, and what was known of the head stays."""
+    """Noise and zeros have a low correlation, and the last known motion remains."""
     volume = scan(index=1)
     state, motion, _ = realign.step(target, realign.initial_state(), volume.data, volume.affine)
     noise = rng.uniform(0, 600, volume.data.shape).astype(np.float32)
@@ -127,7 +127,7 @@ def test_a_volume_without_the_head_is_lost(
 
 
 def test_a_volume_must_be_finite(scan: Callable[..., Volume], target: reference.Reference) -> None:
-    """Intensities that are not numbers are refused instead of becoming a motion."""
+    """Intensities that are not finite are refused."""
     volume = scan()
     data = volume.data.copy()
     data[20:24, 20:24, 17] = np.nan
@@ -136,7 +136,7 @@ def test_a_volume_must_be_finite(scan: Callable[..., Volume], target: reference.
 
 
 def test_a_reference_must_show_a_head() -> None:
-    """An empty reference is refused before a run can begin."""
+    """An empty reference is refused before a run."""
     with pytest.raises(ConfigError, match="calibrate again"):
         reference.build(np.zeros((32, 32, 16), np.float32), np.diag([4.0, 4, 4, 1]))
 
@@ -144,7 +144,7 @@ def test_a_reference_must_show_a_head() -> None:
 def test_known_motions_of_a_real_epi_are_recovered(
     shared_data: Path, random_motion: Callable[..., Motion]
 ) -> None:
-    """A real head moved by 0.05 to 3 mm and degrees, with its own noise, meets the goal."""
+    """Errors are within the limits for a real head moved by 0.05 to 3 mm and degrees."""
     from rtdecode.dicom import assemble
 
     series = next(p for p in (shared_data / "rt-cloud").iterdir() if p.is_dir())

@@ -1,4 +1,4 @@
-"""Dilation and the one interpolation."""
+"""Dilation and interpolation."""
 
 import numpy as np
 from hypothesis import given
@@ -10,7 +10,7 @@ from rtdecode.stages import resample
 
 @given(arrays.arrays(np.bool_, arrays.array_shapes(min_dims=3, max_dims=3, max_side=6)))
 def test_dilation_reaches_all_26_neighbours(mask: np.ndarray) -> None:
-    """Dilation equals scipy's with a full 3x3x3 element and leaves its input alone."""
+    """Dilation equals scipy's with a full 3x3x3 element and does not change its input."""
     before = mask.copy()
     expected = ndimage.binary_dilation(mask, np.ones((3, 3, 3)))
     np.testing.assert_array_equal(resample.dilate(mask), expected)

@@ -12,10 +12,10 @@ radians = st.floats(-1.5, 1.5)
 
 
 @given(st.tuples(*[millimetres] * 3, *[radians] * 3), st.tuples(*[millimetres] * 3))
-def test_a_motion_survives_becoming_a_matrix(
+def test_a_motion_is_recovered_from_its_matrix(
     parameters: tuple[float, ...], centre: tuple[float, ...]
 ) -> None:
-    """The six parameters come back from their matrix, and the matrix is rigid."""
+    """The six parameters are recovered from their matrix, and the matrix is rigid."""
     middle = np.array(centre)
     matrix = motion_matrix(Motion(*parameters), middle)
     np.testing.assert_allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), atol=1e-12)
@@ -29,7 +29,7 @@ def test_the_centre_only_translates() -> None:
     np.testing.assert_allclose(matrix @ [*centre, 1], [11, -18, 33, 1])
 
 
-def test_rotations_come_in_the_order_x_y_z() -> None:
+def test_rotations_are_applied_in_the_order_x_y_z() -> None:
     """A quarter turn about x, then y, then z takes y to z, z to x and x to y: back to y."""
     quarter = np.pi / 2
     matrix = motion_matrix(Motion(0, 0, 0, quarter, quarter, quarter), np.zeros(3))

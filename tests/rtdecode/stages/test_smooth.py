@@ -15,7 +15,7 @@ def mask() -> np.ndarray:
 
 
 def test_volumes_are_smoothed_as_scipy_does(rng: np.random.Generator) -> None:
-    """Every axis has its own width and edges are repeated."""
+    """Each axis has its own width, and edges are repeated."""
     image = rng.standard_normal((11, 9, 14)).astype(np.float32)
     sigmas = np.array([1.1, 0.0, 0.6])
     radius = [smooth.gaussian(s).size // 2 for s in sigmas]
@@ -23,18 +23,18 @@ def test_volumes_are_smoothed_as_scipy_does(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(smooth.blur(image, sigmas), expected, atol=1e-5)
 
 
-def test_a_constant_stays_constant_up_to_the_rim(mask: np.ndarray) -> None:
-    """Zeros outside the mask do not leak in."""
+def test_a_constant_image_stays_constant_up_to_the_edge_of_the_mask(mask: np.ndarray) -> None:
+    """Zeros outside the mask do not affect values inside."""
     dilated = resample.dilate(mask)
     plan = smooth.plan(mask, dilated, np.diag([2.0, 2.0, 2.0, 1.0]), fwhm_mm=6.0)
     out = smooth.step(plan, np.full(dilated.sum(), 5, np.float32))
     np.testing.assert_allclose(out, 5, rtol=1e-5)
 
 
-def test_within_the_mask_it_is_the_plain_gaussian(
+def test_smoothing_far_from_the_edge_equals_the_full_grid(
     mask: np.ndarray, rng: np.random.Generator
 ) -> None:
-    """Far from the rim, voxels in C order equal the smoothing of the full grid."""
+    """Far from the edge, voxels in C order equal the smoothing of the full grid."""
     dilated = resample.dilate(mask)
     volume = rng.standard_normal(mask.shape).astype(np.float32)
     plan = smooth.plan(mask, dilated, np.diag([-2.0, 2.0, 2.0, 1.0]), fwhm_mm=3.0)
@@ -44,8 +44,10 @@ def test_within_the_mask_it_is_the_plain_gaussian(
     np.testing.assert_allclose(out[deep], smooth.blur(volume, sigmas)[mask][deep], atol=1e-4)
 
 
-def test_no_smoothing_only_leaves_the_dilation(mask: np.ndarray, rng: np.random.Generator) -> None:
-    """At 0 mm the voxels of the mask come out as they are."""
+def test_smoothing_of_0_mm_returns_the_mask_unchanged(
+    mask: np.ndarray, rng: np.random.Generator
+) -> None:
+    """At 0 mm the voxels of the mask are unchanged."""
     dilated = resample.dilate(mask)
     volume = rng.standard_normal(mask.shape).astype(np.float32)
     plan = smooth.plan(mask, dilated, np.diag([2.0, 2.0, 2.0, 1.0]), fwhm_mm=0.0)
