@@ -1,106 +1,105 @@
-"""What is known of a decoder's worth: figures of held-out data, and how they were come by."""
+"""Held-out performance of a decoder, and the go/no-go rule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 LEVEL = 0.05
-"""Of significance."""
+"""Level of significance."""
 
 ReadOutKind = Literal["window", "filter"]
-"""How single volumes become a decision: a sliding window's mean, or the forward filter of a hidden
-Markov chain."""
+"""How evidence of single volumes becomes a decision: the mean of a sliding window, or the forward
+filter of a hidden Markov model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Balanced accuracy of held-out data at three grains, chance being one in so many classes."""
+    """Balanced accuracy of held-out data. Chance is 1 / number of classes."""
 
     volume: float
-    """Of single volumes."""
+    """Accuracy of single volumes."""
     window: float
-    """Of the decision at each labelled volume, as it would be served: the window's or the
-    filter's."""
+    """Accuracy of the decision at each labelled volume, as it would be served (window or filter)."""
     block: float
-    """Of blocks: the class with the highest mean log-probability over the block's volumes."""
+    """Accuracy of blocks. A block's class has the highest mean log-probability over its volumes."""
     interval_95_volume: tuple[float, float]
-    """Bootstrap over blocks, which are the independent samples."""
+    """Bootstrap over blocks, because blocks are the independent samples."""
     interval_95_window: tuple[float, float]
     interval_95_block: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One decoder or control of those tried on the same data and folds."""
+    """A decoder or a control, evaluated on the same data and folds."""
 
     name: str
     kind: str
-    """`zero-shot`, `deep`, `linear`, `stack`, or `control`, which knows nothing of the brain or has
-    learnt nothing."""
+    """`deep`, `linear`, `prior`, `stack`, `pool` or `control`. A control does not use the brain, or its
+    weights are random."""
     accuracy: Accuracy
     log_loss: float
-    """Of held-out decisions, natural logarithm."""
+    """Log-loss of held-out decisions, natural logarithm."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOutFigures:
-    """What one way of reading the chosen decoder's evidence out is worth on held-out blocks."""
+    """Held-out performance of the chosen decoder with one read-out."""
 
     name: str
-    """With its window or its dwell time."""
+    """Name of the read-out, with its window or dwell time."""
     kind: ReadOutKind
     accuracy: float
-    """Balanced, at each labelled volume; each block read out as the others suggest."""
+    """Balanced accuracy at each labelled volume. The settings for each block are fitted to the others."""
     interval_95: tuple[float, float]
     """Bootstrap over blocks."""
     log_loss: float
     onset_latency_s: float | None
-    """Median time from a block's onset to the first of three right decisions in a row; `None` where
-    no block had one."""
+    """Median time from a block's onset to the first of three correct decisions in a row; `None` if no
+    block had one."""
     missed_blocks: int
-    """Blocks without three right decisions in a row."""
+    """Number of blocks without three correct decisions in a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """How well the decoder did on data that it was not fitted to, and what that is worth."""
+    """Performance of the decoder on data that it was not fitted to."""
 
     split: str
-    """How the held-out data were chosen, in words; the figures mean nothing without it."""
+    """How the held-out data were chosen, in words."""
     n_blocks: int
     n_volumes: int
     chance: float
     accuracy: Accuracy
     p_value: float | None
-    """Of the accuracy of volumes, by permutation of the blocks' labels before the whole pipeline;
-    `None` where there was no time for it."""
+    """p-value of the accuracy of volumes. The blocks' labels are permuted before the whole pipeline.
+    `None` if the test was not finished."""
     permutations: int
     confusion: tuple[tuple[int, ...], ...]
-    """Blocks: rows are what was shown, columns what was decided, in the order of the classes."""
+    """Numbers of blocks: rows are true classes, columns are decided classes."""
     log_loss: float
-    """Of held-out decisions; log(number of classes) is what knowing nothing gives."""
+    """Log-loss of held-out decisions. Equal probabilities give log(number of classes)."""
     brier: float
     expected_calibration_error: float
     false_alarm_rate: float | None
-    """Share of held-out volumes between blocks at which a class is decided; `None` where there are
-    none."""
+    """Share of held-out volumes between blocks at which a class is decided; `None` if there are no such
+    volumes."""
     onset_latency_s: float | None
-    """Median time from a block's onset to the first of three right decisions in a row; `None` where
-    no block had one."""
+    """Median time from a block's onset to the first of three correct decisions in a row; `None` if no
+    block had one."""
     missed_blocks: int
-    """Blocks without three right decisions in a row."""
+    """Number of blocks without three correct decisions in a row."""
     comparison: tuple[Compared, ...] = ()
     read_outs: tuple[ReadOutFigures, ...] = ()
-    """Of the window and the filter; the manifest's `read_out` is the one compiled."""
+    """Performance of the window and the filter. The manifest's `read_out` was compiled."""
     notes: tuple[str, ...] = ()
-    """What cannot be known from so few blocks, in words for the operator."""
+    """Notes for the operator, for example on what few blocks cannot show."""
 
 
 class Verdict(NamedTuple):
-    """Whether to go on to feedback, in one line that an operator can act on."""
+    """Whether to start the feedback, in one line for the operator."""
 
     outcome: Literal["go", "no-go", "not tested"]
-    """`not tested` is neither: there was no time for the permutation test."""
+    """`not tested`: the permutation test was not finished."""
     sentence: str
 
     @property
@@ -110,9 +109,9 @@ class Verdict(NamedTuple):
 
 
 def verdict(metrics: Metrics, classes: Sequence[str]) -> Verdict:
-    """Say go where chance is excluded by permutation and by the blocks' interval.
+    """Return go if the permutation test and the blocks' interval exclude chance, else no-go.
 
-    Otherwise no-go; without a permutation test, neither.
+    Without a permutation test the result is `not tested`.
     """
     low, high = metrics.accuracy.interval_95_block
     p_value = metrics.p_value
@@ -137,7 +136,7 @@ def verdict(metrics: Metrics, classes: Sequence[str]) -> Verdict:
 
 
 def p_in_words(p_value: float, permutations: int) -> str:
-    """Return a p-value as text: `p <= 0.001` where no permutation did as well as the truth."""
+    """Return a p-value as text: `p <= 0.001` if no permutation was as good as the true classes."""
     # A sample counts the true arrangement once more, so that its p is never below this.
     if abs(p_value * (1 + permutations) - 1) < 1e-9:
         return f"p <= {p_value:.1g}"
@@ -145,7 +144,7 @@ def p_in_words(p_value: float, permutations: int) -> str:
 
 
 def decoder_row(metrics: Metrics) -> Compared:
-    """Return the decoder itself as a row to set above the candidates it was chosen from."""
+    """Return the row of the decoder itself, which stands above the candidates."""
     return Compared("the decoder", "choice included", metrics.accuracy, metrics.log_loss)
 
 

@@ -48,14 +48,17 @@ def choose_lag(
     if DEFAULT_LAG_S not in found:
         return DEFAULT_LAG_S, "no rest to tell the task from: the default"
     default = found[DEFAULT_LAG_S]
-    best_s, reason = DEFAULT_LAG_S, "no other lag told task from rest better by a standard error"
+    best_s, reason = (
+        DEFAULT_LAG_S,
+        "no other lag separates task and rest better by a standard error",
+    )
     for lag_s, scores in found.items():
         if len(scores) != len(default) or len(scores) < 2:
             continue
         gain = scores - default
         error = gain.std(ddof=1) / np.sqrt(len(gain))
         if gain.mean() > error and scores.mean() > found[best_s].mean():
-            best_s, reason = lag_s, "told task from rest best"
+            best_s, reason = lag_s, "separates task and rest best"
     return best_s, reason
 
 

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Acknowledged:
-    """The digests of the files that a service has acknowledged, kept in a file between starts.
+    """The digests of the files that a service has acknowledged, stored in a file between starts.
 
     It has no file names, because scanners may name files after people. If a crash loses a line, one
     file is sent twice.
@@ -99,7 +99,7 @@ def forward(
     record
         The record of the files that were acknowledged before and are not sent again.
     clock
-        Times the waiting for incomplete files.
+        Clock for the waiting times of incomplete files.
     stop
         Ends the function when another thread sets it.
     on_answer
@@ -135,7 +135,7 @@ def forward(
                     if not arrival.content:
                         log.warning("a file is empty and is not sent")
                     elif digest not in known:
-                        # Named by its digest: the file's own name may be a person's.
+                        # The digest is the name, because the file name may identify a person.
                         _put(sink, f"forwarded-{digest[:12]}", arrival.content, stop)
                 _flush(sink, stop)
 

@@ -1,4 +1,4 @@
-"""Plays a schedule against a clock."""
+"""Play scheduled files by a clock."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rtdecode.clock import Clock, SystemClock
 from rtdecode.errors import ConfigError
-from rtdecode.player.schedule import Scheduled, schedule
+from rtdecode.player.schedule import ScheduledFile, schedule
 from rtdecode.player.sinks import FolderSink, IngestSink, Sink
 
 Speed = float | Literal["max"]
 
 
 def parse_speed(text: str) -> Speed:
-    """Return the speed that a person typed.
+    """Return the speed from a command line.
 
     Raises
     ------
     ConfigError
-        It is neither a number nor `max`.
+        The text is neither a number nor `max`.
     """
     if text == "max":
         return "max"
@@ -34,13 +34,13 @@ def parse_speed(text: str) -> Speed:
 
 @dataclass(frozen=True, slots=True)
 class PlayReport:
-    """What was played."""
+    """Counts and times of a finished playback."""
 
     objects: int
     volumes: int
     seconds: float
     latest_ms: float
-    """The most that any object left after its time; 0 at speed `max`."""
+    """Largest delay of an object after its due time; 0 at speed `max`."""
 
 
 def play(
@@ -51,27 +51,27 @@ def play(
     console: Console | None = None,
     keys: Path | None = None,
 ) -> PlayReport:
-    """Play a recorded series as the scanner would, one file at a time.
+    """Play a recorded series as a scanner does, one file at a time.
 
     Parameters
     ----------
     paths
-        Its files, or folders.
+        Files of the series, or folders.
     to
         A folder, or the endpoint (`tcp://...`) of a service's ingest socket.
     speed
-        1 is the series' own pace; `max` is as fast as it goes.
+        1 is the series' own speed; `max` is as fast as possible.
     clock
-        What to keep pace with.
+        Clock for the due times.
     console
-        Where to show progress; nowhere if `None`.
+        Console for the progress; `None` hides it.
     keys
-        The sender's, where the service asks for them.
+        Keys of the sender, if the service requires keys.
 
     Raises
     ------
     ConfigError
-        Nothing to play, nowhere to play it to, or no such speed.
+        There is nothing to play, or `to` or `speed` is invalid.
     RunError
         A service refuses an object or does not answer.
     """
@@ -97,7 +97,7 @@ def play(
     return PlayReport(len(files), _volumes(files), seconds, latest_ns / 1e6)
 
 
-def _volumes(files: list[Scheduled]) -> int:
+def _volumes(files: list[ScheduledFile]) -> int:
     return 1 + max(file.volume for file in files)
 
 

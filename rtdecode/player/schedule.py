@@ -1,4 +1,4 @@
-"""When each file of a recorded series leaves the scanner."""
+"""Compute when each file of a recorded series leaves the scanner."""
 
 import logging
 import math
@@ -17,32 +17,31 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Scheduled:
-    """One file and its moment."""
+class ScheduledFile:
+    """One file and its due time."""
 
     path: Path
     name: str
-    """Relative to the folder it was found in."""
+    """Path relative to the folder where it was found."""
     due_s: float
-    """After the start of the first volume, at the series' own pace."""
+    """Due time after the start of the first volume, at the series' own speed."""
     volume: int
-    """Which volume, from 0, it (first) gives to."""
+    """Index of the file's volume, from 0; of the last one if it has several."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _ParsedFile:
     path: Path
     name: str
     parsed: dicom.Parsed
 
 
-def schedule(paths: Iterable[Path | str]) -> list[Scheduled]:
-    """Return the files of a recording in the scanner's order: volumes, and slices within them.
+def schedule(paths: Iterable[Path | str]) -> list[ScheduledFile]:
+    """Return the files of a recording in the scanner's order: by volume, then by slice.
 
-    The last slice of a volume leaves when the volume is complete, one repetition time after it
-    began; the others are spread evenly before it. Several series follow one another by their
-    numbers. Copies of an image are played like any other. What is no MR image is left out with a
-    logged warning.
+    The last slice of a volume is due one repetition time after the volume's start; the others are
+    spread evenly before it. Several series are played in the order of their numbers. Copies of an
+    image are played too. Files that are not MR images are left out with a logged warning.
 
     Parameters
     ----------
@@ -54,51 +53,55 @@ def schedule(paths: Iterable[Path | str]) -> list[Scheduled]:
     ConfigError
         There are no MR images.
     """
-    read: list[_Read] = []
+    read: list[_ParsedFile] = []
     for path, name in _files(paths):
         try:
-            read.append(_Read(path, name, _without_pixels(dicom.parse(path.read_bytes(), name))))
+            read.append(
+                _ParsedFile(path, name, _without_pixels(dicom.parse(path.read_bytes(), name)))
+            )
         except (OSError, VolumeError) as error:
             log.warning("not played: %s", error)
     if not read:
         raise ConfigError(f"there are no MR images in {', '.join(map(str, paths))}")
     read.sort(key=lambda r: (r.parsed.series.series_number, r.parsed.series.digest))
-    scheduled: list[Scheduled] = []
+    scheduled: list[ScheduledFile] = []
     start_s = 0.0
     for _, group in groupby(read, key=lambda r: r.parsed.series.digest):
-        scheduled += _of_series(list(group), start_s)
+        scheduled += _schedule_series(list(group), start_s)
         start_s = scheduled[-1].due_s
     return scheduled
 
 
 def _without_pixels(parsed: dicom.Parsed) -> dicom.Parsed:
-    """Keep a long recording's order in memory, not its voxels."""
+    """Remove the voxels, because a long recording does not fit into memory."""
     blank = np.float32(0)
     slabs = [replace(s, data=np.broadcast_to(blank, s.data.shape)) for s in parsed.slabs]
     return replace(parsed, slabs=tuple(slabs))
 
 
-def _of_series(read: Sequence[_Read], start_s: float) -> list[Scheduled]:
+def _schedule_series(read: Sequence[_ParsedFile], start_s: float) -> list[ScheduledFile]:
     series = read[0].parsed.series
-    # The same code that numbers volumes live: where headers give no time, the series as a whole.
+    # The assembler numbers volumes as in a live run, also if headers give no volume.
     assembler = dicom.Assembler(series)
     by_instance = sorted(read, key=lambda r: r.parsed.slabs[0].instance)
     for one in by_instance:
         for slab in one.parsed.slabs:
             assembler.hold(slab, Stamps())
 
-    def volume(one: _Read) -> int:
+    def volume(one: _ParsedFile) -> int:
         indices = [assembler.index_of(slab) for slab in one.parsed.slabs]
         return max((i for i in indices if i is not None), default=0)
 
     ordered = sorted(by_instance, key=volume)
     repetition_s = series.repetition_time_s
     step_s = 0.0 if math.isnan(repetition_s) else repetition_s
-    scheduled: list[Scheduled] = []
+    scheduled: list[ScheduledFile] = []
     for index, group in groupby(ordered, key=volume):
         files = list(group)
         scheduled += [
-            Scheduled(one.path, one.name, start_s + (index + (n + 1) / len(files)) * step_s, index)
+            ScheduledFile(
+                one.path, one.name, start_s + (index + (n + 1) / len(files)) * step_s, index
+            )
             for n, one in enumerate(files)
         ]
     return scheduled
@@ -113,5 +116,5 @@ def _files(paths: Iterable[Path | str]) -> list[tuple[Path, str]]:
         elif path.is_file():
             files.append((path, path.name))
         else:
-            raise ConfigError(f"{path} is not there; give a recorded series: files or folders")
+            raise ConfigError(f"{path} does not exist; give a recorded series: files or folders")
     return files

@@ -1,4 +1,4 @@
-"""Where a player puts objects: a folder, as scanners export, or a service's ingest socket."""
+"""Destinations of played objects: an export folder, or a service's ingest socket."""
 
 import contextlib
 import hashlib
@@ -14,20 +14,22 @@ from zmq.utils.monitor import recv_monitor_message
 
 from rtdecode.errors import ConfigError, RunError
 from rtdecode.keys import client_keys, unlock
+from rtdecode.report_kit import count
 from rtdecode.wire import MAX_REPLY_BYTES, IngestHeader, IngestReply, decode, encode
 
 WINDOW = 32
-"""Objects on their way to the service before one has to be acknowledged."""
+"""Maximum number of objects that wait for an acknowledgement."""
 WINDOW_BYTES = 1 << 26
+"""Maximum size of these objects together."""
 SILENCE_S = 10.0
-"""How long nothing may be heard of a service before it is said to be gone."""
+"""Time without an answer after which a service counts as unreachable."""
 HEARTBEAT_S = 2.0
 STEP_S = 0.5
-"""Longest single wait; Ctrl-C is noticed after it, at the latest."""
+"""Longest single wait. Ctrl-C takes effect within it."""
 
 
 class Sink(Protocol):
-    """Somewhere to put objects."""
+    """A destination of objects."""
 
     def __enter__(self) -> Self: ...
 
@@ -38,7 +40,7 @@ class Sink(Protocol):
         ...
 
     def flush(self) -> None:
-        """Return once everything has been delivered."""
+        """Wait until all objects are delivered."""
         ...
 
 
@@ -48,7 +50,7 @@ class FolderSink:
     Parameters
     ----------
     folder
-        Created if it does not exist.
+        The folder; it is created if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,10 +64,10 @@ class FolderSink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing stays open."""
+        """Do nothing: no file is open."""
 
     def put(self, name: str, content: bytes) -> None:
-        """Write one file; whoever watches the folder sees all of it or nothing."""
+        """Write one file, which appears in the folder only when it is complete."""
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
@@ -76,54 +78,54 @@ class FolderSink:
         part.replace(path)
 
     def flush(self) -> None:
-        """Do nothing: files are durable already."""
+        """Do nothing: the files are durable."""
 
 
 class NoAnswerError(RunError):
-    """No service acknowledges anything; what was put is kept, and `flush` goes on with it."""
+    """No service answers. The objects remain pending, and `flush` continues to send them."""
 
 
-def refuse_refusals(reply: IngestReply) -> None:
-    """Stop at the first object that a service refuses.
+def raise_if_refused(reply: IngestReply) -> None:
+    """Raise an error if the service refuses an object.
 
     Raises
     ------
     RunError
-        It is refused.
+        The object is refused.
     """
     if reply.receipt == "refused":
         raise RunError(f"the service refuses an object: {reply.error}")
 
 
 class IngestSink:
-    """Sends objects to a service, and again whenever it comes back, until each is acknowledged.
+    """Sends objects to a service until each is acknowledged, also after it restarts.
 
     Parameters
     ----------
     endpoint
         The service's ingest socket.
     keys
-        The sender's, where the service asks for them: their folder, or the secret file.
-    settled
+        The sender's keys, if the service requires keys: their folder, or the secret file.
+    on_reply
         Called with the answer to each object.
 
     Raises
     ------
     ConfigError
-        Keys that cannot be used.
+        The keys cannot be used.
     """
 
     def __init__(
         self,
         endpoint: str,
         keys: Path | None = None,
-        settled: Callable[[IngestReply], None] = refuse_refusals,
+        on_reply: Callable[[IngestReply], None] = raise_if_refused,
     ) -> None:
         self._keys = None if keys is None else client_keys(keys)
         self._endpoint = endpoint
-        self._settled = settled
+        self._on_reply = on_reply
         self._pending: dict[str, tuple[str, bytes]] = {}
-        self._greeted = False
+        self._resend_on_connect = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._open()
 
@@ -132,7 +134,7 @@ class IngestSink:
             self._socket.connect(self._endpoint)
         except zmq.ZMQError as error:
             self.__exit__()
-            raise ConfigError(f"{self._endpoint} is no endpoint: {error}") from error
+            raise ConfigError(f"{self._endpoint} is not an endpoint: {error}") from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -140,31 +142,31 @@ class IngestSink:
         self._context.term()
 
     def put(self, name: str, content: bytes) -> None:
-        """Send one object; wait for earlier ones if many are on their way.
+        """Send one object; wait first if too many are pending.
 
         Raises
         ------
         RunError
             The service refuses an object (by default).
         NoAnswerError
-            It does not answer.
+            The service does not answer.
         """
         digest = hashlib.sha256(content).hexdigest()
         self._pending[digest] = (name, content)
         self._send(digest)
-        self._settle(WINDOW, WINDOW_BYTES)
+        self._receive_replies(WINDOW, WINDOW_BYTES)
 
     def flush(self) -> None:
-        """Return once every object is acknowledged.
+        """Wait until all objects are acknowledged.
 
         Raises
         ------
         RunError
             The service refuses an object (by default).
         NoAnswerError
-            It does not answer.
+            The service does not answer.
         """
-        self._settle(0, 0)
+        self._receive_replies(0, 0)
 
     def _open(self) -> None:
         self._socket = self._context.socket(zmq.DEALER)
@@ -173,7 +175,7 @@ class IngestSink:
         self._socket.setsockopt(zmq.IPV6, "[" in self._endpoint)
         if self._keys is not None:
             unlock(self._socket, self._keys)
-        # A pulled cable is noticed, too.
+        # Heartbeats also detect an unplugged cable.
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, int(HEARTBEAT_S * 1e3))
         self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(5 * HEARTBEAT_S * 1e3))
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
@@ -187,37 +189,39 @@ class IngestSink:
         self._socket.close()
 
     def _reopen(self) -> None:
-        """Knock again: ZeroMQ itself never does where a service did not let a client in."""
+        """Connect again: ZeroMQ does not retry after a service refused the client's key."""
         self._close()
         self._open()
         self._socket.connect(self._endpoint)
-        self._greeted = True  # whatever is pending is sent once the service answers
+        # Pending objects are sent when a service accepts the connection.
+        self._resend_on_connect = True
 
     def _send(self, digest: str) -> None:
         name, content = self._pending[digest]
         header = IngestHeader(kind="dicom", name=name, sha256=digest)
-        # Where it is shut out at the door, perhaps just now, it is sent once a service lets it in.
+        # If the connection was refused, the object is sent when a service accepts the client.
         with contextlib.suppress(zmq.Again):
             self._socket.send_multipart([encode(header), content], zmq.NOBLOCK)
 
-    def _settle(self, left: int, left_bytes: int) -> None:
+    def _receive_replies(self, left: int, left_bytes: int) -> None:
         while self._pending:
             waits = len(self._pending) > left or self._pending_bytes() > left_bytes
             ready = self._wait(SILENCE_S if waits else 0.0)
             if self._monitor in ready:
                 recv_monitor_message(self._monitor)
-                self._greet()
+                self._handle_connect()
             if self._socket in ready:
                 reply = decode(self._socket.recv_multipart()[-1], IngestReply)
                 # An object that was sent twice is answered twice.
                 if self._pending.pop(reply.sha256, None) or reply.receipt == "refused":
-                    self._settled(reply)
+                    self._on_reply(reply)
             if not ready and waits:
                 self._reopen()
                 raise NoAnswerError(
-                    f"no service answers at {self._endpoint}: {len(self._pending)} objects are not "
-                    "acknowledged; start the service (give --keys if it has keys) and send again, "
-                    "what it has is recognised"
+                    f"no service answers at {self._endpoint}: "
+                    f"{count(len(self._pending), 'object')} not acknowledged; start the "
+                    "service (give --keys if it has keys) and send again; the service recognises "
+                    "repeated objects"
                 )
             if not ready:
                 return
@@ -234,9 +238,9 @@ class IngestSink:
     def _pending_bytes(self) -> int:
         return sum(len(content) for _, content in self._pending.values())
 
-    def _greet(self) -> None:
-        """Send again what a service that has come back may have lost."""
-        if self._greeted:
+    def _handle_connect(self) -> None:
+        """Send all pending objects again after a reconnection, because a restart loses them."""
+        if self._resend_on_connect:
             for digest in self._pending:
                 self._send(digest)
-        self._greeted = True
+        self._resend_on_connect = True

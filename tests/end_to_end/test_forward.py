@@ -130,7 +130,7 @@ def test_a_refused_object_is_reported_and_the_others_continue(start, scanner):
     """The answer has the digest, so that the sender knows which object it was."""
     service = start(source="zmq:")
     replies: list[IngestReply] = []
-    with IngestSink(service.endpoints.ingest, settled=replies.append) as sink:
+    with IngestSink(service.endpoints.ingest, on_reply=replies.append) as sink:
         sink.put("\x1b[2J", b"content")
         sink.put("0.dcm", scanner.mosaic(0))
         sink.flush()
@@ -152,7 +152,7 @@ def test_pending_objects_stay_within_the_window(monkeypatch: pytest.MonkeyPatch)
         port = mute.bind_to_random_port("tcp://127.0.0.1")
         with IngestSink(f"tcp://127.0.0.1:{port}") as sink:
             sink.put("a", bytes(60))
-            with pytest.raises(RunError, match="2 objects are not acknowledged"):
+            with pytest.raises(RunError, match="2 objects not acknowledged"):
                 sink.put("b", bytes(61))
 
 
@@ -182,7 +182,7 @@ def test_what_a_service_lost_is_sent_to_the_next_one(scanner):
             endpoint = f"tcp://127.0.0.1:{port}"
 
             def send() -> None:
-                with IngestSink(endpoint, settled=replies.append) as sink:
+                with IngestSink(endpoint, on_reply=replies.append) as sink:
                     sink.put("0.dcm", content)
                     sink.flush()
 

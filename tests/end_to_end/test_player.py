@@ -1,4 +1,4 @@
-"""A recorded series is played as the scanner would export it."""
+"""A recorded series is played as a scanner exports it."""
 
 from pathlib import Path
 
@@ -8,26 +8,26 @@ from rtdecode.errors import ConfigError, RunError
 from rtdecode.player import FolderSink, IngestSink, play, schedule
 
 
-class PatientClock:
-    """A clock that jumps to the requested moment and records it."""
+class JumpingClock:
+    """A clock that jumps to each due time and records it."""
 
     def __init__(self) -> None:
         self.now_ns = 1_000
         self.waits_s: list[float] = []
 
     def monotonic_ns(self) -> int:
-        """Return the last requested moment."""
+        """Return the last due time."""
         return self.now_ns
 
     def sleep_until(self, monotonic_ns: int) -> None:
-        """Jump to a moment."""
+        """Jump to a due time."""
         self.now_ns = max(self.now_ns, monotonic_ns)
         self.waits_s.append((self.now_ns - 1_000) / 1e9)
 
 
 @pytest.fixture
 def recording(tmp_path: Path, scanner) -> Path:
-    """Return slices of three volumes with meaningless file names, one of them twice."""
+    """Return slices of three volumes under meaningless names, and one copy."""
     folder = tmp_path / "recording"
     folder.mkdir()
     slices = [(v, at) for v in range(3) for at in range(4)]
@@ -38,8 +38,8 @@ def recording(tmp_path: Path, scanner) -> Path:
     return folder
 
 
-def test_files_are_played_in_the_scanners_order_and_pace(recording):
-    """Volumes in order, slices spread over the repetition time, copies included."""
+def test_files_are_scheduled_in_the_scanners_order_and_speed(recording):
+    """Volumes are in order, and slices (with copies) are spread over the repetition time."""
     files = schedule([recording])
     assert [f.volume for f in files] == [0] * 4 + [1] * 5 + [2] * 4
     assert [files[3].due_s, files[-1].due_s] == pytest.approx([1.5, 4.5])
@@ -47,9 +47,9 @@ def test_files_are_played_in_the_scanners_order_and_pace(recording):
 
 
 @pytest.mark.parametrize(("speed", "end_s"), [(1, 4.5), (10, 0.45)])
-def test_the_pace_does_not_drift(recording, tmp_path, speed, end_s):
-    """Every file is sent at its time after the start, however long the last one took."""
-    clock = PatientClock()
+def test_playing_has_no_drift(recording, tmp_path, speed, end_s):
+    """Due times count from the start, so earlier delays do not add up."""
+    clock = JumpingClock()
     report = play([recording], str(tmp_path / "export"), speed, clock)
     assert clock.waits_s == sorted(clock.waits_s)
     assert clock.waits_s[-1] == pytest.approx(end_s)
@@ -57,8 +57,8 @@ def test_the_pace_does_not_drift(recording, tmp_path, speed, end_s):
     assert len(list((tmp_path / "export").iterdir())) == 13
 
 
-def test_a_file_appears_only_when_complete(tmp_path):
-    """It is written under a hidden name first, also in a subfolder."""
+def test_a_file_appears_only_when_it_is_complete(tmp_path):
+    """It is first written under a hidden name, also in a subfolder."""
     with FolderSink(tmp_path / "out") as sink:
         sink.put("series/a.dcm", b"content")
         sink.flush()
@@ -66,8 +66,8 @@ def test_a_file_appears_only_when_complete(tmp_path):
 
 
 @pytest.mark.parametrize("way", ["folder", "socket"])
-def test_a_played_series_is_decided(start, tmp_path, recording, way):
-    """The outcomes do not depend on the source."""
+def test_a_played_series_is_decoded(start, tmp_path, recording, way):
+    """Outcomes are the same through a folder and a socket."""
     service = start(
         source="zmq:" if way == "socket" else f"folder:{tmp_path / 'export'}", volumes=3
     )
@@ -78,9 +78,9 @@ def test_a_played_series_is_decided(start, tmp_path, recording, way):
     assert service.finish().objects == 12
 
 
-def test_invalid_recordings_are_refused(tmp_path, recording):
+def test_invalid_arguments_are_refused(tmp_path, recording):
     """Each error gives the remedy."""
-    with pytest.raises(ConfigError, match="is not there"):
+    with pytest.raises(ConfigError, match="does not exist"):
         play([tmp_path / "nowhere"], str(tmp_path / "export"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="no MR images"):
@@ -89,10 +89,10 @@ def test_invalid_recordings_are_refused(tmp_path, recording):
         play([recording], str(tmp_path / "export"), -1)
 
 
-def test_without_a_service_the_player_ends_with_advice(monkeypatch):
-    """The error counts the objects without acknowledgement."""
+def test_sending_without_a_service_is_an_error_with_advice(monkeypatch):
+    """The error counts the objects that are not acknowledged."""
     monkeypatch.setattr("rtdecode.player.sinks.SILENCE_S", 0.05)
     with IngestSink("tcp://127.0.0.1:9") as sink:
         sink.put("a", b"content")
-        with pytest.raises(RunError, match="1 objects are not acknowledged"):
+        with pytest.raises(RunError, match="1 object not acknowledged"):
             sink.flush()

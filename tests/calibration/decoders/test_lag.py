@@ -22,7 +22,7 @@ def test_the_lag_of_the_response_is_chosen(make_labels, rng, true_lag_s, score):
     lag_s, reason = choose_lag(x, labels_at, score)
 
     assert abs(lag_s - true_lag_s) <= 1
-    assert ("told task from rest best" in reason) == (lag_s != DEFAULT_LAG_S)
+    assert ("separates task and rest best" in reason) == (lag_s != DEFAULT_LAG_S)
 
 
 def test_permuting_the_classes_of_blocks_changes_nothing(make_labels, rng):

@@ -49,7 +49,7 @@ def write(tmp_path):
 
 
 @pytest.fixture
-def compared(context):
+def compare_series(context):
     """Return a function that compares a series with the tiny bundle."""
     check_provider(context)
 
@@ -68,10 +68,10 @@ def test_without_a_series_the_expected_protocol_is_shown(context):
     assert "TR 2 s" in found.found
 
 
-def test_a_series_that_fits_shows_the_head_position(compared, context, write, scan):
+def test_a_series_that_fits_shows_the_head_position(compare_series, context, write, scan):
     """The decoder's realignment gives the position, and its state is restored."""
     before = context.decoder.state()
-    found = compared(write(scan(0, shift_mm=3.0), scan(1)))
+    found = compare_series(write(scan(0, shift_mm=3.0), scan(1)))
     after = context.decoder.state()
     assert all(before[name].tobytes() == after[name].tobytes() for name in before)
     assert found.verdict is CheckResult.GREEN
@@ -79,12 +79,12 @@ def test_a_series_that_fits_shows_the_head_position(compared, context, write, sc
     assert found.figures["head_shift_mm"] == pytest.approx(3.0, abs=0.5)
 
 
-def test_a_large_head_shift_is_yellow(compared, write, scan):
+def test_a_large_head_shift_is_yellow(compare_series, write, scan):
     """The series fits, but realignment may fail."""
     volume = scan(0)
     affine = volume.affine.copy()
     affine[1, 3] += 24.0
-    found = compared(write(replace(volume, affine=affine)))
+    found = compare_series(write(replace(volume, affine=affine)))
     assert found.verdict is CheckResult.YELLOW
     assert "realignment corrects up to 20 mm and 10°" in found.found
     assert found.figures["head_shift_mm"] == pytest.approx(24.0, abs=2.0)
@@ -102,21 +102,23 @@ def test_a_large_head_shift_is_yellow(compared, write, scan):
         ({"data": np.ones((24, 24, 9), np.float32)}, "matrix 24x24x9, the bundle's 24x24x14"),
     ],
 )
-def test_a_series_that_does_not_fit_is_red_with_both_values(compared, write, scan, change, reason):
+def test_a_series_that_does_not_fit_is_red_with_both_values(
+    compare_series, write, scan, change, reason
+):
     """The reason is the service's, and the remedy has the expected protocol."""
-    found = compared(write(replace(scan(0), **change)))
+    found = compare_series(write(replace(scan(0), **change)))
     assert found.verdict is CheckResult.RED
     assert reason in found.found
     assert "matrix 24 x 24, 14 slices" in found.remedy
 
 
-def test_files_that_are_not_images_are_refused(compared, tmp_path):
+def test_files_that_are_not_images_are_refused(compare_series, tmp_path):
     """A folder without an image is an error."""
     folder = tmp_path / "notes"
     folder.mkdir()
     (folder / "readme.txt").write_text("nothing", encoding="utf-8")
     with pytest.raises(ConfigError, match="none of 1 files"):
-        compared(folder)
+        compare_series(folder)
 
 
 def test_a_finding_is_encoded_as_json(context):

@@ -63,7 +63,7 @@ def echo_by_hand(outcomes: str, control: str, stop: Event) -> list[bytes]:
 
 
 @pytest.fixture
-def tried(context):
+def try_link(context):
     """Return a function that tests the link with programs and returns what they received, too."""
 
     def attempt(*programs, wait_s: float = 20.0):
@@ -85,9 +85,9 @@ def tried(context):
     return attempt
 
 
-def test_a_program_that_uses_the_client_is_green_and_receives_no_outcome(tried):
+def test_a_program_that_uses_the_client_is_green_and_receives_no_outcome(try_link):
     """It echoes without extra code, and a test is never an outcome."""
-    found, taken = tried(follow)
+    found, taken = try_link(follow)
     assert found.verdict is CheckResult.GREEN
     assert found.figures["tests"] == 10
     assert found.figures["programs_answered"] == 1
@@ -95,31 +95,31 @@ def test_a_program_that_uses_the_client_is_green_and_receives_no_outcome(tried):
     assert taken == [[]]
 
 
-def test_a_program_without_the_client_can_echo(tried):
+def test_a_program_without_the_client_can_echo(try_link):
     """The protocol's page describes the echo."""
-    found, _ = tried(echo_by_hand)
+    found, _ = try_link(echo_by_hand)
     assert found.verdict is CheckResult.GREEN
 
 
-def test_a_program_that_does_not_echo_is_yellow(tried):
+def test_a_program_that_does_not_echo_is_yellow(try_link):
     """The result says that it is connected; it received no outcome."""
-    found, taken = tried(listen_only, wait_s=1.0)
+    found, taken = try_link(listen_only, wait_s=1.0)
     assert found.verdict is CheckResult.YELLOW
     assert found.found.startswith("1 program connected, but no echo")
     assert "docs/protocol.md" in found.remedy
     assert taken == [[]]
 
 
-def test_a_silent_program_among_two_is_yellow(tried):
+def test_a_silent_program_among_two_is_yellow(try_link):
     """A monitor that answers does not replace the stimulus program."""
-    found, _ = tried(follow, listen_only, wait_s=30.0)
+    found, _ = try_link(follow, listen_only, wait_s=30.0)
     assert found.verdict is CheckResult.YELLOW
     assert "2 programs connected, 1 answered" in found.found
 
 
-def test_no_program_is_red(tried):
+def test_no_program_is_red(try_link):
     """The remedy contains the addresses."""
-    found, _ = tried(wait_s=0.2)
+    found, _ = try_link(wait_s=0.2)
     assert found.verdict is CheckResult.RED
     assert "no program connected within 0.2 s" in found.found
     assert "outcomes tcp://127.0.0.1:" in found.remedy

@@ -25,7 +25,7 @@ RLE, JPEG, JPEG_LS, JPEG_2000 = (
 
 
 @pytest.fixture
-def refused() -> Callable[..., str]:
+def refusal_reason() -> Callable[..., str]:
     """Return a function that gives the reason of a refusal and checks the memory used."""
 
     def reason(content: bytes, most_bytes: int = 4 * MEBIBYTE) -> str:
@@ -51,7 +51,7 @@ def plain(builder, run) -> Dataset:
     return ds
 
 
-def spoilt(builder, ds, keyword: str, value: object) -> bytes:
+def with_value(builder, ds, keyword: str, value: object) -> bytes:
     """Return an object with one element changed, also to a value that pydicom refuses."""
     written = dcmread(BytesIO(builder.write(ds)))
     encoding = written[keyword].VR if keyword in written else "DS"
@@ -93,69 +93,69 @@ def spoilt(builder, ds, keyword: str, value: object) -> bytes:
         ("SamplesPerPixel", 3),
     ],
 )
-def test_an_impossible_value_is_refused(builder, plain, refused, keyword, value) -> None:
+def test_an_impossible_value_is_refused(builder, plain, refusal_reason, keyword, value) -> None:
     """Texts and negative, zero or huge numbers give a message without a Python warning."""
-    assert refused(spoilt(builder, plain, keyword, value)).startswith("object ")
+    assert refusal_reason(with_value(builder, plain, keyword, value)).startswith("object ")
 
 
-def test_an_element_of_4_gib_is_reported_as_truncated(builder, plain, refused) -> None:
+def test_an_element_of_4_gib_is_reported_as_truncated(builder, plain, refusal_reason) -> None:
     """A length beyond the object's end is a truncation; no memory is allocated for it."""
     content = builder.write(plain)
     at = content.index(b"\xe0\x7f\x10\x00")
     claimed = content[: at + 8] + struct.pack("<I", 0xFFFFFFF0) + content[at + 12 :]
-    assert "should have 4294967280 bytes" in refused(claimed)
+    assert "should have 4294967280 bytes" in refusal_reason(claimed)
 
 
-def test_a_text_of_megabytes_is_not_split_into_numbers(builder, plain, refused) -> None:
+def test_a_text_of_megabytes_is_not_split_into_numbers(builder, plain, refusal_reason) -> None:
     """Ten million numbers instead of three would need a gigabyte."""
     content = builder.write(plain)
     at = content.index(b"\x20\x00\x32\x00DS")
     length = struct.unpack_from("<H", content, at + 6)[0]
     many = b"1\\" * (10 * MEBIBYTE)
     longer = b"\x20\x00\x32\x00UT\0\0" + struct.pack("<I", len(many)) + many
-    reason = refused(content[:at] + longer + content[at + 8 + length :], MEBIBYTE)
+    reason = refusal_reason(content[:at] + longer + content[at + 8 + length :], MEBIBYTE)
     assert f"has {len(many)} bytes" in reason
 
 
 @pytest.mark.parametrize("keyword", ["FloatPixelData", "DoubleFloatPixelData"])
-def test_floating_point_pixels_are_refused(builder, plain, refused, keyword) -> None:
+def test_floating_point_pixels_are_refused(builder, plain, refusal_reason, keyword) -> None:
     """Only integer pixels are read, so NaN and infinity cannot occur."""
     del plain.PixelData
     number = {"FloatPixelData": np.float32, "DoubleFloatPixelData": np.float64}[keyword]
     setattr(plain, keyword, np.full(plain.Rows * plain.Columns, np.nan, number).tobytes())
-    assert "no pixel data" in refused(builder.write(plain))
+    assert "no pixel data" in refusal_reason(builder.write(plain))
 
 
-def test_a_million_frames_are_refused_in_count_and_sequence(builder, run, refused) -> None:
+def test_a_million_frames_are_refused_in_count_and_sequence(builder, run, refusal_reason) -> None:
     """The count is compared with the sequence, and the sequence has a limit."""
     ds = dcmread(BytesIO(builder.enhanced(run[:1])))
     ds.NumberOfFrames = 1_000_000
-    assert "describes 5 frames and has 1000000" in refused(builder.write(ds))
+    assert "describes 5 frames and has 1000000" in refusal_reason(builder.write(ds))
     frames = b"\xfe\xff\x00\xe0\0\0\0\0" * 1_000_000
     head = struct.pack("<HH", 0x5200, 0x9230) + b"SQ\0\0" + struct.pack("<I", len(frames))
     content = builder.write(ds)
     at = content.index(head[:6])
-    reason = refused(content[:at] + head + frames, 16 * MEBIBYTE)
+    reason = refusal_reason(content[:at] + head + frames, 16 * MEBIBYTE)
     assert "more than 65536 items" in reason
 
 
-def test_the_nesting_of_sequences_is_limited(builder, plain, refused) -> None:
+def test_the_nesting_of_sequences_is_limited(builder, plain, refusal_reason) -> None:
     """Thousands of nested sequences are refused without a stack overflow."""
     opened = b"\x00\x52\x29\x92SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
     content = builder.write(plain)
     at = content.index(b"\xe0\x7f\x10\x00")
-    assert "nested deeper than" in refused(content[:at] + opened * 50_000)
+    assert "nested deeper than" in refusal_reason(content[:at] + opened * 50_000)
 
 
-def test_the_length_of_the_file_header_is_limited(builder, plain, refused) -> None:
+def test_the_length_of_the_file_header_is_limited(builder, plain, refusal_reason) -> None:
     """A group 2 of megabytes is refused."""
     content = builder.write(plain)
     filler = b"\x02\x00\x02\x01OB\0\0\0\0\0\0" * 100_000
-    assert "its file header exceeds" in refused(content[:132] + filler + content[132:])
+    assert "its file header exceeds" in refusal_reason(content[:132] + filler + content[132:])
 
 
 @pytest.mark.parametrize("wrapped", ["gzip", "deflated"])
-def test_a_decompression_bomb_is_stopped_early(builder, plain, refused, wrapped) -> None:
+def test_a_decompression_bomb_is_stopped_early(builder, plain, refusal_reason, wrapped) -> None:
     """An object that decompresses to a thousand times its size is refused."""
     content = builder.write(plain)
     zeros = bytes(4 * INFLATION_SLACK_BYTES)
@@ -170,7 +170,7 @@ def test_a_decompression_bomb_is_stopped_early(builder, plain, refused, wrapped)
         bomb = whole[:at] + packer.compress(zeros) + packer.flush()
     assert len(bomb) * MAX_INFLATION < len(zeros) - INFLATION_SLACK_BYTES
     # The output buffer doubles, so memory may briefly be twice the limit.
-    assert "decompresses to more than" in refused(bomb, 3 * INFLATION_SLACK_BYTES)
+    assert "decompresses to more than" in refusal_reason(bomb, 3 * INFLATION_SLACK_BYTES)
 
 
 def rle(planes: list[bytes]) -> bytes:
@@ -205,24 +205,28 @@ def compressed(builder, ds, syntax: str, frame: bytes) -> bytes:
     ],
 )
 def test_a_frame_that_claims_gigapixels_is_not_decoded(
-    builder, plain, refused, syntax, frame
+    builder, plain, refusal_reason, syntax, frame
 ) -> None:
     """The frame's header is compared with the object's header first."""
-    reason = refused(compressed(builder, plain, syntax, frame))
+    reason = refusal_reason(compressed(builder, plain, syntax, frame))
     assert "where its header says 6 x 7" in reason
 
 
-def test_a_frame_of_a_million_tiles_is_not_decoded(builder, plain, refused) -> None:
+def test_a_frame_of_a_million_tiles_is_not_decoded(builder, plain, refusal_reason) -> None:
     """JPEG 2000 may have many tiles; decoders allocate memory for each."""
     plain.Rows = plain.Columns = 4096
     frame = b"\xff\x4f\xff\x51\0\x29\0\0" + struct.pack(">8IH", 4096, 4096, 0, 0, 1, 1, 0, 0, 1)
-    assert "tiles" in refused(compressed(builder, plain, JPEG_2000, frame + b"\x0f\x01\x01"))
+    assert "tiles" in refusal_reason(compressed(builder, plain, JPEG_2000, frame + b"\x0f\x01\x01"))
 
 
-def test_rle_segments_are_limited_to_the_pixels_of_the_frame(builder, plain, refused) -> None:
+def test_rle_segments_are_limited_to_the_pixels_of_the_frame(
+    builder, plain, refusal_reason
+) -> None:
     """A segment that decodes to more pixels is refused."""
     bomb = rle([b"\x81\0" * MEBIBYTE, b"\x81\0" * 16])
-    assert "grows beyond its 42 pixels" in refused(compressed(builder, plain, RLE, bomb), MEBIBYTE)
+    assert "grows beyond its 42 pixels" in refusal_reason(
+        compressed(builder, plain, RLE, bomb), MEBIBYTE
+    )
 
 
 @pytest.mark.parametrize(

@@ -139,9 +139,9 @@ class Schedule(RuleBasedStateMachine):
         self.once_and_in_order()
         assert len(self.out) == 1 + max((v for v, _ in self.delivered), default=-1)
         for outcome in self.out:
-            came = sum(place[0] == outcome.index for place in self.delivered)
+            arrived = sum(place[0] == outcome.index for place in self.delivered)
             if isinstance(outcome, Volume):
-                assert came == self.slices
+                assert arrived == self.slices
             elif outcome.reason == "gap":
                 assert "no image" in outcome.detail
             else:
