@@ -19,7 +19,7 @@ class Accuracy:
     volume: float
     """Accuracy of single volumes."""
     window: float
-    """Accuracy of the decision at each labelled volume, as it would be served (window or filter)."""
+    """Accuracy of the decision at each labelled volume, as served (by window or filter)."""
     block: float
     """Accuracy of blocks. A block's class has the highest mean log-probability over its volumes."""
     interval_95_volume: tuple[float, float]
@@ -34,8 +34,8 @@ class Compared:
 
     name: str
     kind: str
-    """`deep`, `linear`, `prior`, `stack`, `pool` or `control`. A control does not use the brain, or its
-    weights are random."""
+    """`deep`, `linear`, `prior`, `stack`, `pool` or `control`. A control does not use the brain, or
+    its weights are random."""
     accuracy: Accuracy
     log_loss: float
     """Log-loss of held-out decisions, natural logarithm."""
@@ -49,13 +49,13 @@ class ReadOutFigures:
     """Name of the read-out, with its window or dwell time."""
     kind: ReadOutKind
     accuracy: float
-    """Balanced accuracy at each labelled volume. The settings for each block are fitted to the others."""
+    """Balanced accuracy at each labelled volume, with settings fitted to the other blocks."""
     interval_95: tuple[float, float]
     """Bootstrap over blocks."""
     log_loss: float
     onset_latency_s: float | None
-    """Median time from a block's onset to the first of three correct decisions in a row; `None` if no
-    block had one."""
+    """Median time from a block's onset to the first of three correct decisions in a row; `None` if
+    no block had one."""
     missed_blocks: int
     """Number of blocks without three correct decisions in a row."""
 
@@ -71,8 +71,8 @@ class Metrics:
     chance: float
     accuracy: Accuracy
     p_value: float | None
-    """p-value of the accuracy of volumes. The blocks' labels are permuted before the whole pipeline.
-    `None` if the test was not finished."""
+    """p-value of the accuracy of volumes, from permuted labels of the blocks before the whole
+    pipeline. `None` if the test was not finished."""
     permutations: int
     confusion: tuple[tuple[int, ...], ...]
     """Numbers of blocks: rows are true classes, columns are decided classes."""
@@ -81,11 +81,11 @@ class Metrics:
     brier: float
     expected_calibration_error: float
     false_alarm_rate: float | None
-    """Share of held-out volumes between blocks at which a class is decided; `None` if there are no such
-    volumes."""
+    """Share of held-out volumes between blocks at which a class is decided; `None` if there are
+    none."""
     onset_latency_s: float | None
-    """Median time from a block's onset to the first of three correct decisions in a row; `None` if no
-    block had one."""
+    """Median time from a block's onset to the first of three correct decisions in a row; `None` if
+    no block had one."""
     missed_blocks: int
     """Number of blocks without three correct decisions in a row."""
     comparison: tuple[Compared, ...] = ()
