@@ -215,7 +215,10 @@ class Outcomes:
         return self._ready.popleft() if self._ready else None
 
     def _receive(self) -> None:
-        topic, *frames = self._outcomes.recv_multipart()
+        try:
+            topic, *frames = self._outcomes.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:  # a reconnection may discard a message between poll and receive
+            return
         if len(frames) != 1:
             return
         if topic == STATUS_TOPIC:
@@ -241,7 +244,10 @@ class Outcomes:
             self._end = None
 
     def _catch_up(self) -> None:
-        reply: Reply = decode(self._control.recv_multipart()[-1], Reply)
+        try:
+            reply: Reply = decode(self._control.recv_multipart(zmq.NOBLOCK)[-1], Reply)
+        except zmq.Again:  # as above; `poll` asks again
+            return
         if isinstance(reply, Refused):
             raise WireError(f"the service refuses to send its outcomes: {reply.error}")
         if not isinstance(reply, Snapshot):

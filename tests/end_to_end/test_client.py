@@ -145,3 +145,11 @@ def test_the_end_of_a_run_is_reported_once():
             sockets.publish(numbered(2))
             came += [o.sequence for o in [outcomes.poll(0.01)] if o is not None]
         assert came == [1, 2]
+
+
+def test_a_message_that_disappears_after_the_poll_does_not_block():
+    """A reconnection may discard it; the client must go on waiting for the next one."""
+    with Outcomes("tcp://127.0.0.1:9", "tcp://127.0.0.1:9") as outcomes:
+        outcomes._receive()
+        outcomes._catch_up()
+        assert outcomes.poll(0.05) is None
